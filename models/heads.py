@@ -1,0 +1,98 @@
+"""One tower for each task, and its loss.
+
+Shapes: B rows of a batch, H width of the trunk's output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+import tf_keras
+
+from .metrics import TaskMetrics
+from .schema import Task
+from .trunks import regularizer
+
+
+class Head(tf_keras.layers.Layer):
+    """A task's tower, loss and metrics.
+
+    The tower ends in one number: the logit of a binary task, the prediction of a regression task. Its bias starts
+    where a constant prediction is best, so that the first steps are not spent on finding the mean.
+
+    The loss is ``tfrs.tasks.Ranking``: cross entropy for a binary task, squared error for a regression task, *summed* over
+    the rows that have a label. Who divides is the ranker, since the divisor counts the rows of all replicas.
+
+    Args:
+      task: The task.
+      units: Widths of the tower's hidden layers.
+      l2: Factor of the squared kernels in the loss.
+      label_mean: Mean label in the data, None when it is not known.
+    """
+
+    def __init__(self, task: Task, units: Sequence[int] = (), l2: float = 0.0, label_mean: float | None = None):
+        super().__init__(name=f"tower_{task.name}")
+        self.task = task
+        self._hidden = [
+            tf_keras.layers.Dense(
+                width, "relu", kernel_initializer="he_normal", kernel_regularizer=regularizer(l2), name=f"layer_{i}"
+            )
+            for i, width in enumerate(units)
+        ]
+        # In float32 whatever the policy: a logit in half precision costs the loss its digits.
+        self._output = tf_keras.layers.Dense(
+            1,
+            name="output",
+            dtype="float32",
+            kernel_regularizer=regularizer(l2),
+            bias_initializer=tf_keras.initializers.Constant(_first_output(task, label_mean)),
+        )
+        self.window = TaskMetrics(task)
+        reduction = tf_keras.losses.Reduction.SUM
+        loss = (
+            tf_keras.losses.BinaryCrossentropy(from_logits=True, reduction=reduction)
+            if task.kind == "binary"
+            else tf_keras.losses.MeanSquaredError(reduction=reduction)
+        )
+        self._ranking = tfrs.tasks.Ranking(loss=loss, metrics=[self.window], name=f"task_{task.name}")
+
+    def call(self, shared: tf.Tensor) -> tf.Tensor:
+        """``[B, H] -> [B, 1]``, float32."""
+        for layer in self._hidden:
+            shared = layer(shared)
+        return self._output(shared)
+
+    def predict_from(self, output: tf.Tensor) -> tf.Tensor:
+        """What is served: a probability or a value in the label's unit; ``[B, 1] -> [B]``."""
+        output = tf.squeeze(output, axis=1)
+        return tf.sigmoid(output) if self.task.kind == "binary" else output
+
+    def loss_sum(self, labels: tf.Tensor, output: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The loss summed over the rows with a label, and how many those are; both scalars.
+
+        The metrics are updated on the way.
+
+        Args:
+          labels: ``[B]``, NaN where missing.
+          output: The tower's output, ``[B, 1]``.
+        """
+        present = tf.logical_not(tf.math.is_nan(labels))[:, tf.newaxis]
+        # Replaced before the loss, on both sides: a masked NaN would still reach the gradient as 0 * NaN.
+        labels = tf.where(present, labels[:, tf.newaxis], 0.0)
+        output = tf.where(present, output, 0.0)
+        mask = tf.cast(present, tf.float32)
+        loss = self._ranking(labels=labels, predictions=output, sample_weight=mask)
+        self.window.add_loss_sum(loss)
+        return loss, tf.reduce_sum(mask)
+
+
+def _first_output(task: Task, label_mean: float | None) -> float:
+    if label_mean is None:
+        return 0.0
+    if task.kind == "regression":
+        return label_mean
+    share = np.clip(label_mean, 1e-4, 1 - 1e-4)
+    return float(np.log(share / (1 - share)))

@@ -1,0 +1,18 @@
+"""Makes sure that ``tf.keras`` is Keras 2, which TensorFlow Recommenders needs, before anything uses it.
+
+TensorFlow chooses its Keras when ``tf.keras`` is first touched, from the environment variable ``TF_USE_LEGACY_KERAS``.
+The ranker sets it when nothing has chosen yet; it cannot undo a choice.
+"""
+
+import os
+
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+
+import tensorflow as tf  # noqa: E402
+import tf_keras  # noqa: E402
+
+if tf.keras.Model is not tf_keras.Model:
+    raise ImportError(
+        f"steadyrank.models needs Keras 2 as tf.keras, got Keras {tf.keras.version()}: set the environment variable "
+        "TF_USE_LEGACY_KERAS=1 before the program starts, or import steadyrank.models before anything uses tf.keras"
+    )

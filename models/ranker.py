@@ -1,0 +1,164 @@
+"""The multitask ranker: encoder, shared layers, one tower for each task.
+
+Shapes: B rows of a batch, T tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+import tf_keras
+
+from .encoders import Encoder
+from .heads import Head
+from .schema import Schema
+from .statistics import Statistics
+from .trunks import CrossNetwork, SharedBottom
+
+
+class MultitaskRanker(tfrs.Model):
+    """A ranker for several tasks over shared layers, as a Keras model.
+
+    When to use it: one row is one impression, several things are to be predicted of it, some of them missing in some
+    rows. It trains with Keras ``fit`` under any strategy, on batches that map column names to tensors: the schema's
+    features and labels in one mapping.
+
+    The loss is ``sum_t weight_t * (sum of task t's losses / rows with a label of task t) + regularisation``. Rows are
+    counted over the whole batch, all replicas together, so that N replicas take the step that one would take. A task
+    without any label in the batch contributes 0 and no gradient.
+
+    Args:
+      schema: What enters and leaves.
+      statistics: What was learned from data: means and deviations for the normalisation, mean labels for the towers'
+        first biases. Default: none, for a schema without normalised features.
+      shared_units: Widths of the shared bottom.
+      cross_layers: Layers of the DCN-v2 in front of it; 0 for none.
+      cross_projection: Rank of the DCN-v2's matrices; 0 for full rank.
+      cross_layer_norm: Whether a layer normalisation stands in front of the DCN-v2.
+      tower_units: Widths of each tower's hidden layers.
+      l2: Factor of the squared kernels of shared layers and towers in the loss.
+      name: The model's name.
+
+    Call: a mapping with the schema's features, ``[B]`` or ``[B, L]`` (further keys are ignored), to a mapping from
+    task to ``[B]``: the probability of a binary task, the value of a regression task, float32.
+
+    Raises:
+      ValueError: When the statistics lack a normalised feature.
+
+    Example:
+
+    >>> schema = Schema(
+    ...     features=(Feature("age", "numerical", normalization="none"),),
+    ...     tasks=(Task("click", "binary"), Task("minutes", "regression", weight=0.1)),
+    ... )
+    >>> ranker = MultitaskRanker(schema, shared_units=(8,), tower_units=())
+    >>> sorted(ranker({"age": tf.constant([0.3, 0.9])}))
+    ['click', 'minutes']
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        statistics: Statistics | None = None,
+        *,
+        shared_units: Sequence[int] = (256, 256),
+        cross_layers: int = 0,
+        cross_projection: int = 0,
+        cross_layer_norm: bool = True,
+        tower_units: Sequence[int] = (64,),
+        l2: float = 0.0,
+        name: str = "ranker",
+    ):
+        super().__init__(name=name)
+        statistics = statistics or Statistics()
+        self.schema = schema
+        self._encoder = Encoder(schema, statistics)
+        self._cross = CrossNetwork(cross_layers, cross_projection, cross_layer_norm, l2) if cross_layers else None
+        self._shared = SharedBottom(shared_units, l2)
+        self._heads = [Head(task, tower_units, l2, statistics.label_mean.get(task.name)) for task in schema.tasks]
+        self._regularization = tf_keras.metrics.Mean(name="regularization_loss")
+        # One row creates every variable: a checkpoint can be restored and an export made before any training.
+        self(_one_row(schema))
+
+    def call(self, columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The predictions, by task."""
+        outputs = self._outputs(columns)
+        return {head.task.name: head.predict_from(outputs[head.task.name]) for head in self._heads}
+
+    def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """The data's part of the loss on one replica's share of a batch, a scalar; the replicas' parts add up.
+
+        Args:
+          inputs: The schema's features and labels.
+          training: Unused: no layer here behaves differently in training.
+        """
+        del training
+        outputs = self._outputs(inputs)
+        losses, examples = zip(
+            *(head.loss_sum(inputs[head.task.label], outputs[head.task.name]) for head in self._heads), strict=True
+        )
+        counts = tf.stack(examples)
+        if tf.distribute.in_cross_replica_context():
+            raise RuntimeError("compute_loss runs on one replica: call it from a train_step, or inside strategy.run")
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            counts = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, counts)
+        weights = tf.constant([head.task.weight for head in self._heads])
+        return tf.reduce_sum(weights * tf.math.divide_no_nan(tf.stack(losses), counts))
+
+    def train_step(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One step of Keras ``fit``; returns the metrics since they were last reset."""
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(inputs, training=True) + self._regularization_loss()
+            scaled = loss
+            if isinstance(self.optimizer, tf_keras.mixed_precision.LossScaleOptimizer):
+                scaled = self.optimizer.get_scaled_loss(loss)
+        gradients = tape.gradient(scaled, self.trainable_variables)
+        if scaled is not loss:
+            gradients = self.optimizer.get_unscaled_gradients(gradients)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return self.measured()
+
+    def test_step(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One step of Keras ``evaluate``; returns the metrics over all rows so far."""
+        self.compute_loss(inputs)
+        self._regularization_loss()
+        return self.measured()
+
+    def measured(self) -> dict[str, tf.Tensor]:
+        """Every metric since the last reset, by its key.
+
+        ``loss`` is the weighted sum of the tasks' mean losses over *all* rows since then, plus the regularisation; tasks
+        without labels count 0. The tasks' keys are those of :class:`~.metrics.TaskMetrics`.
+        """
+        results: dict[str, tf.Tensor] = {}
+        total = tf.cast(self._regularization.result(), tf.float64)
+        for head in self._heads:
+            measured = head.window.result()
+            name = head.task.name
+            total += tf.where(measured[f"examples/{name}"] > 0, head.task.weight * measured[f"loss/{name}"], 0.0)
+            results |= measured
+        return {"loss": total, "regularization_loss": self._regularization.result()} | results
+
+    def _outputs(self, columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        shared = self._encoder({feature.name: columns[feature.name] for feature in self.schema.features})
+        if self._cross:
+            shared = self._cross(shared)
+        shared = self._shared(shared)
+        return {head.task.name: head(shared) for head in self._heads}
+
+    def _regularization_loss(self) -> tf.Tensor:
+        # Each replica adds its share, since the gradients of the replicas are summed.
+        loss = tf.add_n([tf.cast(part, tf.float32) for part in self.losses]) if self.losses else tf.zeros([])
+        self._regularization.update_state(loss)
+        return loss / tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _one_row(schema: Schema) -> dict[str, tf.Tensor]:
+    return {
+        feature.name: tf.zeros([1, *feature.shape], feature.dtype)
+        if feature.dtype != "string"
+        else tf.fill([1, *feature.shape], "")
+        for feature in schema.features
+    }

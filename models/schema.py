@@ -1,0 +1,222 @@
+"""What enters and leaves a ranker.
+
+The schema is the single source for that: data sources produce its columns, the ranker reads them, the export's signature
+names them and the report lists them. Nothing here needs TensorFlow.
+
+Missing values have one form each, the same in training and in serving:
+
+* a categorical value or a place of a bag that is not there: ``-1`` for integers, ``""`` for strings;
+* a label that is not there: NaN. A row whose labels are all NaN trains nothing and counts in no metric, which is also how
+  batches are padded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import numpy as np
+
+FEATURE_KINDS = ("numerical", "categorical", "bag")
+TASK_KINDS = ("binary", "regression")
+NORMALIZATIONS = ("standard", "log", "none")
+COMBINERS = ("mean", "sum")
+MISSING_INTEGER = -1
+MISSING_STRING = b""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+@dataclasses.dataclass(frozen=True)
+class Feature:
+    """One column that the ranker reads.
+
+    Attributes:
+      name: The column's name, and its name in the serving signature: letters, digits and underscores.
+      kind: ``numerical`` (one float or a vector of them), ``categorical`` (one id or string) or ``bag`` (several ids or
+        strings in one row, such as a history).
+      dtype: ``float32``, ``int64`` or ``string``. Empty: float32 for a numerical feature, int64 for the others.
+      width: Floats a row of a numerical feature; most values a row of a bag. A categorical feature has width 1.
+      normalization: Numerical only. ``standard`` subtracts the mean and divides by the standard deviation; ``log`` does
+        so after ``sign(x) * log(1 + |x|)``, for heavy-tailed counters; ``none`` passes the raw value on. Mean and
+        deviation are learned from data and live in the model.
+      vocabulary: The known values, in order. Any other value shares one row of the embedding table.
+      num_ids: The values are integers from 0 to ``num_ids - 1``. Any other value shares one row.
+      hash_buckets: The values are hashed into this many buckets. For sets of ids that are large or open.
+      embedding_width: Columns of the embedding table. Categorical and bag only.
+      table: Features that name the same table share its embeddings. Empty: a table of its own, called as the feature.
+      combiner: Bag only: ``mean`` or ``sum`` of the embeddings of the values that are there; zeros when none is.
+    """
+
+    name: str
+    kind: str
+    dtype: str = ""
+    width: int = 1
+    normalization: str = "standard"
+    vocabulary: tuple[str | int, ...] = ()
+    num_ids: int = 0
+    hash_buckets: int = 0
+    embedding_width: int = 16
+    table: str = ""
+    combiner: str = "mean"
+
+    def __post_init__(self) -> None:
+        _check_name("feature", self.name)
+        _check_choice(f"feature '{self.name}': kind", self.kind, FEATURE_KINDS)
+        allowed = ("float32",) if self.kind == "numerical" else ("int64", "string")
+        object.__setattr__(self, "dtype", self.dtype or allowed[0])
+        _check_choice(f"feature '{self.name}': dtype of a {self.kind} feature", self.dtype, allowed)
+        _check_choice(f"feature '{self.name}': normalization", self.normalization, NORMALIZATIONS)
+        _check_choice(f"feature '{self.name}': combiner", self.combiner, COMBINERS)
+        if self.width < 1 or (self.kind == "categorical" and self.width != 1):
+            expected = "1" if self.kind == "categorical" else "1 or more"
+            raise ValueError(f"feature '{self.name}': width of a {self.kind} feature must be {expected}, got {self.width}")
+        if self.kind == "numerical":
+            return
+        object.__setattr__(self, "vocabulary", tuple(self.vocabulary))
+        given = [n for n in ("vocabulary", "num_ids", "hash_buckets") if getattr(self, n)]
+        if len(given) != 1:
+            raise ValueError(
+                f"feature '{self.name}': expected exactly one of vocabulary, num_ids and hash_buckets, "
+                f"got {' and '.join(given) or 'none of them'}"
+            )
+        if self.num_ids < 0 or self.hash_buckets < 0 or self.embedding_width < 1:
+            raise ValueError(
+                f"feature '{self.name}': num_ids, hash_buckets and embedding_width must be positive, got "
+                f"{self.num_ids}, {self.hash_buckets} and {self.embedding_width}"
+            )
+        if self.num_ids and self.dtype != "int64":
+            raise ValueError(f"feature '{self.name}': num_ids needs dtype int64, got {self.dtype}")
+        wanted = int if self.dtype == "int64" else str
+        wrong = [v for v in self.vocabulary if type(v) is not wanted]
+        if wrong:
+            raise ValueError(
+                f"feature '{self.name}': a vocabulary for dtype {self.dtype} holds {wanted.__name__} values, "
+                f"got {wrong[0]!r}"
+            )
+        if len(set(self.vocabulary)) != len(self.vocabulary):
+            twice = next(v for i, v in enumerate(self.vocabulary) if v in self.vocabulary[:i])
+            raise ValueError(f"feature '{self.name}': the vocabulary holds {twice!r} twice")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one row: ``()`` for a single value, ``(width,)`` for a vector or a bag."""
+        return (self.width,) if self.kind == "bag" or self.width > 1 else ()
+
+    @property
+    def table_name(self) -> str:
+        """Name of the embedding table that this feature reads."""
+        return self.table or self.name
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One thing that the ranker predicts.
+
+    Attributes:
+      name: Name of the tower, of the output and in the metric keys: letters, digits and underscores.
+      kind: ``binary`` (label 0 or 1, cross entropy, the output is a probability) or ``regression`` (label any number,
+        squared error, the output is in the label's unit).
+      label: The column that holds the label, float32, NaN where it is missing. Empty: the task's name.
+      weight: Factor of this task's loss in the sum.
+    """
+
+    name: str
+    kind: str
+    label: str = ""
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_name("task", self.name)
+        _check_choice(f"task '{self.name}': kind", self.kind, TASK_KINDS)
+        object.__setattr__(self, "label", self.label or self.name)
+        if not (np.isfinite(self.weight) and self.weight > 0):
+            raise ValueError(f"task '{self.name}': weight must be a finite number above 0, got {self.weight}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Schema:
+    """The features and the tasks of a ranker, each name once.
+
+    Attributes:
+      features: In the order in which their encodings are concatenated.
+      tasks: In the order of the towers.
+
+    Example:
+
+    >>> schema = Schema(
+    ...     features=(Feature("age", "numerical"), Feature("country", "categorical", dtype="string", hash_buckets=64)),
+    ...     tasks=(Task("click", "binary"),),
+    ... )
+    >>> schema.label_columns
+    ('click',)
+    """
+
+    features: tuple[Feature, ...]
+    tasks: tuple[Task, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "features", tuple(self.features))
+        object.__setattr__(self, "tasks", tuple(self.tasks))
+        for what, items in (("feature", self.features), ("task", self.tasks)):
+            names = [item.name for item in items]
+            if not names:
+                raise ValueError(f"a schema needs at least one {what}, got none")
+            twice = next((n for n in names if names.count(n) > 1), None)
+            if twice:
+                raise ValueError(f"two {what}s are called '{twice}'; each name may stand once")
+        leaks = {f.name for f in self.features} & set(self.label_columns)
+        if leaks:
+            raise ValueError(f"column '{min(leaks)}' is both a feature and a label: the ranker would read what it predicts")
+        tables: dict[str, Feature] = {}
+        for feature in self.features:
+            if feature.kind == "numerical":
+                continue
+            first = tables.setdefault(feature.table_name, feature)
+            if _table_of(first) != _table_of(feature):
+                raise ValueError(
+                    f"features '{first.name}' and '{feature.name}' share the table '{feature.table_name}' and must agree "
+                    "in dtype, vocabulary, num_ids, hash_buckets and embedding_width"
+                )
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The columns that hold labels, in the order of the tasks, each once."""
+        return tuple(dict.fromkeys(task.label for task in self.tasks))
+
+    @property
+    def columns(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Every column of a batch: name -> (dtype, shape of one row); features first, then labels."""
+        specs = {f.name: (f.dtype, f.shape) for f in self.features}
+        return specs | {label: ("float32", ()) for label in self.label_columns}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The schema in plain types, without what is at its default: what a YAML file holds."""
+        return {
+            "features": [_without_defaults(feature) for feature in self.features],
+            "tasks": [_without_defaults(task) for task in self.tasks],
+        }
+
+
+def _check_name(what: str, name: str) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f"a {what}'s name must be letters, digits and underscores, a letter first, got {name!r}")
+
+
+def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{what} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _table_of(feature: Feature) -> tuple:
+    return feature.dtype, feature.vocabulary, feature.num_ids, feature.hash_buckets, feature.embedding_width
+
+
+def _without_defaults(item: Feature | Task) -> dict[str, Any]:
+    plain = {}
+    for field in dataclasses.fields(item):
+        value = getattr(item, field.name)
+        if value != field.default:
+            plain[field.name] = list(value) if isinstance(value, tuple) else value
+    return plain

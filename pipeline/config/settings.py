@@ -1,0 +1,244 @@
+"""The typed configuration of a run: every setting, its unit and its default.
+
+A configuration is checked as a whole when it is made and never changes after. Its YAML form is the same tree of names;
+see :mod:`.presets` for whole configurations by name and :mod:`.flags` for the command line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+
+SOURCES = ("simulated", "movielens")
+RULES = ("clippy", "none")
+STRATEGIES = ("one_device", "mirrored")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+@dataclasses.dataclass(frozen=True)
+class Simulated:
+    """The simulated log of a video platform (``data.source: simulated``).
+
+    Attributes:
+      days: Days in the log.
+      rows_per_day: Impressions a day.
+      users: Users of the platform; their activity follows a Zipf law.
+      videos: Videos of the platform; their popularity follows a Zipf law.
+      seed: Seed of the platform and of its log; independent of the run's own seed.
+      hazards: What goes wrong, as ``name@day`` or ``name@day*strength``: ``shift@5``, ``viral@7*2``. The days count from
+        0. Names: ``shift``, ``new_feature``, ``heavy_labels``, ``viral``, ``corruption``.
+    """
+
+    days: int = 12
+    rows_per_day: int = 65_536
+    users: int = 5_000
+    videos: int = 2_000
+    seed: int = 0
+    hazards: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Movielens:
+    """MovieLens through TensorFlow Datasets (``data.source: movielens``).
+
+    Attributes:
+      name: The ratings of the family, as TFDS calls them: ``100k-ratings``, ``1m-ratings``, ``latest-small-ratings`` …
+      data_dir: Folder of prepared TFDS data. Empty: TFDS's own default. What is not there is downloaded.
+      periods: The ratings, in the order of time, are cut into this many "days" of equal length.
+    """
+
+    name: str = "100k-ratings"
+    data_dir: str = ""
+    periods: int = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Where the log comes from and how it is cut.
+
+    Attributes:
+      source: ``simulated`` or ``movielens``.
+      batch_size: Rows of one training step, over all replicas.
+      holdout_days: Last days that are never trained on; the exported model is judged on them.
+      passes: How often each day is trained on before the next.
+      shuffle: Whether the rows of a block are permuted, a new permutation for each pass.
+      statistics_rows: Rows of the first day from which the normalisation is learned.
+      simulated: Settings of the simulated log.
+      movielens: Settings of MovieLens.
+    """
+
+    source: str = "simulated"
+    batch_size: int = 1024
+    holdout_days: int = 1
+    passes: int = 1
+    shuffle: bool = True
+    statistics_rows: int = 16_384
+    simulated: Simulated = Simulated()
+    movielens: Movielens = Movielens()
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """The ranker.
+
+    Attributes:
+      shared_units: Widths of the shared bottom's layers, from the input upwards.
+      cross_layers: Layers of the DCN-v2 in front of the shared bottom; 0 for none.
+      cross_projection: Rank of the DCN-v2's weight matrices; 0 for full rank.
+      cross_layer_norm: Whether a layer normalisation stands in front of the DCN-v2.
+      tower_units: Widths of the hidden layers of each task's tower.
+      l2: Factor of the squared weights of the shared bottom, the cross layers and the towers in the loss.
+      precision: Keras's dtype policy: ``float32``, ``mixed_bfloat16`` or ``mixed_float16``.
+    """
+
+    shared_units: tuple[int, ...] = (256, 256)
+    cross_layers: int = 0
+    cross_projection: int = 0
+    cross_layer_norm: bool = True
+    tower_units: tuple[int, ...] = (64,)
+    l2: float = 0.0
+    precision: str = "float32"
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """Adagrad and what clips it. The names are those of the optimizer's own arguments.
+
+    Attributes:
+      rule: ``clippy`` or ``none`` (plain Adagrad).
+      learning_rate: Rate after the warm-up.
+      warmup_steps: Steps over which the rate rises in a straight line from 0 to ``learning_rate``.
+      initial_accumulator_value: Start of Adagrad's accumulators.
+      variable_relative_threshold: Clippy's lambda_rel.
+      absolute_threshold: Clippy's lambda_abs.
+      exclude_from_clipping: Regular expressions; a variable whose name matches one is not clipped.
+    """
+
+    rule: str = "clippy"
+    learning_rate: float = 0.1
+    warmup_steps: int = 100
+    initial_accumulator_value: float = 0.1
+    variable_relative_threshold: float = 0.5
+    absolute_threshold: float = 1e-2
+    exclude_from_clipping: tuple[str, ...] = ("embeddings",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """One run.
+
+    Attributes:
+      seed: Seed of the initial weights and of the order of the rows.
+      strategy: ``one_device`` or ``mirrored``.
+      replicas: Devices of the mirrored strategy; 0 for all there are. On a machine without accelerators the CPU is
+        split into this many logical devices.
+      steps_per_execution: Training steps that run without returning to Python.
+      publish_every_steps: Steps between two lines of metrics; a multiple of ``steps_per_execution``.
+      checkpoint_every_steps: Steps between two checkpoints within a day; a multiple of ``steps_per_execution``. There is
+        always one at the end of a day.
+      evaluation_rows: Most rows of a day that are evaluated before it is trained on; 0 for all.
+      stop_on_divergence: Whether a run that fully diverged ends there.
+    """
+
+    seed: int = 0
+    strategy: str = "one_device"
+    replicas: int = 0
+    steps_per_execution: int = 16
+    publish_every_steps: int = 32
+    checkpoint_every_steps: int = 1024
+    evaluation_rows: int = 0
+    stop_on_divergence: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A whole run. ``Config()`` is the ``demo`` preset's starting point and valid by itself.
+
+    Raises:
+      ValueError: When the values contradict one another; the message names the setting, what was expected and what came.
+    """
+
+    data: Data = Data()
+    model: Model = Model()
+    optimizer: Optimizer = Optimizer()
+    training: Training = Training()
+
+    def __post_init__(self) -> None:
+        for problem in _problems(self):
+            raise ValueError(problem)
+
+
+def _problems(config: Config):
+    """Yields every contradiction, as one line each."""
+    data, model, optimizer, training = config.data, config.model, config.optimizer, config.training
+
+    def one_of(name, value, choices):
+        if value not in choices:
+            yield f"{name} must be one of {', '.join(choices)}, got '{value}'"
+
+    def at_least(lowest, **values):
+        for name, value in values.items():
+            if not value >= lowest or not math.isfinite(value):
+                yield f"{name.replace('__', '.')} must be a finite number, {lowest} or more, got {value}"
+
+    yield from one_of("data.source", data.source, SOURCES)
+    yield from one_of("model.precision", model.precision, PRECISIONS)
+    yield from one_of("optimizer.rule", optimizer.rule, RULES)
+    yield from one_of("training.strategy", training.strategy, STRATEGIES)
+    yield from at_least(
+        1,
+        data__batch_size=data.batch_size,
+        data__passes=data.passes,
+        data__statistics_rows=data.statistics_rows,
+        data__simulated__rows_per_day=data.simulated.rows_per_day,
+        data__simulated__users=data.simulated.users,
+        data__simulated__videos=data.simulated.videos,
+        training__steps_per_execution=training.steps_per_execution,
+        training__publish_every_steps=training.publish_every_steps,
+        training__checkpoint_every_steps=training.checkpoint_every_steps,
+    )
+    yield from at_least(
+        0,
+        data__holdout_days=data.holdout_days,
+        data__simulated__seed=data.simulated.seed,
+        model__cross_layers=model.cross_layers,
+        model__cross_projection=model.cross_projection,
+        model__l2=model.l2,
+        optimizer__warmup_steps=optimizer.warmup_steps,
+        optimizer__learning_rate=optimizer.learning_rate,
+        optimizer__initial_accumulator_value=optimizer.initial_accumulator_value,
+        optimizer__variable_relative_threshold=optimizer.variable_relative_threshold,
+        optimizer__absolute_threshold=optimizer.absolute_threshold,
+        training__seed=training.seed,
+        training__replicas=training.replicas,
+        training__evaluation_rows=training.evaluation_rows,
+    )
+    for name, units in (("model.shared_units", model.shared_units), ("model.tower_units", model.tower_units)):
+        if any(width < 1 for width in units):
+            yield f"{name} must hold widths of 1 or more, got {list(units)}"
+    for pattern in optimizer.exclude_from_clipping:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            yield f"optimizer.exclude_from_clipping must hold regular expressions, got {pattern!r}: {error}"
+    days = data.simulated.days if data.source == "simulated" else data.movielens.periods
+    if days < data.holdout_days + 1:
+        where = "data.simulated.days" if data.source == "simulated" else "data.movielens.periods"
+        yield (
+            f"{where} must be at least data.holdout_days + 1 = {data.holdout_days + 1}, so that a day is left to train "
+            f"on, got {days}"
+        )
+    for name, every in (
+        ("publish_every_steps", training.publish_every_steps),
+        ("checkpoint_every_steps", training.checkpoint_every_steps),
+    ):
+        if every % training.steps_per_execution:
+            yield (
+                f"training.{name} must be a multiple of training.steps_per_execution = {training.steps_per_execution}, "
+                f"got {every}"
+            )
+    if training.strategy == "one_device" and training.replicas > 1:
+        yield f"training.replicas = {training.replicas} needs training.strategy = mirrored, got '{training.strategy}'"
+    if training.replicas and data.batch_size % training.replicas:
+        yield f"data.batch_size must be a multiple of training.replicas = {training.replicas}, got {data.batch_size}"

@@ -1,0 +1,23 @@
+"""The report of a run: one HTML file without network, from plain dicts.
+
+``render`` turns what a run left behind (:class:`RunRecord`) into a page; ``read_lines`` reads the JSON-lines files of its
+metrics, also while they are being written or after the writer was killed:
+
+>>> record = RunRecord(
+...     title="demo",
+...     status={"status": "done", "step": 704},
+...     divergence={"verdict": "healthy", "events": []},
+...     train=[{"step": 32, "loss": 0.71}, {"step": 64, "loss": 0.66}],
+... )
+>>> render(record).startswith("<!doctype html>")
+True
+
+The room's files, from the ground up: ``record`` (what goes in), ``series`` (metric lines to thinned curves), ``svg`` and
+``figures`` (curves to SVG), ``scores`` (held-out figures by task), ``words`` (numbers and sentences), ``tables``, ``style``
+and ``page`` (the whole). No other room of the package is imported.
+"""
+
+from .page import render
+from .record import RunRecord, read_lines
+
+__all__ = ["RunRecord", "read_lines", "render"]

@@ -1,0 +1,85 @@
+"""What a report is made from: the record of one run, in plain types."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+_NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRecord:
+    """Everything that the report of a run says. Any key of any dict may be missing, and any list may be empty.
+
+    Attributes:
+      title: The page's title.
+      config: The resolved configuration, nested dicts of plain values.
+      status: ``status.json``: ``status`` (``running``, ``done``, ``diverged``, ``preempted`` or ``failed``), ``step``,
+        ``seconds``, ``export`` (path of the SavedModel, or None), ``message``; if known, ``versions`` (name -> version)
+        and ``time`` (text), which the footer shows.
+      divergence: ``divergence.json``: ``verdict`` (``healthy``, ``micro`` or ``full``) and ``events``, dicts of ``step``,
+        ``kind``, ``task`` (None: the whole run) and ``evidence``.
+      train: Lines of ``metrics/train.jsonl``, in the order written: ``step``, ``loss``, ``loss/<task>``, ``auc/<task>``,
+        ``rmse/<task>``, ``clipping_factor/<layer>`` and ``clipped_steps/<layer>`` (the smallest factor and the number of
+        clipped steps since the line before), ``examples_per_second``, ``input_wait_fraction`` (0 to 1).
+      evaluation: Lines of ``metrics/eval.jsonl``: ``step``, ``day``, ``kind`` (``progressive``: a day before it is
+        trained on; ``holdout``: a day never trained on), ``rows``, ``loss``, ``loss/<task>``, ``auc/<task>``,
+        ``rmse/<task>``, ``rmse_of_mean/<task>`` (the RMSE of predicting the mean of the labels), and for a simulated log
+        ``ceiling/auc/<task>`` and ``ceiling/rmse/<task>`` (what the best possible ranker reaches).
+      tasks: Dicts of ``name``, ``kind`` (``binary`` or ``regression``) and ``weight`` (its factor in the loss).
+    """
+
+    title: str
+    config: dict[str, Any] = dataclasses.field(default_factory=dict)
+    status: dict[str, Any] = dataclasses.field(default_factory=dict)
+    divergence: dict[str, Any] = dataclasses.field(default_factory=dict)
+    train: Sequence[dict[str, Any]] = ()
+    evaluation: Sequence[dict[str, Any]] = ()
+    tasks: Sequence[dict[str, Any]] = ()
+
+
+def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Reads a file of one JSON object a line, such as ``metrics/train.jsonl``.
+
+    The strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` become floats. A file that is not there has no lines: its
+    run ended before the first was written. A last line that was torn, because the writer was killed or is writing, is
+    left out; so is a torn beginning to which a resumed run attached its first line.
+
+    Raises:
+      ValueError: When a line other than the last is not an object.
+    """
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            texts = [text.strip() for text in file]
+    except FileNotFoundError:
+        return []
+    lines = []
+    for number, text in enumerate(texts, start=1):
+        if not text:
+            continue
+        # The lines are flat, so the last brace begins the object that is whole.
+        line = _parsed(text) or _parsed(text[max(text.rfind("{"), 0) :])
+        if line is not None:
+            lines.append({key: _number(value) for key, value in line.items()})
+        elif number < len(texts):
+            raise ValueError(
+                f"{os.fspath(path)}, line {number}: expected one JSON object, got {text[:40]!r}; delete that line and "
+                "run the command again"
+            )
+    return lines
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    return line if isinstance(line, dict) else None
+
+
+def _number(value: Any) -> Any:
+    return _NON_FINITE.get(value, value) if isinstance(value, str) else value

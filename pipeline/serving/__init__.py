@@ -1,0 +1,11 @@
+"""Gets a trained ranker to a server, or says why it must not go there.
+
+    from steadyrank.pipeline.serving import export_ranker
+
+    export_ranker(ranker, "models/feed")  # models/feed/<version>/, loadable with TensorFlow alone
+"""
+
+from .gate import reasons_not_to_publish
+from .publish import export_ranker
+
+__all__ = ["export_ranker", "reasons_not_to_publish"]

@@ -1,0 +1,151 @@
+"""One run from a configuration to a published model: reads from top to bottom."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+
+import tensorflow as tf
+import tf_keras
+
+from ...models.ranker import MultitaskRanker
+from ..config.settings import Config
+from ..data.learned import learn_statistics
+from ..data.open import open_source
+from ..data.source import Source
+from ..data.waiting import WaitClock
+from ..divergence.monitor import DivergenceMonitor
+from ..serving import export_ranker, reasons_not_to_publish
+from .build import make_ranker
+from .checkpoints import Checkpoints
+from .distribution import check_divides, make_strategy
+from .files import write_json
+from .loop import Plan, Preempted, train
+from .progress import Progress
+from .publisher import Publisher
+from .report import write_report
+from .run_directory import RunDirectory
+from .writers import JsonLinesWriter, TensorBoardWriter, Writers, rewind
+
+EXIT_DONE, EXIT_DIVERGED, EXIT_PREEMPTED = 0, 3, 143
+
+
+def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
+    """Trains, judges, publishes and reports.
+
+    Args:
+      config: The resolved configuration; None: that of the run in ``model_dir``, to resume it.
+      model_dir: Folder of the run; see :class:`.run_directory.RunDirectory`.
+      resume: Go on from the newest checkpoint of the run that is in ``model_dir``.
+
+    Returns:
+      The process's exit code: 0 done and published, 3 diverged and not published, 143 preempted after saving.
+
+    Raises:
+      UserError: When something that the user named does not fit; before the run starts nothing is touched then.
+    """
+    began = time.monotonic()
+    run = RunDirectory(model_dir)
+    config = config or run.read_config()
+    tf_keras.utils.set_random_seed(config.training.seed)
+
+    # The folder, the devices and the log: what is wrong with them is said before the folder is claimed.
+    run.check(config, resume)
+    strategy = make_strategy(config.training)
+    check_divides(config.data.batch_size, strategy)
+    source = open_source(config.data)
+    run.claim(config, source.schema)
+
+    step = run.read_status().get("step", 0)
+    try:
+        run.write_status("running", step)
+        statistics = learn_statistics(source, config.data.statistics_rows)
+        with strategy.scope():
+            ranker = make_ranker(config, source.schema, statistics)
+        checkpoints = Checkpoints(run.checkpoints, ranker)
+        step = checkpoints.restore() if resume else 0
+
+        monitor = DivergenceMonitor(every=0, on_full="stop" if config.training.stop_on_divergence else None)
+        clock = WaitClock()
+        progress = Progress(Plan(config, source).total_steps, config.data.batch_size, sys.stderr)
+        progress.note(_headline(config, source, ranker, strategy, step))
+        with run.open_writers(step) as (train_writer, evaluation_writer):
+            publisher = Publisher(
+                every=config.training.publish_every_steps,
+                batch_size=config.data.batch_size,
+                writer=train_writer,
+                monitor=monitor,
+                clock=clock,
+                progress=progress,
+                step=step,
+            )
+            try:
+                held_out = train(
+                    config,
+                    source,
+                    ranker,
+                    checkpoints=checkpoints,
+                    publisher=publisher,
+                    monitor=monitor,
+                    clock=clock,
+                    evaluation_writer=evaluation_writer,
+                )
+            finally:
+                step = publisher.step
+
+        if held_out:
+            monitor.judge(step, held_out)
+        write_json(run.divergence_file, monitor.report())
+        reasons = reasons_not_to_publish(ranker, monitor.verdict)
+        details = _details(began, publisher.seconds, clock)
+        if reasons:
+            run.write_status("diverged", step, message="; ".join(reasons), **details)
+        else:
+            exported = export_ranker(ranker, run.export)
+            run.write_status("done", step, export=str(exported.relative_to(run.path)), **details)
+        write_report(run)
+    except Preempted:
+        write_json(run.divergence_file, monitor.report())
+        run.write_status("preempted", step, message="SIGTERM came; everything is saved, --resume goes on")
+        progress.note(f"preempted at step {step:,}; everything is saved, --resume goes on")
+        return EXIT_PREEMPTED
+    except BaseException as error:
+        run.write_status("failed", step, message=f"{type(error).__name__}: {error}".splitlines()[0])
+        raise
+
+    if reasons:
+        progress.note(f"diverged: {'; '.join(reasons)}; nothing was exported")
+        print(f"report: {run.report_file}")
+        return EXIT_DIVERGED
+    print(f"SavedModel: {exported}\nreport: {run.report_file}")
+    return EXIT_DONE
+
+
+def _headline(
+    config: Config, source: Source, ranker: MultitaskRanker, strategy: tf.distribute.Strategy, step: int
+) -> str:
+    trained = {False: 0, True: 0}
+    for variable in ranker.trainable_variables:
+        trained["embeddings" in variable.name] += int(tf.size(variable))
+    start = f", from step {step:,} on" if step else ""
+    return (
+        f"{len(source.days)} days, {len(source.schema.features)} features, {len(source.schema.tasks)} tasks; "
+        f"{trained[False]:,} weights and {trained[True]:,} in embeddings; "
+        f"rule {config.optimizer.rule}, learning rate {config.optimizer.learning_rate:g}, "
+        f"{strategy.num_replicas_in_sync} replica(s){start}"
+    )
+
+
+def _details(began: float, training_seconds: float, clock: WaitClock) -> dict:
+    return {
+        "seconds": round(time.monotonic() - began, 1),
+        "training_seconds": round(training_seconds, 1),
+        "input_wait_fraction": round(clock.seconds / max(training_seconds, 1e-9), 4),
+        "time": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "versions": {
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+            "tf_keras": tf_keras.__version__,
+        },
+    }

@@ -1,0 +1,176 @@
+"""Sequential training: day by day, each day evaluated before it is trained on."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tf_keras
+
+from ...models.ranker import MultitaskRanker
+from ..config.settings import Config
+from ..data.batches import evaluation_batches, steps_of, training_batches
+from ..data.ceiling import ceiling
+from ..data.source import Source
+from ..data.waiting import WaitClock
+from ..divergence.monitor import DivergenceMonitor
+from .checkpoints import Checkpoints
+from .publisher import Publisher, defined
+from .writers import Writer
+
+
+class Preempted(Exception):
+    """SIGTERM came; everything is saved."""
+
+
+class Plan:
+    """Which batch of which day stands where in a run: a pure function of the configuration and the log.
+
+    Args:
+      config: The configuration.
+      source: The log.
+
+    Attributes:
+      train_days: Positions of the days that are trained on.
+      holdout_days: Positions of the days that never are.
+    """
+
+    def __init__(self, config: Config, source: Source):
+        days = range(len(source.days))
+        cut = len(days) - config.data.holdout_days
+        self.train_days, self.holdout_days = days[:cut], days[cut:]
+        self._passes = config.data.passes
+        steps = [steps_of(sum(source.block_rows(day)), config.data.batch_size) for day in self.train_days]
+        self._legs = [(day, index, n) for day, n in zip(self.train_days, steps, strict=True) for index in range(self._passes)]
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return sum(steps for _, _, steps in self._legs)
+
+    def legs(self, position: int):
+        """What is left after ``position`` batches: for each pass over a day ``(day, pass_index, start, steps)``."""
+        before = 0
+        for day, index, steps in self._legs:
+            start = max(position - before, 0)
+            if start < steps:
+                yield day, index, start, steps - start
+            before += steps
+
+
+def train(
+    config: Config,
+    source: Source,
+    ranker: MultitaskRanker,
+    *,
+    checkpoints: Checkpoints,
+    publisher: Publisher,
+    monitor: DivergenceMonitor,
+    clock: WaitClock,
+    evaluation_writer: Writer,
+) -> dict[str, float]:
+    """Trains a compiled ranker from where the publisher's ``step`` stands to the end of the log.
+
+    Args:
+      config: The configuration.
+      source: The log.
+      ranker: The ranker.
+      checkpoints: Where the run is saved.
+      publisher: Publishes the training metrics; knows the step.
+      monitor: Sees divergence; when it stops the training, the rest of the log is left out.
+      clock: Watches the input.
+      evaluation_writer: Takes the evaluations.
+
+    Returns:
+      The held-out days' metrics, averaged over their rows; empty when no day was held out or training was stopped.
+
+    Raises:
+      Preempted: After SIGTERM, once everything is saved.
+    """
+    plan = Plan(config, source)
+    keeper = _Keeper(config.training.checkpoint_every_steps, checkpoints, publisher, monitor)
+    with _handling_sigterm(keeper.preempt):
+        for day, index, start, steps in plan.legs(publisher.step):
+            publisher.begin_day(source.days[day], start)
+            if index == start == 0:
+                _evaluate(config, source, ranker, day, "progressive", publisher.step, evaluation_writer)
+            batches = training_batches(
+                source,
+                day,
+                batch_size=config.data.batch_size,
+                seed=config.training.seed,
+                pass_index=index,
+                shuffle=config.data.shuffle,
+                start=start,
+            )
+            ranker.fit(clock.watch(batches), steps_per_epoch=steps, verbose=0, callbacks=[publisher, monitor, keeper])
+            checkpoints.save(publisher.step, monitor.verdict)
+            keeper.raise_if_preempted()
+            if ranker.stop_training:
+                return {}
+        held_out = [
+            _evaluate(config, source, ranker, day, "holdout", publisher.step, evaluation_writer) for day in plan.holdout_days
+        ]
+    return _over_rows(held_out)
+
+
+def _evaluate(
+    config: Config, source: Source, ranker: MultitaskRanker, day: int, kind: str, step: int, writer: Writer
+) -> dict[str, Any]:
+    rows = min(config.training.evaluation_rows or np.inf, sum(source.block_rows(day)))
+    batches = evaluation_batches(source, day, batch_size=config.data.batch_size, rows=int(rows))
+    measured = ranker.evaluate(batches, steps=steps_of(int(rows), config.data.batch_size), verbose=0, return_dict=True)
+    metrics: dict[str, Any] = defined({key: float(value) for key, value in measured.items()})
+    best = ceiling(source, day, int(rows)) or {}
+    metrics |= {f"ceiling/{key}": value for key, value in best.items()}
+    metrics = {"day": source.days[day], "kind": kind, "rows": int(rows)} | metrics
+    writer.write(step, metrics)
+    return metrics
+
+
+def _over_rows(evaluations: list[dict[str, Any]]) -> dict[str, float]:
+    keys = {key for each in evaluations for key, value in each.items() if not isinstance(value, str)} - {"rows"}
+    means = {}
+    for key in sorted(keys):
+        there = [(each[key], each["rows"]) for each in evaluations if key in each]
+        means[key] = sum(value * rows for value, rows in there) / sum(rows for _, rows in there)
+    return means
+
+
+class _Keeper(tf_keras.callbacks.Callback):
+    """Saves every so many steps, and once more on SIGTERM, after which it ends the training."""
+
+    def __init__(self, every: int, checkpoints: Checkpoints, publisher: Publisher, monitor: DivergenceMonitor):
+        super().__init__()
+        self._every = every
+        self._checkpoints = checkpoints
+        self._publisher = publisher
+        self._monitor = monitor
+        self._saved = publisher.step
+        self._preempted = False
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        if self._preempted or self._publisher.step - self._saved >= self._every:
+            self._saved = self._publisher.step
+            self._checkpoints.save(self._publisher.step, self._monitor.verdict)
+        if self._preempted:
+            self.model.stop_training = True
+
+    def raise_if_preempted(self) -> None:
+        if self._preempted:
+            raise Preempted
+
+    def preempt(self, signum: int, frame: object) -> None:
+        self._preempted = True
+
+
+@contextlib.contextmanager
+def _handling_sigterm(handler):
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

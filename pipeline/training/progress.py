@@ -1,0 +1,65 @@
+"""Shows how far a run is: one line that changes on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+
+class Progress:
+    """Step, loss, rate and time left.
+
+    Args:
+      total_steps: Steps of the whole run.
+      batch_size: Rows of a step.
+      stream: Where to write; a terminal gets a line that changes, anything else a line every ``seconds``.
+      seconds: Least seconds between two plain lines.
+      clock: Returns seconds; another one may be given by tests.
+    """
+
+    def __init__(
+        self,
+        total_steps: int,
+        batch_size: int,
+        stream: TextIO,
+        seconds: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._total = total_steps
+        self._batch_size = batch_size
+        self._stream = stream
+        self._seconds = seconds
+        self._clock = clock
+        self._terminal = stream.isatty()
+        self._first: tuple[float, int] | None = None
+        self._last_line = -float("inf")
+
+    def update(self, step: int, loss: float) -> None:
+        """Tells how far the run is."""
+        now = self._clock()
+        if self._first is None:
+            # The first steps hold the tracing of the graph, which will not come again.
+            self._first = (now, step)
+        began, first_step = self._first
+        rate = (step - first_step) / (now - began) if now > began else 0.0
+        text = f"step {step:,}/{self._total:,}  loss {loss:.4f}"
+        if rate:
+            text += f"  {rate * self._batch_size:,.0f} examples/s  {_duration((self._total - step) / rate)} left"
+        if self._terminal:
+            self._stream.write(f"\r\x1b[2K{text}")
+            self._stream.flush()
+        elif now - self._last_line >= self._seconds:
+            self._last_line = now
+            self.note(text)
+
+    def note(self, text: str) -> None:
+        """Writes a line that stays."""
+        self._stream.write(f"\r\x1b[2K{text}\n" if self._terminal else f"{text}\n")
+        self._stream.flush()
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"

@@ -1,0 +1,146 @@
+"""The Keras callback that publishes what the training step has measured.
+
+| key | what | when |
+|---|---|---|
+| ``loss``, ``regularization_loss`` | mean over the rows since the last publication | every publication |
+| ``loss/<task>``, ``prediction_mean/<task>``, ``label_mean/<task>``, ``examples/<task>`` | likewise | when a row had a label |
+| ``auc/<task>`` | likewise | when both classes were there |
+| ``rmse/<task>``, ``rmse_of_mean/<task>`` | likewise | when a row had a label |
+| ``learning_rate`` | of the last step | every publication |
+| ``clipping_factor/<layer>`` | smallest since the last publication, over the layer's variables | when the optimizer clips |
+| ``clipped_steps/<layer>`` | steps with a factor below 1 since then, the most of its variables | when the optimizer clips |
+| ``examples_per_second``, ``input_wait_fraction`` | over the time since then that went into training | every publication |
+| ``day`` | name of the day that is trained on | every publication |
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import tf_keras
+
+from ...optimizers.adagrad import ClippyAdagrad
+from ..data.waiting import WaitClock
+from ..divergence.monitor import DivergenceMonitor
+from .progress import Progress
+from .writers import Writer
+
+
+class Publisher(tf_keras.callbacks.Callback):
+    """Every so many steps: reads the metrics, writes them, shows them to the monitor, and starts a new window.
+
+    Publications stand at fixed places of a day, so that a resumed run publishes where an undisturbed one does.
+
+    Args:
+      every: Steps of a day between two publications; the end of a day publishes what is left.
+      batch_size: Rows of a step.
+      writer: Takes the publications.
+      monitor: Observes them.
+      clock: Tells how long training waited for input.
+      progress: Shows them.
+      step: Steps done before.
+
+    Attributes:
+      step: Steps done.
+      seconds: Seconds spent in training steps and their input, publishing left out.
+    """
+
+    def __init__(
+        self,
+        *,
+        every: int,
+        batch_size: int,
+        writer: Writer,
+        monitor: DivergenceMonitor,
+        clock: WaitClock,
+        progress: Progress,
+        step: int = 0,
+      ):
+        super().__init__()
+        self._every = every
+        self._batch_size = batch_size
+        self._writer = writer
+        self._monitor = monitor
+        self._clock = clock
+        self._progress = progress
+        self.step = step
+        self.seconds = 0.0
+        self._published = step
+        self.begin_day("", 0)
+
+    def begin_day(self, name: str, start: int) -> None:
+        """The next fit trains on this day, from its batch ``start`` on."""
+        self._day = name
+        self._day_began = self.step - start
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """A fit begins: time and input before it do not count."""
+        self._fit_began = self.step
+        self._begin_window()
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Some steps are done; ``batch`` is the last one's position in this fit."""
+        before, self.step = self.step, self._fit_began + batch + 1
+        if logs and (self.step - self._day_began) // self._every > (before - self._day_began) // self._every:
+            self._publish(logs)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """The day is over: the metrics are about to be reset."""
+        if logs and self.step > self._published:
+            self._publish(logs)
+
+    def _publish(self, logs: Mapping[str, Any]) -> None:
+        seconds = time.perf_counter() - self._began
+        self.seconds += seconds
+        metrics = defined({key: float(value) for key, value in logs.items()})
+        metrics["learning_rate"] = float(_inner(self.model.optimizer).learning_rate)
+        metrics |= self._clipping()
+        metrics["examples_per_second"] = (self.step - self._published) * self._batch_size / seconds
+        metrics["input_wait_fraction"] = (self._clock.seconds - self._waited) / seconds
+        self._writer.write(self.step, metrics | {"day": self._day})
+        self._progress.update(self.step, metrics["loss"])
+        for event in self._monitor.observe(self.step, metrics):
+            self._progress.note(f"step {event.step:,}: {event.kind} of {event.task or 'the model'}: {event.evidence}")
+        self.model.reset_metrics()
+        self._published = self.step
+        self._begin_window()
+
+    def _begin_window(self) -> None:
+        self._began, self._waited = time.perf_counter(), self._clock.seconds
+
+    def _clipping(self) -> dict[str, float]:
+        optimizer = _inner(self.model.optimizer)
+        if not isinstance(optimizer, ClippyAdagrad):
+            return {}
+        metrics: dict[str, float] = {}
+        for name, clipping in optimizer.read_clipping().items():
+            factor, steps = f"clipping_factor/{layer_of(name)}", f"clipped_steps/{layer_of(name)}"
+            metrics[factor] = min(metrics.get(factor, 1.0), clipping.smallest)
+            metrics[steps] = max(metrics.get(steps, 0), clipping.clipped_steps)
+        return metrics
+
+
+def defined(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The metrics without those that have no value: a task without labels, an AUC without both classes.
+
+    A loss that is not finite stays: it has a value, and that is it.
+    """
+    without_labels = {key.partition("/")[2] for key, value in metrics.items() if key.startswith("examples/") and not value}
+    return {
+        key: value
+        for key, value in metrics.items()
+        if not (key.partition("/")[2] in without_labels or (key.startswith("auc/") and math.isnan(value)))
+    }
+
+
+def layer_of(variable_name: str) -> str:
+    """The layer that a variable belongs to: two levels below the model, ``ranker/shared/layer_0/kernel:0`` -> ``shared/layer_0``."""
+    parts = variable_name.partition(":")[0].split("/")
+    return "/".join(parts[1:-1][:2]) or parts[0]
+
+
+def _inner(optimizer):
+    return getattr(optimizer, "inner_optimizer", optimizer)

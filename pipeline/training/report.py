@@ -1,0 +1,27 @@
+"""Writes a run's report from the files that the run left."""
+
+from __future__ import annotations
+
+import json
+
+import yaml
+
+from ..reporting import RunRecord, read_lines, render
+from .files import write_text
+from .run_directory import RunDirectory
+
+
+def write_report(run: RunDirectory) -> None:
+    """Replaces the run's report.html."""
+    schema = yaml.safe_load(run.schema_file.read_text(encoding="utf-8"))
+    divergence = run.divergence_file
+    record = RunRecord(
+        title=run.path.resolve().name,
+        config=yaml.safe_load(run.config_file.read_text(encoding="utf-8")),
+        status=run.read_status(),
+        divergence=json.loads(divergence.read_text(encoding="utf-8")) if divergence.exists() else {},
+        train=read_lines(run.train_metrics),
+        evaluation=read_lines(run.evaluation_metrics),
+        tasks=[{"weight": 1.0} | task for task in schema["tasks"]],
+    )
+    write_text(run.report_file, render(record))

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from absl import flags
+from steadyrank.pipeline.config import settings
+from steadyrank.pipeline.config.help import attribute_docs, help_text
+from steadyrank.pipeline.config.presets import PRESETS
+from steadyrank.pipeline.config.text import to_text
+from steadyrank.pipeline.config.tree import leaves
+
+_SECTIONS = (
+    settings.Data,
+    settings.Simulated,
+    settings.Movielens,
+    settings.Model,
+    settings.Optimizer,
+    settings.Training,
+)
+
+
+class Documented:
+    """A thing.
+
+    Attributes:
+      first: What it
+        is, over two lines: with a colon.
+      second: Short.
+
+    Raises:
+      ValueError: Not an attribute.
+    """
+
+
+class Undocumented:
+    pass
+
+
+def test_attributes_are_read_with_their_continuation_lines():
+    assert attribute_docs(Documented) == {"first": "What it is, over two lines: with a colon.", "second": "Short."}
+    assert attribute_docs(Undocumented) == {}
+
+
+@pytest.mark.parametrize("section", _SECTIONS)
+def test_every_setting_is_documented_and_nothing_else(section):
+    assert list(attribute_docs(section)) == [field.name for field in dataclasses.fields(section)]
+
+
+def _flag_values():
+    values = flags.FlagValues()
+    flags.DEFINE_string("model_dir", None, "Folder\n  of the run.", flag_values=values)
+    flags.DEFINE_integer("rows", 5, "Rows.", flag_values=values)
+    flags.DEFINE_bool("resume", False, "Go on.", flag_values=values)
+    return values
+
+
+def test_the_text_holds_the_flags_and_every_setting_with_its_value():
+    values, config = _flag_values(), PRESETS["large_dcn"]
+    lines = help_text("Trains a ranker.\n", [values[name] for name in values], config).splitlines()
+    assert lines[0] == "Trains a ranker."
+    assert lines[lines.index("  --model_dir") + 1] == "      Folder of the run."
+    assert "  --rows (default: 5)" in lines
+    assert "  --[no]resume (default: false)" in lines
+    for path in leaves(settings.Config):
+        value = config
+        for name in path.split("."):
+            value = getattr(value, name)
+        shown = lines.index(f"  --config.{path}={to_text(value)}")
+        assert lines[shown + 1].startswith("      ")
+    assert lines[lines.index("  --config.data.batch_size=1024") + 1] == (
+        "      Rows of one training step, over all replicas."
+    )
+    assert all(len(line) <= 100 for line in lines)
+
+
+def test_a_command_without_a_configuration_shows_no_settings():
+    assert "config." not in help_text("Describes.", [])

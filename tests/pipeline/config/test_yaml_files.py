@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+from steadyrank.models.schema import Feature, Schema, Task
+from steadyrank.pipeline.config.errors import ConfigError
+from steadyrank.pipeline.config.presets import PRESETS
+from steadyrank.pipeline.config.settings import Config
+from steadyrank.pipeline.config.yaml_files import read, to_yaml
+
+
+def _file(tmp_path, text, name="run.yaml"):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_written_configuration_reads_back_equal(tmp_path, name):
+    assert read(Config, _file(tmp_path, to_yaml(PRESETS[name]))) == PRESETS[name]
+
+
+def test_a_written_configuration_keeps_the_order_of_the_settings():
+    lines = to_yaml(Config()).splitlines()
+    assert [line for line in lines if not line.startswith((" ", "-"))] == ["data:", "model:", "optimizer:", "training:"]
+
+
+def test_a_file_says_only_what_differs(tmp_path):
+    config = read(Config, _file(tmp_path, "# mine\noptimizer:\n  learning_rate: 1e-2\nmodel: {shared_units: [8, 4]}\n"))
+    assert config.optimizer.learning_rate == 0.01
+    assert config.model.shared_units == (8, 4)
+    assert config.data == Config().data
+
+
+def test_another_tree_is_read_in_the_same_way(tmp_path):
+    text = "features:\n- {name: age, kind: numerical}\ntasks:\n- {name: click, kind: binary}\n"
+    schema = Schema(features=(Feature("age", "numerical"),), tasks=(Task("click", "binary"),))
+    assert read(Schema, _file(tmp_path, text)) == schema
+
+
+def test_anchors_and_merge_keys_work(tmp_path):
+    text = "data:\n  simulated: &s {days: 9}\n  movielens: {periods: 30}\n"
+    merged = text + "model: &m {cross_layers: 1, <<: {l2: 0.5}}\n"
+    assert read(Config, _file(tmp_path, merged)).model.l2 == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", ": the file is empty"),
+        ("# only a comment\n", ": the file is empty"),
+        ("- a\n- b\n", ": expected settings as 'name: value' at the top of the file, got a list"),
+        ("demo\n", ": expected settings as 'name: value' at the top of the file, got a single value"),
+        ("model:\n  l2: 0.1\n bad: 1\n", ", line 3: malformed YAML: "),
+        ("model: [1, 2\n", ", line 2: malformed YAML: "),
+        ("model: {}\n---\nmodel: {}\n", ", line 2: malformed YAML: "),
+        ("model:\n  l2: 0.1\nmodel:\n  l2: 0.2\n", ", line 3: malformed YAML: 'model' stands twice"),
+        ("model:\n  l2: 0.1\n  l2: 0.2\n", ", line 3: malformed YAML: 'l2' stands twice"),
+        ("model: !!python/object:os.system {}\n", ", line 1: malformed YAML: could not determine a constructor"),
+        ("model: 2024-13-45\n", ": malformed YAML: month must be in 1..12"),
+        ("model: \x07\n", ": malformed YAML: "),
+        (b"model: \xff\n", ": the file is not UTF-8 text"),
+        ("model:\n", ": model is a section of settings (shared_units, cross_layers, cross_projection, …), got null"),
+        ("optimizer:\n  learning_rat: 1\n", ": optimizer.learning_rat: unknown key; did you mean 'learning_rate'?"),
+        ("data:\n  movielens:\n    name: 1\n", ": data.movielens.name must be text, got 1; in YAML, put quotes"),
+        ("training:\n  seed: -1\n", ": training.seed must be a finite number, 0 or more, got -1"),
+        ("model:\n  precision: off\n", ": model.precision must be text, got false; in YAML, put quotes"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_in_one_line(tmp_path, text, message):
+    path = _file(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        read(Config, path)
+    assert str(caught.value).startswith(f"{path}{message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_or_is_a_folder(tmp_path):
+    with pytest.raises(ConfigError, match=r"missing\.yaml: there is no such file$"):
+        read(Config, tmp_path / "missing.yaml")
+    with pytest.raises(ConfigError, match=r"the file cannot be read: Is a directory$"):
+        read(Config, tmp_path)
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    _file(tmp_path, "training: {seed: 7}\n", "mine.yaml")
+    assert read(Config, "~/mine.yaml").training.seed == 7
