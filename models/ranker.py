@@ -71,7 +71,8 @@ class MultitaskRanker(tfrs.Model):
         l2: float = 0.0,
         name: str = "ranker",
     ):
-        super().__init__(name=name)
+        # The encoder casts, after normalising: a raw counter in float16 would be infinite.
+        super().__init__(name=name, autocast=False)
         statistics = statistics or Statistics()
         self.schema = schema
         self._encoder = Encoder(schema, statistics)

@@ -8,6 +8,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from absl import flags, logging
+
 
 @contextlib.contextmanager
 def quiet_import() -> Iterator[None]:
@@ -30,3 +32,6 @@ def quiet_import() -> Iterator[None]:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+    if not flags.FLAGS["verbosity"].present:
+        # TensorFlow's Python side tells of each checkpoint and export; --verbosity=0 shows it.
+        logging.set_verbosity(logging.WARNING)

@@ -68,8 +68,9 @@ def to_text(value: Any) -> str:
     if not isinstance(value, (tuple, list)):
         return str(value)
     parts = [to_text(item) for item in value]
-    if any(not part or "," in part or part.startswith("[") for part in parts):
-        return yaml.safe_dump(parts, default_flow_style=True, width=float("inf"), allow_unicode=True).strip()
+    if any(not part or part != part.strip() or "," in part or part.startswith("[") for part in parts):
+        # Not with allow_unicode: PyYAML then writes U+0085 and U+2028 as they are, and reads them as spaces.
+        return yaml.safe_dump(parts, default_flow_style=True, width=float("inf")).strip()
     return ",".join(parts)
 
 

@@ -35,7 +35,8 @@ def read(cls: type[T], path: str | Path) -> T:
 
 def to_yaml(config: Any) -> str:
     """The text of a file that :func:`read` reads back as an equal object; every setting stands in it, in order."""
-    return yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True)
+    # Not with allow_unicode: PyYAML then writes U+0085 and U+2028 as they are, and reads them as spaces.
+    return yaml.safe_dump(to_plain(config), sort_keys=False)
 
 
 def _read_plain(file: Path, shown: str | Path) -> Any:

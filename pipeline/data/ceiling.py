@@ -66,7 +66,9 @@ def exact_auc(labels: np.ndarray, scores: np.ndarray) -> float:
     """
     labels, scores = np.asarray(labels), np.asarray(scores)
     if labels.shape != scores.shape or labels.ndim != 1:
-        raise ValueError(f"labels and scores must have one and the same shape [n], got {labels.shape} and {scores.shape}")
+        raise ValueError(
+            f"labels and scores must have one and the same shape [n], got {labels.shape} and {scores.shape}"
+        )
     positive = labels == 1
     if not np.all(positive | (labels == 0)):
         wrong = labels[~(positive | (labels == 0))][0]

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from ..config.errors import ConfigError
 from .source import Columns
 
 # Whether the hazard ends with its day.
@@ -29,6 +30,7 @@ NAMES = tuple(_ONE_DAY)
 _FORM = re.compile(r"(?P<name>[^@*]+)@(?P<day>\d+)(\*(?P<strength>[^@*]+))?")
 _SENTINEL = np.float32(-1e9)
 _TAIL_REACH = 1000.0
+_STRONGEST = 1000.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +56,8 @@ def parse_hazards(texts: Iterable[str], days: int) -> tuple[Hazard, ...]:
       days: Days in the log.
 
     Raises:
-      ValueError: When a text has another form, an unknown name, a day outside the log or a strength that is not a
-        finite number above 0.
+      ConfigError: When a text has another form, an unknown name, a day outside the log or a strength that is not a
+        number above 0 and up to 1000.
     """
     return tuple(_parse(text, days) for text in texts)
 
@@ -152,20 +154,25 @@ def corrupted(rng: np.random.Generator, columns: Columns, names: Sequence[str], 
 def _parse(text: str, days: int) -> Hazard:
     match = _FORM.fullmatch(text)
     if not match:
-        raise ValueError(f"a hazard is written name@day or name@day*strength, such as viral@7*2, got {text!r}")
+        raise ConfigError(f"a hazard is written name@day or name@day*strength, such as viral@7*2, got {text!r}")
     name, day = match["name"], int(match["day"])
     if name not in NAMES:
         near = difflib.get_close_matches(name, NAMES, n=1)
         meant = f"; did you mean '{near[0]}'?" if near else ""
-        raise ValueError(f"hazard {text!r}: the name must be one of {', '.join(NAMES)}, got '{name}'{meant}")
+        raise ConfigError(f"hazard {text!r}: the name must be one of {', '.join(NAMES)}, got '{name}'{meant}")
     if day >= days:
-        raise ValueError(f"hazard {text!r}: the log has the days 0 to {days - 1}, got {day}; make it longer or choose one")
+        raise ConfigError(
+            f"hazard {text!r}: the log has the days 0 to {days - 1}, got {day}; make it longer or choose one"
+        )
     try:
         strength = float(match["strength"] or 1.0)
     except ValueError:
         strength = math.nan
-    if not (math.isfinite(strength) and strength > 0):
-        raise ValueError(f"hazard {text!r}: strength must be a finite number above 0, got {match['strength']}")
+    # Far beyond this, float32 columns would overflow.
+    if not 0 < strength <= _STRONGEST:
+        raise ConfigError(
+            f"hazard {text!r}: strength must be a number above 0 and up to {_STRONGEST:g}, got '{match['strength']}'"
+        )
     return Hazard(name, day, strength)
 
 

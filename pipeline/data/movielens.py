@@ -110,7 +110,11 @@ def schema_of(ratings: Ratings) -> Schema:
     def number(name: str) -> Feature:
         return Feature(name, "numerical", normalization="log" if name in _COUNTERS else "standard")
 
-    movies: dict[str, Any] = {"dtype": "string", "hash_buckets": _buckets(ratings.movies["movie_id"]), "table": "movies"}
+    movies: dict[str, Any] = {
+        "dtype": "string",
+        "hash_buckets": _buckets(ratings.movies["movie_id"]),
+        "table": "movies",
+    }
     genres = ratings.movies["movie_genres"].shape[1]
     features = [
         Feature("user_id", "categorical", dtype="string", hash_buckets=_buckets(ratings.users["user_id"])),

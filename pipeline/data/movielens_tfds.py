@@ -1,7 +1,7 @@
 """MovieLens through TensorFlow Datasets: finding it, downloading it, reading it in columns.
 
 TFDS finds, downloads and prepares the data and knows its features; the prepared records are parsed here, in batches.
-``builder.as_dataset`` parses them one by one, eleven times slower, and pads genres with 0, which is a genre.
+``builder.as_dataset`` parses them one by one, ten times slower, and pads genres with 0, which is a genre.
 
 TFDS can look a dataset up in a bucket when its builder is made, with minutes of retries where there is no network. Off
 in the versions that steadyrank allows, unless a program turns it on; and no builder is made here before either the data
@@ -90,6 +90,8 @@ def _download(tfds: Any, name: str, url: str, folder: tfds.core.Path) -> None:
     import requests
 
     root = folder.parents[2]
+    if "://" in os.fspath(root):
+        raise _not_there(name, folder, "a download needs a folder of this machine")
     try:
         # Asked first and once: TFDS itself tries an address that does not answer ten times over.
         requests.head(url, timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS), allow_redirects=True).raise_for_status()

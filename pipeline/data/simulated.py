@@ -13,36 +13,33 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..config.errors import ConfigError
 from ..config.settings import Simulated
-from ...models.schema import Feature, Schema, Task
 from .hazards import corrupted, fresh_scores, parse_hazards, rescaled, shifted_popularity, strength_on, with_viral
-from .simulated_behavior import SCORES, Behavior, Chances, Impressions, draw_labels, expected
-from .simulated_platform import (
-    COUNTRIES,
-    DEVICES,
-    HISTORY_WIDTH,
-    LANGUAGES,
-    TAG_WIDTH,
-    TAGS,
-    TOPICS,
-    Platform,
-    Stream,
-    stream,
-)
+from .simulated_behavior import SCORES, Behavior, Impressions, draw_labels, expected
+from .simulated_platform import COUNTRIES, DEVICES, LANGUAGES, POSITIONS, TOPICS, Platform, Stream, stream
+from .simulated_schema import simulated_schema
 from .source import Columns
 
 BLOCK_ROWS = 8192
-POSITIONS = 12
 _PHONE = DEVICES.index("phone")
 
 # The retrieval stage's scores: rows are the eight scores, columns what they measure (affinity to the topic, affinity
 # within it, quality, propensity to click). The rest of each score's variance is noise. Scores 3 and 4 measure nothing
 # that a user or a video has, yet clicks are likelier where they agree.
-_SCORE_WEIGHTS = np.zeros((SCORES, 4), np.float32)
-_SCORE_WEIGHTS[0] = 0.65, 0.3, 0.0, 0.0
-_SCORE_WEIGHTS[1] = 0.35, 0.0, 0.4, 0.0
-_SCORE_WEIGHTS[2] = 0.0, 0.5, 0.2, 0.0
-_SCORE_WEIGHTS[5] = 0.3, 0.0, 0.0, 0.4
+_SCORE_WEIGHTS = np.array(
+    [
+        [0.70, 0.25, 0.0, 0.0],
+        [0.35, 0.00, 0.4, 0.0],
+        [0.00, 0.50, 0.2, 0.0],
+        [0.00, 0.00, 0.0, 0.0],
+        [0.00, 0.00, 0.0, 0.0],
+        [0.30, 0.00, 0.0, 0.4],
+        [0.00, 0.00, 0.0, 0.0],
+        [0.00, 0.00, 0.0, 0.0],
+    ],
+    np.float32,
+)
 
 # The columns that the shift hazard multiplies; of the scores some.
 _SHIFTED = {
@@ -65,15 +62,14 @@ class SimulatedLog:
       settings: Size, seed and hazards of the log.
 
     Attributes:
-      schema: The columns: 21 features with 30 numbers and ids, two bags and six tasks.
+      schema: The columns: 23 features (nine ids and words, twelve numerical ones with 19 numbers, two bags) and six tasks.
       days: ``day_000`` and so on.
       platform: The hidden users and videos.
 
     Raises:
-      ValueError: When a size is below 1, the seed below 0 or a hazard is not understood.
+      ConfigError: When a size is below 1, the seed below 0 or a hazard is not understood.
 
     Example:
-
     >>> log = SimulatedLog(Simulated(days=2, rows_per_day=1000, hazards=("viral@1",)))
     >>> log.block(day=1, index=0)["scores"].shape
     (1000, 8)
@@ -82,14 +78,14 @@ class SimulatedLog:
     def __init__(self, settings: Simulated):
         for name in ("days", "rows_per_day", "users", "videos"):
             if getattr(settings, name) < 1:
-                raise ValueError(f"data.simulated.{name} must be 1 or more, got {getattr(settings, name)}")
+                raise ConfigError(f"data.simulated.{name} must be 1 or more, got {getattr(settings, name)}")
         if settings.seed < 0:
-            raise ValueError(f"data.simulated.seed must be 0 or more, got {settings.seed}")
+            raise ConfigError(f"data.simulated.seed must be 0 or more, got {settings.seed}")
         self._settings = settings
         self._hazards = parse_hazards(settings.hazards, settings.days)
         self.days: Sequence[str] = tuple(f"day_{day:03d}" for day in range(settings.days))
         self.platform = Platform(settings)
-        self.schema = schema(settings.users, settings.videos, self.platform.creators)
+        self.schema = simulated_schema(settings.users, settings.videos, self.platform.creators)
         self._behavior = Behavior(self.platform, settings.seed)
         self._user_ends = _ends(self.platform.user_popularity)
         self._video_ends = {
@@ -135,8 +131,8 @@ class SimulatedLog:
         count = self._count(day, index)
         rng = self._stream(Stream.IMPRESSIONS, day, index)
         world = self.platform
-        user = np.searchsorted(self._user_ends, rng.random(count))
-        video = np.searchsorted(self._video_ends[self._strength("shift", day)], rng.random(count))
+        user = _drawn(rng, self._user_ends, count)
+        video = _drawn(rng, self._video_ends[self._strength("shift", day)], count)
         viral = self._strength("viral", day)
         if viral:
             video = with_viral(self._stream(Stream.VIRAL, day, index), video, world.viral_video, viral)
@@ -157,8 +153,8 @@ class SimulatedLog:
             user=user,
             video=video,
             device=device,
-            hour=np.searchsorted(_HOUR_ENDS, rng.random(count)),
-            position=np.searchsorted(_POSITION_ENDS, rng.random(count)),
+            hour=_drawn(rng, _HOUR_ENDS, count),
+            position=_drawn(rng, _POSITION_ENDS, count),
             network_mbps=np.exp(np.where(device == _PHONE, np.float32(2.1), np.float32(2.5)) + 0.9 * normal()),
             recent_ctr=0.25 / (1 + np.exp(1.2 - 0.45 * world.quality[video] - 0.35 * normal())),
             scores=np.einsum("bm,sm->bs", measured, _SCORE_WEIGHTS) + noise * normal(SCORES),
@@ -220,65 +216,15 @@ class SimulatedLog:
         return strength_on(self._hazards, hazard, day)
 
 
-def schema(users: int, videos: int, creators: int) -> Schema:
-    """What enters and leaves a ranker of the simulated platform.
-
-    Args:
-      users: Users of the platform, hashed into twice as many buckets.
-      videos: Videos of the platform.
-      creators: Creators of the platform, hashed into twice as many buckets.
-    """
-
-    def named(name: str, vocabulary: Sequence[str]) -> Feature:
-        return Feature(name, "categorical", dtype="string", vocabulary=tuple(vocabulary), embedding_width=8)
-
-    def counter(name: str) -> Feature:
-        return Feature(name, "numerical", normalization="log")
-
-    return Schema(
-        features=(
-            Feature("user_id", "categorical", hash_buckets=2 * users),
-            Feature("video_id", "categorical", num_ids=videos, table="video"),
-            Feature("creator", "categorical", dtype="string", hash_buckets=2 * creators),
-            named("topic", TOPICS),
-            named("country", COUNTRIES),
-            named("device", DEVICES),
-            named("language", LANGUAGES),
-            Feature("hour", "categorical", num_ids=24, embedding_width=8),
-            Feature("position", "categorical", num_ids=POSITIONS, embedding_width=8),
-            counter("account_age_days"),
-            counter("video_age_days"),
-            counter("user_views"),
-            counter("user_watches"),
-            counter("video_views"),
-            counter("video_likes"),
-            counter("creator_followers"),
-            counter("duration_minutes"),
-            Feature("recent_ctr", "numerical"),
-            counter("network_mbps"),
-            Feature("scores", "numerical", width=SCORES),
-            Feature("fresh_score", "numerical"),
-            Feature("history", "bag", width=HISTORY_WIDTH, num_ids=videos, table="video"),
-            Feature("tags", "bag", dtype="string", width=TAG_WIDTH, vocabulary=TAGS, embedding_width=8),
-        ),
-        tasks=(
-            Task("click", "binary"),
-            Task("like", "binary"),
-            Task("share", "binary"),
-            Task("long_watch", "binary"),
-            Task("watch_time", "regression", weight=0.1),
-            Task("satisfaction", "regression", weight=0.3),
-        ),
-    )
-
-
 def _ends(shares: np.ndarray) -> np.ndarray:
     """Where each outcome's interval ends in [0, 1): the first end above a uniform number names the outcome."""
     ends = np.cumsum(shares)
-    ends /= ends[-1]
-    # Rounding must leave no uniform number beyond the last end.
-    ends[-1] = 1.0
-    return ends
+    return ends / ends[-1]
+
+
+def _drawn(rng: np.random.Generator, ends: np.ndarray, rows: int) -> np.ndarray:
+    """Outcomes, int64, ``[rows]``."""
+    return np.searchsorted(ends, rng.random(rows), side="right")
 
 
 _TOPIC_NAMES, _COUNTRY_NAMES, _DEVICE_NAMES, _LANGUAGE_NAMES = (

@@ -15,7 +15,7 @@ import dataclasses
 import numpy as np
 
 from .hazards import tail_factors, tail_mean
-from .simulated_platform import COUNTRIES, DEVICES, TOPICS, Platform, Stream, stream
+from .simulated_platform import COUNTRIES, TOPICS, Platform, Stream, stream
 from .source import Columns
 
 ANSWER_RATE = 0.03
@@ -105,7 +105,7 @@ class Behavior:
         user, video = rows.user, rows.video
         topic = world.topic[video]
         by_topic, within = self.affinity(user, video)
-        affinity = 0.75 * by_topic + 0.25 * within
+        affinity = 0.7 * by_topic + 0.2 * within
         quality, propensity = world.quality[video], world.propensity[user]
         length = world.log_duration[video] - np.float32(1.4)
         novelty = np.exp(-0.5 * np.square(np.log(world.video_age_days[video] + day) - 2.5))
@@ -116,7 +116,7 @@ class Behavior:
         place = np.log1p(rows.position.astype(np.float32))
 
         click = _sigmoid(
-            -0.7
+            -0.75
             + affinity
             + 0.35 * self._topic_appeal[topic]
             + 0.45 * quality
@@ -126,7 +126,7 @@ class Behavior:
             - 0.9 * stalls
             + 0.7 * agreement
             + 0.25 * moment
-            + 0.15 * self._country_topic[world.country[user], topic]
+            + 0.1 * self._country_topic[world.country[user], topic]
             - _SMALL_SCREEN[rows.device] * length
             + 0.6 * rows.fresh
         )
@@ -140,7 +140,7 @@ class Behavior:
             + 0.1 * moment
         )
         like = _sigmoid(-1.95 + 0.6 * affinity + 0.5 * quality + 0.3 * quality * affinity + 0.3 * novelty)
-        share = _sigmoid(-2.7 + 0.4 * affinity + 0.3 * quality + 0.5 * self._topic_share[topic] + 0.4 * moment)
+        share = _sigmoid(-2.75 + 0.4 * affinity + 0.3 * quality + 0.5 * self._topic_share[topic] + 0.4 * moment)
         return Chances(
             click=click,
             like=like,

@@ -11,8 +11,8 @@ import enum
 
 import numpy as np
 
-from ..config.settings import Simulated
 from ...models.schema import MISSING_INTEGER, MISSING_STRING
+from ..config.settings import Simulated
 
 TOPICS = (
     "animals", "beauty", "cars", "comedy", "cooking", "dance", "diy", "education", "esports", "fashion", "film",
@@ -23,6 +23,7 @@ COUNTRIES = ("AR", "BR", "DE", "ES", "FR", "GB", "ID", "IN", "JP", "KR", "MX", "
 LANGUAGES = ("de", "en", "es", "fr", "hi", "id", "ja", "ko", "pt")
 DEVICES = ("phone", "tablet", "desktop", "tv", "console")
 TAGS = (*(f"{topic}_{kind}" for topic in TOPICS for kind in ("basics", "live", "short")), "hd", "trending", "series")
+POSITIONS = 12
 HISTORY_WIDTH = 10
 TAG_WIDTH = 5
 
@@ -65,7 +66,6 @@ class Platform:
       taste_vector: The same taste as a point among the videos' points, ``[U, K]``.
       country, language, main_device: Positions in :data:`COUNTRIES`, :data:`LANGUAGES`, :data:`DEVICES`, ``[U]``.
       account_age_days, user_views, user_watches: Counters on day 0, ``[U]``.
-      views_per_day: Growth of ``user_views``, ``[U]``.
       video_popularity: Share of the impressions, a Zipf law, ``[V]``.
       topic: Position in :data:`TOPICS`, ``[V]``.
       trend: Trend of the video's topic, for the ``shift`` hazard, ``[V]``.
@@ -100,8 +100,11 @@ class Platform:
         watched = self._first_watches[users] + self._watches_per_day[users] * day
         event = watched[:, np.newaxis] - np.arange(1, HISTORY_WIDTH + 1)
         bits = _mixed((users[:, np.newaxis] << 32 ^ event).view(np.uint64) ^ self._history_key)
-        topic = self._liked_topics[users[:, np.newaxis], bits % _TASTE_DRAWS]
-        video = self._shelves[topic, (bits >> np.uint64(20)) % _SHELF_DRAWS]
+        # Looking up by flat positions, in powers of two, takes half the time of indexing by pairs.
+        taste_draw = (bits & np.uint64(_TASTE_DRAWS - 1)).view(np.int64)
+        shelf_draw = (bits >> np.uint64(20) & np.uint64(_SHELF_DRAWS - 1)).view(np.int64)
+        topic = self._liked_topics.take(users[:, np.newaxis] * _TASTE_DRAWS + taste_draw)
+        video = self._shelves.take(topic * _SHELF_DRAWS + shelf_draw)
         return np.where(event >= 0, video, MISSING_INTEGER)
 
     def _make_users(self, rng: np.random.Generator, users: int) -> None:
@@ -115,7 +118,7 @@ class Platform:
         chance = np.exp(2.0 * self.taste)
         ends = np.cumsum(chance / chance.sum(axis=1, keepdims=True), axis=1)
         draws = [(rng.random((users, 1)) > ends[:, :-1]).sum(axis=1) for _ in range(_TASTE_DRAWS)]
-        self._liked_topics = np.stack(draws, axis=1).astype(np.int32)
+        self._liked_topics = np.stack(draws, axis=1)
         self._first_watches = np.minimum(rng.geometric(0.08, users), 1000) - 1
         self._watches_per_day = rng.poisson(2.0, users)
         self._history_key = rng.integers(2**63, dtype=np.uint64)
@@ -128,7 +131,6 @@ class Platform:
         activity = np.log(self.user_popularity * users)
         log_views = 6 + activity + rng.normal(0, 1.2, users)
         self.user_views = np.floor(np.exp(log_views)).astype(np.float32)
-        self.views_per_day = np.ceil(0.01 * self.user_views)
         log_watches = log_views - 1.6 + 0.5 * self.propensity + rng.normal(0, 0.4, users)
         self.user_watches = np.floor(np.exp(log_watches)).astype(np.float32)
 

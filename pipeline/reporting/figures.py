@@ -88,10 +88,10 @@ def curves(
       wide: Whether the figure spans the page.
       bounds: Values that the axis must reach at least, below and above; None for whatever the values need.
     """
-    width, height = (WIDE, 250.0) if wide else (NARROW, 215.0)
+    width, height = (WIDE, 254.0) if wide else (NARROW, 219.0)
     with settings(name):
         figure = canvas(width, height)
-        axes = figure.add_axes((56 / width, 38 / height, 1 - 68 / width, 1 - 66 / height))
+        axes = figure.add_axes((56 / width, 38 / height, 1 - 68 / width, 1 - 70 / height))
         axes.set_title(title)
         thinned = [Curve(curve.role, thin(curve.series)) for curve in drawn if curve.series.steps.size]
         _value_axis(axes, thinned, bounds)
@@ -130,12 +130,16 @@ def heat_map(
     with np.errstate(divide="ignore", invalid="ignore"):
         powers = np.log10(np.array([np.maximum(lowest, 0) for lowest, _ in cut]))
     bottom = float(np.clip(np.floor(np.nanmin(powers, initial=-1.0)), _FLOOR, -1.0))
-    width, left, right = (WIDE, 205.0, 66.0) if wide else (NARROW, 118.0, 52.0)
-    row = 15.0
-    height = 62 + row * max(len(shown), 3)
+    if wide:
+        width, left, right, row = WIDE, 205.0, 66.0, 15.0
+    else:
+        # A phone has no room beside the rows: each has its name above it.
+        width, left, right, row = NARROW, 8.0, 52.0, 26.0
+        powers = np.stack([np.full_like(powers, np.nan), powers], axis=1).reshape(-1, slices)
+    height = 66 + row * max(len(shown), 3)
     with settings(name):
         figure = canvas(width, height)
-        axes = figure.add_axes((left / width, 38 / height, 1 - (left + right) / width, 1 - 62 / height))
+        axes = figure.add_axes((left / width, 38 / height, 1 - (left + right) / width, 1 - 66 / height))
         axes.imshow(
             np.ma.masked_invalid(np.maximum(powers, bottom)),
             cmap=_SCALE,
@@ -146,15 +150,19 @@ def heat_map(
             interpolation="none",
         )
         axes.grid(visible=False)
-        axes.hlines(np.arange(1, len(shown)), 0, extent, color="white", linewidth=1.2)
-        letters = 34 if wide else 17
-        axes.set_yticks(np.arange(len(shown)) + 0.5, [_shortened(layer, letters) for layer in shown])
-        axes.tick_params(axis="y", labelsize=8.5 if wide else 8)
         axes.spines["left"].set_visible(False)
+        places = np.arange(len(shown))
+        if wide:
+            axes.hlines(places[1:], 0, extent, color="white", linewidth=1.2)
+            axes.set_yticks(places + 0.5, [_shortened(layer, 34) for layer in shown])
+        else:
+            axes.set_yticks([])
+            for place, layer in enumerate(shown):
+                axes.text(0, place + 0.44, _shortened(layer, 52), va="baseline", color=MUTED, fontsize=8.5)
         _step_axis(axes, extent)
         _mark(axes, marks, extent, width)
-        _broken_cells(axes, [broken for _, broken in cut], extent)
-        _scale_bar(figure.add_axes((1 - (right - 14) / width, 38 / height, 9 / width, 1 - 62 / height)), bottom)
+        _broken_cells(axes, [broken for _, broken in cut], extent, 0.5 if wide else 0.75)
+        _scale_bar(figure.add_axes((1 - (right - 14) / width, 38 / height, 9 / width, 1 - 66 / height)), bottom)
         return inline(figure, name, "Smallest clipping factor of each layer over the training step")
 
 
@@ -267,11 +275,11 @@ def _crosses(axes: Axes, drawn: Sequence[Series], extent: float) -> None:
     )
 
 
-def _broken_cells(axes: Axes, broken: Sequence[np.ndarray], extent: float) -> None:
+def _broken_cells(axes: Axes, broken: Sequence[np.ndarray], extent: float, middle: float) -> None:
     """A cross in every cell group, of three slices, in which a factor was not finite."""
     width = 3
     points = {
-        ((place // width + 0.5) * width * extent / len(row), rank + 0.5)
+        ((place // width + 0.5) * width * extent / len(row), rank + middle)
         for rank, row in enumerate(broken)
         for place in np.flatnonzero(row)
     }
@@ -293,7 +301,7 @@ def _scale_bar(axes: Axes, bottom: float) -> None:
         labels[0] = "≤ " + labels[0]
     axes.yaxis.set_major_locator(FixedLocator(list(ticks)))
     axes.set_yticklabels(labels)
-    axes.set_title("factor", loc="left", fontsize=8.5, fontweight="normal", color=MUTED, pad=5)
+    axes.set_title("factor", loc="left", fontsize=8.5, fontweight="normal", color=MUTED, pad=8)
     for spine in axes.spines.values():
         spine.set_visible(False)
 

@@ -42,6 +42,7 @@ th small, td small { display: block; color: var(--muted); font-size: .82rem; fon
 .tasks td:last-child { min-width: 9rem; }
 .events td:last-child { min-width: 12rem; overflow-wrap: anywhere; }
 .config th, .layers th { font-weight: 400; }
+.config td, .config th, .layers td, .layers th { padding-top: .25rem; padding-bottom: .25rem; }
 .config td { overflow-wrap: anywhere; }
 .bar { display: inline-block; width: calc(100% - 4rem); max-width: 13rem; height: .6rem; margin-right: .6rem;
   border-radius: .3rem; background: #e3e7ec; overflow: hidden; }
@@ -75,8 +76,17 @@ footer p { margin: 0 0 .25rem; }
   .panels { grid-template-columns: minmax(0, 1fr); }
   table { font-size: .875rem; }
   th, td { padding-right: .75rem; }
-  .tasks td:last-child { min-width: 6.5rem; }
-  .tasks .bar { display: block; width: 100%; margin: .4rem 0 .2rem; }
+  .tasks { font-size: .8rem; }
+  .tasks th, .tasks td { padding-right: .45rem; }
+  .tasks td:last-child { min-width: 4.2rem; }
+  .tasks .bar { display: block; width: 100%; margin: .35rem 0 .2rem; }
+  .share { white-space: normal; }
+  .events thead { display: none; }
+  .events tr { display: flex; flex-wrap: wrap; gap: .1rem .9rem; padding: .5rem 0; border-bottom: 1px solid var(--line); }
+  .events td { padding: 0; border: 0; }
+  .events td:last-child { flex: 0 0 100%; }
+  .events td:nth-child(1)::before { content: "No. "; }
+  .events td:nth-child(2)::before { content: "step "; }
 }
 @media print {
   @page { margin: 16mm 14mm; }

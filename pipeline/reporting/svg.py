@@ -37,7 +37,7 @@ _SETTINGS: dict[Any, Any] = {
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.titlepad": 9,
+    "axes.titlepad": 14,  # Below it stand the numbers of the events.
     "axes.axisbelow": True,
     "axes.grid": True,
     "axes.grid.axis": "y",

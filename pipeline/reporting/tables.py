@@ -23,10 +23,10 @@ def escaped(value: Any) -> str:
 def tasks_table(found: Sequence[Score]) -> str:
     """A row a task: what was reached, chance, ceiling and the share of the way between them, with a bar."""
     with_ceiling = any(score.ceiling is not None for score in found)
-    heads = ["Task", "Reached", "Chance", *(["Ceiling", "Way from chance to ceiling"] if with_ceiling else [])]
+    heads = ["Task", "Reached", "Chance", *(["Ceiling", "From chance to ceiling"] if with_ceiling else [])]
     rows = []
     for score in found:
-        weight = f", weight {decimal(float(score.weight))}" if isinstance(score.weight, (int, float)) else ""
+        weight = f", weight {_plain(score.weight)}" if score.weight not in (None, 1) else ""
         cells = [
             f'<th scope="row">{escaped(score.task)}<small>{escaped(score.kind)}{escaped(weight)}</small></th>',
             f'<td class="number"><strong>{measured(score, score.reached)}</strong><small>{score.measure}</small></td>',
@@ -91,7 +91,7 @@ def _bar(share: float | None) -> str:
     if share is None:
         return f'<span class="share">{UNKNOWN}</span>'
     width = 100 * min(max(share, 0.0), 1.0)
-    text = percent(share) if share > 0 else "no better than chance"
+    text = percent(share) if share > 0 else "none of it"
     return f'<span class="bar"><span style="width:{width:.1f}%"></span></span><span class="share">{text}</span>'
 
 
@@ -111,7 +111,8 @@ def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else f"not finite ({value})"
+        short = f"{value:g}"
+        return (short if float(short) == value else repr(value)) if math.isfinite(value) else f"not finite ({value})"
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {_plain(item)}" for key, item in value.items())
     if isinstance(value, (list, tuple)):

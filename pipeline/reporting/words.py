@@ -122,7 +122,7 @@ def _trained(run: RunRecord) -> str:
         return f"{ranker} was to be trained; the run has recorded no step."
     batch = run.config.get("data", {}).get("batch_size") if isinstance(run.config.get("data"), dict) else None
     rows = f", about {count(steps * batch)} rows" if is_finite(batch) else ""
-    took = f" in {duration(seconds)}" if is_finite(seconds) else ""
+    took = f", in {duration(seconds)}" if is_finite(seconds) else ""
     return f"{ranker} was trained for {plural(steps, 'step')}{rows}{took}."
 
 
@@ -155,7 +155,8 @@ def _quality(run: RunRecord) -> str:
     shares = {score.task: score.share for score in found if score.share is not None}
     lost = [task for task, share in shares.items() if share <= 0]
     if lost:
-        return f"{where} is no better than chance in {listed(lost)}."
+        which = "any task" if len(lost) == len(found) > 1 else listed(lost)
+        return f"{where} is no better than chance in {which}."
     if shares:
         low, high = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
         way = f"{percent(shares[low])} ({low})"

@@ -54,7 +54,7 @@ def _read(name, text):
         text=st.text(),
         integers=st.lists(_INTEGERS).map(tuple),
         flags=st.lists(st.booleans()).map(tuple),
-        texts=st.lists(st.text() | st.sampled_from(["", " ", "a,b", "[a]", "null", "1"])).map(tuple),
+        texts=st.lists(st.text() | st.sampled_from(["", " ", "a,b", "[a]", "null", "1", "\x85", "\u2028"])).map(tuple),
         maybe=st.none() | _INTEGERS,
     )
 )

@@ -5,6 +5,7 @@ from steadyrank.models.schema import Feature, Schema, Task
 from steadyrank.pipeline.config.errors import ConfigError
 from steadyrank.pipeline.config.presets import PRESETS
 from steadyrank.pipeline.config.settings import Config
+from steadyrank.pipeline.config.tree import build
 from steadyrank.pipeline.config.yaml_files import read, to_yaml
 
 
@@ -17,6 +18,14 @@ def _file(tmp_path, text, name="run.yaml"):
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_written_configuration_reads_back_equal(tmp_path, name):
     assert read(Config, _file(tmp_path, to_yaml(PRESETS[name]))) == PRESETS[name]
+
+
+@pytest.mark.parametrize(
+    "text", ["", " a ", "1", "null", "é", "a: b # c", "a\nb", "a\r\nb", "\x85", "\u2028", "[a, b]"]
+)
+def test_any_text_reads_back_equal(tmp_path, text):
+    config = build(Config, {"data": {"movielens": {"data_dir": text}, "simulated": {"hazards": [text, text]}}})
+    assert read(Config, _file(tmp_path, to_yaml(config))) == config
 
 
 def test_a_written_configuration_keeps_the_order_of_the_settings():

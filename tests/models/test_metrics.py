@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from steadyrank.models import Task
+from steadyrank.models.metrics import TaskMetrics, area_under_curve
+
+
+def pairwise_auc(labels, scores):
+    positive, negative = scores[labels == 1], scores[labels == 0]
+    wins = (positive[:, None] > negative[None]) + 0.5 * (positive[:, None] == negative[None])
+    return wins.mean()
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 10**6), share=st.floats(0.02, 0.9), centre=st.floats(-6, 3), spread=st.floats(0.3, 3))
+def test_auc_is_that_of_all_pairs(seed, share, centre, spread):
+    rng = np.random.default_rng(seed)
+    labels = (rng.random(600) < share).astype(np.float32)
+    labels[:2] = 0, 1
+    logits = (rng.normal(size=600) * spread + centre + labels).astype(np.float32)
+    metrics = TaskMetrics(Task("t", "binary"))
+    metrics.update_state(labels, logits)
+    assert abs(float(metrics.result()["auc/t"]) - pairwise_auc(labels, logits)) < 5e-3
+
+
+def test_auc_of_many_rows_is_exact_to_the_fourth_digit():
+    rng = np.random.default_rng(0)
+    labels = (rng.random(20_000) < 0.05).astype(np.float32)
+    logits = (rng.normal(size=20_000) - 3 + labels).astype(np.float32)
+    metrics = TaskMetrics(Task("t", "binary"))
+    metrics.update_state(labels, logits)
+    assert abs(float(metrics.result()["auc/t"]) - pairwise_auc(labels, logits)) < 1e-4
+
+
+def test_auc_by_hand():
+    # One negative below, one in the same bucket, one above a positive: (1 + 1/2 + 0) / 3.
+    assert float(area_under_curve(tf.constant([[1.0, 0.0], [1.0, 1.0], [1.0, 0.0]]))) == 0.5
+
+
+def test_masked_rows_count_nowhere():
+    task = Task("t", "regression")
+    whole, masked = TaskMetrics(task), TaskMetrics(task)
+    whole.update_state([1.0, 3.0], [2.0, 2.0])
+    masked.update_state([1.0, 3.0, 0.0], [2.0, 2.0, np.nan], sample_weight=[1.0, 1.0, 0.0])
+    for metrics in (whole, masked):
+        metrics.add_loss_sum(2.0)
+        result = {key: float(value) for key, value in metrics.result().items()}
+        assert result == {
+            "loss/t": 1.0,
+            "prediction_mean/t": 2.0,
+            "label_mean/t": 2.0,
+            "examples/t": 2.0,
+            "rmse/t": 1.0,
+            "rmse_of_mean/t": 1.0,
+        }
+
+
+def test_windows_of_any_length_are_exact():
+    metrics = TaskMetrics(Task("t", "binary"))
+    metrics.add_loss_sum(float(2**40))
+    for _ in range(10):
+        metrics.add_loss_sum(1.0)
+    metrics.update_state([1.0], [0.0])
+    # In float32 the ones would have been lost.
+    assert float(metrics.result()["loss/t"]) == 2**40 + 10
+
+
+def test_a_diverged_model_has_the_auc_of_chance_and_its_loss_shows_it():
+    metrics = TaskMetrics(Task("t", "binary"))
+    metrics.update_state([0.0, 1.0], [np.nan, np.nan])
+    metrics.add_loss_sum(np.nan)
+    assert float(metrics.result()["auc/t"]) == 0.5
+    assert np.isnan(float(metrics.result()["loss/t"]))
+
+
+def test_reset_forgets():
+    metrics = TaskMetrics(Task("t", "binary"))
+    metrics.update_state([1.0, 0.0], [1.0, 0.0])
+    metrics.reset_state()
+    assert float(metrics.result()["examples/t"]) == 0
+    assert np.isnan(float(metrics.result()["auc/t"]))

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+
+from steadyrank.models import Feature, Schema, Task
+
+
+def click() -> tuple[Task, ...]:
+    return (Task("click", "binary"),)
+
+
+def test_columns_are_features_then_labels():
+    schema = Schema(
+        (
+            Feature("age", "numerical"),
+            Feature("scores", "numerical", width=3),
+            Feature("country", "categorical", dtype="string", vocabulary=("de", "fr")),
+            Feature("history", "bag", width=5, num_ids=10),
+        ),
+        (Task("click", "binary"), Task("minutes", "regression", label="seen")),
+    )
+    assert schema.columns == {
+        "age": ("float32", ()),
+        "scores": ("float32", (3,)),
+        "country": ("string", ()),
+        "history": ("int64", (5,)),
+        "click": ("float32", ()),
+        "seen": ("float32", ()),
+    }
+    assert list(schema.columns)[-2:] == ["click", "seen"]
+
+
+def test_plain_form_holds_what_is_not_default():
+    feature = Feature("country", "categorical", dtype="string", vocabulary=("de",))
+    schema = Schema((feature,), (Task("click", "binary", weight=2.0),))
+    assert schema.to_dict() == {
+        "features": [{"name": "country", "kind": "categorical", "dtype": "string", "vocabulary": ["de"]}],
+        "tasks": [{"name": "click", "kind": "binary", "label": "click", "weight": 2.0}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Feature("no-dash", "numerical"), "letters, digits and underscores"),
+        (lambda: Feature("x", "numeric"), "kind must be one of numerical, categorical, bag, got 'numeric'"),
+        (lambda: Feature("x", "numerical", dtype="int64"), "dtype of a numerical feature must be one of float32"),
+        (lambda: Feature("x", "categorical"), "exactly one of vocabulary, num_ids and hash_buckets, got none"),
+        (lambda: Feature("x", "bag", num_ids=3, hash_buckets=3), "got num_ids and hash_buckets"),
+        (lambda: Feature("x", "categorical", num_ids=3, width=2), "width of a categorical feature must be 1"),
+        (lambda: Feature("x", "categorical", vocabulary=("a",)), "a vocabulary for dtype int64 holds int values"),
+        (lambda: Feature("x", "categorical", vocabulary=(1, 1)), "holds 1 twice"),
+        (lambda: Feature("x", "categorical", dtype="string", num_ids=3), "num_ids needs dtype int64"),
+        (lambda: Task("t", "binary", weight=0.0), "weight must be a finite number above 0"),
+        (lambda: Task("t", "ranking"), "kind must be one of binary, regression"),
+        (lambda: Schema((), click()), "at least one feature"),
+        (lambda: Schema((Feature("click", "numerical"),), click()), "both a feature and a label"),
+        (lambda: Schema((Feature("x", "numerical"),) * 2, click()), "two features are called 'x'"),
+        (
+            lambda: Schema((Feature("v", "categorical", num_ids=3), Feature("h", "bag", num_ids=4, table="v")), click()),
+            "share the table 'v' and must agree",
+        ),
+    ],
+)
+def test_mistakes_are_named(make, said):
+    with pytest.raises(ValueError, match=said) as error:
+        make()
+    assert "\n" not in str(error.value)
