@@ -52,7 +52,9 @@ def limits(
 
 def round_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
     """Round places on a linear axis, and their texts with as many decimals as one of them needs."""
-    places = [float(place) for place in MaxNLocator(nbins=5).tick_values(low, high) if low <= place <= high]
+    found = [float(place) for place in MaxNLocator(nbins=5).tick_values(low, high) if low <= place <= high]
+    # The locator's 0 may be off by a rounding error.
+    places = [place if abs(place) > 1e-9 * (high - low) else 0.0 for place in found]
     texts = [label(place) for place in places]
     if all(abs(place) < 1e3 for place in places) and not any("\N{MULTIPLICATION SIGN}" in text for text in texts):
         decimals = max((len(text.partition(".")[2]) for text in texts), default=0)

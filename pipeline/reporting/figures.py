@@ -32,6 +32,8 @@ ROLES: dict[str, dict[str, Any]] = {
     "ceiling": {"color": INK, "linewidth": 1.0, "dashes": (5, 3), "zorder": 4},
     "chance": {"color": MUTED, "linewidth": 1.0, "dashes": (1, 2), "zorder": 4},
 }
+MEASURED = ("training", "progressive", "holdout")
+"""The roles that show the run itself; the others are references."""
 _SCALE = LinearSegmentedColormap.from_list(
     "clipping", ["#2d0a4e", "#7b2a75", "#cf5a5b", "#f3a65a", "#fbe3b5", "#f1f3f6"]
 )
@@ -100,9 +102,9 @@ def curves(
         for curve in thinned:
             _draw(axes, curve, extent)
         _mark(axes, marks, extent, width)
-        lost = [curve.series for curve in drawn if curve.role in ("training", "progressive", "holdout")]
+        lost = [curve.series for curve in drawn if curve.role in MEASURED]
         _crosses(axes, lost, extent)
-        if not thinned:
+        if not any(curve.role in MEASURED for curve in thinned):
             axes.text(0.5, 0.5, "no values recorded", transform=axes.transAxes, ha="center", va="center", color=MUTED)
         return inline(figure, name, f"{title}: {unit} over the training step")
 
@@ -214,7 +216,7 @@ def _value_axis(axes: Axes, drawn: Sequence[Curve], bounds: tuple[float | None, 
 
 def _draw(axes: Axes, curve: Curve, extent: float) -> None:
     look = ROLES[curve.role]
-    if curve.role in ("ceiling", "chance"):
+    if curve.role not in MEASURED:
         known = mean_by_step(curve.series)
         if known.steps.size:
             steps = np.concatenate([[0.0], known.steps[1:], [extent]])

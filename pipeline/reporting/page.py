@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -75,7 +74,7 @@ class _Drawing:
         self._marks = []
         for number, event in enumerate(words.event_list(run), start=1):
             step = event.get("step")
-            if series.is_number(step) and math.isfinite(step) and step >= 0:
+            if series.is_finite(step) and step >= 0:
                 mark = Mark(float(step), "micro" not in str(event.get("kind", "")), number)
                 self._marks.append((event.get("task"), mark))
         self.extent = float(max(words.last_step(run), *(mark.step for _, mark in self._marks), 1))
@@ -151,8 +150,8 @@ def _measure(run: RunRecord, draw: _Drawing, kind: str, metric: str, unit: str, 
         )
     for name, drawn in zip(names, by_task, strict=True):
         drawn.append(draw.reference("ceiling", f"ceiling/{metric}/{name}"))
-        known = kind == "regression"
-        drawn.append(draw.reference("chance", f"rmse_of_mean/{name}") if known else _AUC_OF_CHANCE)
+        of_mean = draw.reference("chance", f"rmse_of_mean/{name}")
+        drawn.append(of_mean if kind == "regression" else _AUC_OF_CHANCE)
     panels = [
         draw.panel(f"{metric}-{place}", name, unit, drawn, name)
         for place, (name, drawn) in enumerate(zip(names, by_task, strict=True))

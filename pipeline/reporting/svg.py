@@ -57,7 +57,7 @@ _HEAD = re.compile(r'^.*?<svg[^>]*?viewBox="(?P<box>[^"]*)"[^>]*>', re.DOTALL)
 _NOISE = re.compile(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", re.DOTALL)
 _GROUP_ID = re.compile(r'<g id="[^"]*"')
 _PATH = re.compile(r' d="([^"]*)"')
-_DECIMALS = re.compile(r"(\.\d\d)\d+")
+_DECIMALS, _TWO = re.compile(r"(\.\d\d)\d+"), r"\1"
 # Text may stand between tags and hold anything but "<" and ">", so that only the tags themselves are touched.
 _TAG = re.compile(r"<[^>]*>")
 _ID = re.compile(r' id="([^"]*)"')
@@ -111,8 +111,4 @@ def _own(tag: str, name: str) -> str:
     tag = _REFERENCE.sub(rf'href="#{name}-\1"', tag)
     tag = _CLIP.sub(rf"url(#{name}-\1)", tag)
     tag = _DATA.sub(lambda link: 'href="data:' + re.sub(r"\s", "", link[1]) + '"', tag)
-    return _PATH.sub(lambda path: f' d="{_DECIMALS.sub(_two, path[1])}"'.replace("\n", " "), tag)
-
-
-def _two(match: re.Match[str]) -> str:
-    return match[1]
+    return _PATH.sub(lambda path: f' d="{_DECIMALS.sub(_TWO, path[1])}"'.replace("\n", " "), tag)

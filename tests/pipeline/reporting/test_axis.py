@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from steadyrank.pipeline.reporting.axis import drawable, label, limits, round_ticks, scale_for
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ([0.5, 0.7], "linear"),
+        ([0.5, 8e12], "log"),
+        ([0.0, 1.0, 2.0], "linear"),
+        ([-1.0, 1.0, 1.0, 1e9], "symlog"),
+        ([0.0], "linear"),
+    ],
+)
+def test_scale_follows_the_span(values, scale):
+    assert scale_for(np.array(values)) == scale
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
+def test_limits_are_finite_and_hold_every_value(values):
+    values = drawable(np.array(values))
+    scale = scale_for(values)
+    low, high = limits(values, scale)
+    assert math.isfinite(low)
+    assert math.isfinite(high)
+    assert low < high
+    assert low <= values.min()
+    assert values.max() <= high
+    assert low > 0 or scale != "log"
+
+
+def test_no_air_beyond_a_bound():
+    assert limits(np.array([0.0, 10.0]), "linear", (0.0, None))[0] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (0.25, "0.25"), (2000, "2,000"), (150_000, "150 k"), (2e6, "2 M"), (1e-5, "10⁻⁵"), (1e12, "10¹²")],
+)
+def test_ticks_are_short(value, text):
+    assert label(value) == text
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
+def test_ticks_on_one_axis_have_equal_decimals_and_differ(low, span):
+    assume(span > 1e-3 * abs(low))
+    places, texts = round_ticks(low, low + span)
+    assert all(low <= place <= low + span for place in places)
+    assert len(set(texts)) == len(texts)
+    if all(place == 0 or 1e-3 <= abs(place) < 1e3 for place in places):
+        assert len({len(text.partition(".")[2]) for text in texts}) == 1
