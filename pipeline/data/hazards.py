@@ -70,14 +70,15 @@ def strength_on(hazards: Iterable[Hazard], name: str, day: int) -> float:
 
 
 def shifted_popularity(popularity: np.ndarray, trend: np.ndarray, strength: float) -> np.ndarray:
-    """``shift``: the popularity of videos after their topics' trends, ``popularity * exp(strength * trend)``.
+    """``shift``: the popularity of videos after their topics' trends, in proportion to ``popularity * exp(strength * trend)``.
 
     Args:
       popularity: Weights of the videos, any scale, ``[V]``.
       trend: For each video the trend of its topic, above 0 where interest grows, ``[V]``.
       strength: Strength in effect.
     """
-    return popularity * np.exp(strength * trend)
+    # Below the largest trend, no strength overflows.
+    return popularity * np.exp(strength * (trend - trend.max()))
 
 
 def rescaled(columns: Columns, scales: dict[str, np.ndarray], strength: float) -> Columns:

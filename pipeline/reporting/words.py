@@ -72,7 +72,11 @@ def decimal(value: float | None, places: int | None = None) -> str:
         return UNKNOWN
     if not math.isfinite(value):
         return f"not finite ({value})"
-    text = f"{value:.4g}" if places is None else f"{value:.{places}f}"
+    if places is not None:
+        text = f"{value:.{places}f}"
+    else:
+        # Zeros at the end are digits too, as long as no exponent is needed.
+        text = f"{value:#.4g}".rstrip(".") if 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
     return text.replace("e+", "e").replace("-", "\N{MINUS SIGN}")
 
 

@@ -58,7 +58,12 @@ def test_every_verdict_has_words_of_its_own():
 
 def test_numbers_as_a_reader_writes_them():
     assert [count(65536), count(None), count(math.nan)] == ["65,536", "\N{EN DASH}", "not finite"]
-    assert [decimal(0.73125, 4), decimal(8e12), decimal(None)] == ["0.7312", "8e12", "\N{EN DASH}"]
+    assert [decimal(0.73125, 4), decimal(0.583), decimal(8e12), decimal(None)] == [
+        "0.7312",
+        "0.5830",
+        "8e12",
+        "\N{EN DASH}",
+    ]
     assert decimal(math.nan) == "not finite (nan)"
     assert [duration(42), duration(200), duration(7500)] == ["42 s", "3 min 20 s", "2 h 05 min"]
     assert [percent(0.934), percent(-1e9)] == ["93 %", "off the scale"]

@@ -1,0 +1,44 @@
+# Every target sets up what it needs in .venv, so that each works first on a fresh machine with Python 3.10+ and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Packaging tools look at the package, not at the folder that happens to hold it.
+SOURCES := pipeline models optimizers tests benchmarks setup.py __init__.py
+
+.PHONY: demo test check bench clean
+
+demo: $(VENV)/.run
+	$(BIN)/python -m steadyrank.pipeline.train --config=demo --model_dir=runs/demo-$$(date +%Y%m%d-%H%M%S)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	cd $(VENV)/named && MYPYPATH=. ../bin/mypy --config-file steadyrank/pyproject.toml -p steadyrank.pipeline -p steadyrank.models -p steadyrank.optimizers
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/movielens_baseline.py
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "error: Python 3.10 to 3.13 is needed, $$($(PYTHON) --version) was found; name another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(VENV)/bin/python setup.py pyproject.toml
+	@echo "installing steadyrank and TensorFlow into $(VENV); this takes a few minutes the first time"
+	$(PIP) install -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	@echo "installing what the tests and checks need"
+	$(PIP) install -e '.[dev]'
+	@# mypy reads a package from a folder of its name; the repository's own may have any.
+	@mkdir -p $(VENV)/named && ln -sfn ../.. $(VENV)/named/steadyrank
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info runs

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from steadyrank.models import Feature, Schema, Task
+from steadyrank.pipeline.data.batches import evaluation_batches, steps_of, training_batches
+
+
+class Numbered:
+    """A log whose rows are numbered through: what comes out tells where it came from."""
+
+    def __init__(self, *days: list[int]):
+        self.schema = Schema(
+            (
+                Feature("row", "numerical", normalization="none"),
+                Feature("name", "categorical", dtype="string", hash_buckets=9),
+                Feature("bag", "bag", width=2, num_ids=9),
+            ),
+            (Task("click", "binary"),),
+        )
+        self._blocks = days
+        self.days = [f"day_{i}" for i in range(len(days))]
+
+    def block_rows(self, day: int) -> list[int]:
+        return self._blocks[day]
+
+    def block(self, day: int, index: int) -> dict[str, np.ndarray]:
+        rows = np.arange(self._blocks[day][index]) + sum(self._blocks[day][:index])
+        return {
+            "row": rows.astype(np.float32),
+            "name": rows.astype(bytes),
+            "bag": np.stack([rows, -np.ones_like(rows)], axis=1),
+            "click": (rows % 2).astype(np.float32),
+        }
+
+    def expected(self, day: int, index: int) -> None:
+        return None
+
+
+def rows_of(batch) -> list[int]:
+    there = ~np.isnan(batch["click"].numpy())
+    return batch["row"].numpy()[there].astype(int).tolist()
+
+
+blocks = st.lists(st.integers(1, 30), min_size=1, max_size=5)
+
+
+@settings(deadline=None, max_examples=25)
+@given(blocks=blocks, batch_size=st.integers(1, 40), shuffle=st.booleans())
+def test_every_row_comes_once_in_batches_of_one_shape(blocks, batch_size, shuffle):
+    batches = list(training_batches(Numbered(blocks), 0, batch_size=batch_size, seed=3, shuffle=shuffle))
+    assert len(batches) == steps_of(sum(blocks), batch_size)
+    assert {batch["bag"].shape for batch in batches} == {(batch_size, 2)}
+    seen = [row for batch in batches for row in rows_of(batch)]
+    assert sorted(seen) == list(range(sum(blocks)))
+    if not shuffle:
+        assert seen == sorted(seen)
+
+
+@settings(deadline=None, max_examples=25)
+@given(blocks=blocks, batch_size=st.integers(1, 40), data=st.data())
+def test_from_any_position_on_the_batches_are_those_of_the_whole(blocks, batch_size, data):
+    start = data.draw(st.integers(0, steps_of(sum(blocks), batch_size)))
+    source = Numbered(blocks)
+    whole = [rows_of(b) for b in training_batches(source, 0, batch_size=batch_size, seed=3)]
+    rest = [rows_of(b) for b in training_batches(source, 0, batch_size=batch_size, seed=3, start=start)]
+    assert rest == whole[start:]
+
+
+def test_the_columns_of_a_row_stay_together():
+    for batch in training_batches(Numbered([50, 50]), 0, batch_size=25, seed=1):
+        rows = batch["row"].numpy().astype(int)
+        assert [int(name) for name in batch["name"].numpy()] == rows.tolist()
+        assert batch["bag"].numpy()[:, 0].tolist() == rows.tolist()
+        assert batch["click"].numpy().tolist() == (rows % 2).tolist()
+
+
+def test_the_order_depends_on_seed_day_and_pass_and_on_nothing_else():
+    source = Numbered([64, 64], [64, 64])
+
+    def order(day=0, **arguments):
+        arguments = {"batch_size": 64, "seed": 1} | arguments
+        return [row for batch in training_batches(source, day, **arguments) for row in rows_of(batch)]
+
+    assert order() == order() == order(batch_size=7)
+    others = [order(seed=2), order(day=1), order(pass_index=1)]
+    assert all(order() != other for other in others)
+    # Each block has a permutation of its own.
+    assert [row - 64 for row in order()[64:]] != order()[:64]
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(0, 45), (1, 1), (20, 20), (21, 21), (100, 45)])
+def test_evaluation_takes_the_first_rows_once_and_in_order(rows, expected):
+    batches = list(evaluation_batches(Numbered([20, 25]), 0, batch_size=8, rows=rows))
+    assert [row for batch in batches for row in rows_of(batch)] == list(range(expected))
+    assert {batch["row"].shape for batch in batches} == {(8,)}
+
+
+def test_an_error_in_a_source_reaches_the_reader():
+    class Broken(Numbered):
+        def block(self, day, index):
+            raise ValueError("shard 7 is truncated")
+
+    with pytest.raises(Exception, match="shard 7 is truncated"):
+        list(training_batches(Broken([8]), 0, batch_size=8, seed=0))
