@@ -7,6 +7,8 @@ any position on can be made without making those before it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -17,7 +19,15 @@ _BATCHES_AHEAD = 16
 
 
 def training_batches(
-    source: Source, day: int, *, batch_size: int, seed: int, pass_index: int = 0, shuffle: bool = True, start: int = 0
+    source: Source,
+    day: int,
+    *,
+    batch_size: int,
+    seed: int,
+    pass_index: int = 0,
+    shuffle: bool = True,
+    start: int = 0,
+    replicas: int = 1,
 ) -> tf.data.Dataset:
     """The batches of one day, from the batch ``start`` on.
 
@@ -29,22 +39,26 @@ def training_batches(
       pass_index: Which pass over the day this is; each has its own order.
       shuffle: Whether the rows of each block are permuted.
       start: Batches to leave out.
+      replicas: Parts of equal size into which each batch is cut, one after the other, one for each replica; a divisor of
+        ``batch_size``.
 
     Returns:
-      A dataset of mappings from column name to ``[batch_size, ...]``, of static shape.
+      A dataset of mappings from column name to ``[batch_size / replicas, ...]``, of static shape.
     """
 
     def order(index: int, rows: int) -> np.ndarray | None:
         return np.random.default_rng((seed, day, pass_index, index)).permutation(rows) if shuffle else None
 
     rows = sum(source.block_rows(day))
-    return _batches(source, day, batch_size, first_row=start * batch_size, last_row=rows, order=order)
+    return _batches(source, day, batch_size, replicas, first_row=start * batch_size, last_row=rows, order=order)
 
 
-def evaluation_batches(source: Source, day: int, *, batch_size: int, rows: int = 0) -> tf.data.Dataset:
+def evaluation_batches(
+    source: Source, day: int, *, batch_size: int, rows: int = 0, replicas: int = 1
+) -> tf.data.Dataset:
     """The first ``rows`` rows of a day (0: all), each once and in the log's order, in batches of static shape."""
     last_row = min(rows or sum(source.block_rows(day)), sum(source.block_rows(day)))
-    return _batches(source, day, batch_size, first_row=0, last_row=last_row, order=lambda index, rows: None)
+    return _batches(source, day, batch_size, replicas, first_row=0, last_row=last_row, order=lambda index, rows: None)
 
 
 def steps_of(rows: int, batch_size: int) -> int:
@@ -52,7 +66,16 @@ def steps_of(rows: int, batch_size: int) -> int:
     return -(-rows // batch_size)
 
 
-def _batches(source: Source, day: int, batch_size: int, first_row: int, last_row: int, order) -> tf.data.Dataset:
+def _batches(
+    source: Source,
+    day: int,
+    batch_size: int,
+    replicas: int,
+    *,
+    first_row: int,
+    last_row: int,
+    order: Callable[[int, int], np.ndarray | None],
+) -> tf.data.Dataset:
     ends = np.cumsum(source.block_rows(day))
     starts = ends - np.asarray(source.block_rows(day))
     first_block, end_block = np.searchsorted(ends, first_row, side="right"), np.searchsorted(starts, last_row)
@@ -83,8 +106,8 @@ def _batches(source: Source, day: int, batch_size: int, first_row: int, last_row
     # the order; the prefetch comes last, so that whole batches wait for the training step.
     dataset = tf.data.Dataset.range(int(first_block), int(end_block))
     dataset = dataset.map(as_tensors, num_parallel_calls=2, deterministic=True)
-    dataset = dataset.rebatch(batch_size, drop_remainder=True)
-    return dataset.prefetch(_BATCHES_AHEAD)
+    dataset = dataset.rebatch(batch_size // replicas, drop_remainder=True)
+    return dataset.prefetch(_BATCHES_AHEAD * replicas)
 
 
 def _filled(columns: Columns, rows: int, schema: Schema) -> Columns:

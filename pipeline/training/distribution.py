@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from ..config.errors import UserError
@@ -20,9 +23,11 @@ def make_strategy(training: Training) -> tf.distribute.Strategy:
     """
     if training.strategy == "one_device":
         return tf.distribute.get_strategy()
-    accelerators = tf.config.list_logical_devices("GPU")
-    devices = accelerators or _logical_cpus(training.replicas or 2)
-    wanted = training.replicas or len(devices)
+    accelerators = tf.config.list_physical_devices("GPU")
+    wanted = training.replicas or len(accelerators) or 2
+    if not accelerators:
+        _split_cpu(wanted)
+    devices = tf.config.list_logical_devices("GPU" if accelerators else "CPU")
     if len(devices) < wanted:
         raise UserError(
             f"training.replicas = {wanted} needs as many devices, found {len(devices)}; lower it, or set it to 0 to use all"
@@ -41,12 +46,24 @@ def check_divides(batch_size: int, strategy: tf.distribute.Strategy) -> None:
         raise UserError(f"data.batch_size must be a multiple of the {replicas} replicas, got {batch_size}")
 
 
-def _logical_cpus(count: int) -> list[tf.config.LogicalDevice]:
+def feed(strategy: tf.distribute.Strategy, batches: Callable[[int], tf.data.Dataset]):
+    """What Keras's ``fit`` and ``evaluate`` read under ``strategy``.
+
+    Args:
+      strategy: The strategy of the model.
+      batches: Called with the number of replicas; returns a dataset in which as many elements, one after the other, make
+        up one batch.
+    """
+    if strategy is tf.distribute.get_strategy():
+        return batches(1)
+    # Handed a dataset, Keras would let the strategy rewrite it to smaller batches, which it does by guessing at the
+    # pipeline's last operations and gets wrong for batches cut from blocks.
+    return strategy.distribute_datasets_from_function(lambda context: batches(strategy.num_replicas_in_sync))
+
+
+def _split_cpu(count: int) -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     if tf.config.get_logical_device_configuration(cpu) is None:
-        # Too late once TensorFlow has started: then there is one device, and the caller says what is missing.
-        try:
+        # Once TensorFlow has started it is too late; the caller counts the devices and says what is missing.
+        with contextlib.suppress(RuntimeError):
             tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
-        except RuntimeError:
-            return tf.config.list_logical_devices("CPU")
-    return tf.config.list_logical_devices("CPU")

@@ -48,11 +48,10 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
     began = time.monotonic()
     run = RunDirectory(model_dir)
     config = config or run.read_config()
-    tf_keras.utils.set_random_seed(config.training.seed)
-
     # The folder, the devices and the log: what is wrong with them is said before the folder is claimed.
     run.check(config, resume)
     strategy = make_strategy(config.training)
+    tf_keras.utils.set_random_seed(config.training.seed)
     check_divides(config.data.batch_size, strategy)
     source = open_source(config.data)
     run.claim(config, source.schema)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from ..data.source import Source
 from ..data.waiting import WaitClock
 from ..divergence.monitor import DivergenceMonitor
 from .checkpoints import Checkpoints
+from .distribution import feed
 from .publisher import Publisher, defined
 from .writers import Writer
 
@@ -97,7 +99,8 @@ def train(
             publisher.begin_day(source.days[day], start)
             if index == start == 0:
                 _evaluate(config, source, ranker, day, "progressive", publisher.step, evaluation_writer)
-            batches = training_batches(
+            batches = functools.partial(
+                training_batches,
                 source,
                 day,
                 batch_size=config.data.batch_size,
@@ -106,7 +109,8 @@ def train(
                 shuffle=config.data.shuffle,
                 start=start,
             )
-            ranker.fit(clock.watch(batches), steps_per_epoch=steps, verbose=0, callbacks=[publisher, monitor, keeper])
+            fed = feed(ranker.distribute_strategy, lambda replicas, batches=batches: clock.watch(batches(replicas=replicas)))
+            ranker.fit(fed, steps_per_epoch=steps, verbose=0, callbacks=[publisher, monitor, keeper])
             checkpoints.save(publisher.step, monitor.verdict)
             keeper.raise_if_preempted()
             if ranker.stop_training:
@@ -121,8 +125,9 @@ def _evaluate(
     config: Config, source: Source, ranker: MultitaskRanker, day: int, kind: str, step: int, writer: Writer
 ) -> dict[str, Any]:
     rows = min(config.training.evaluation_rows or np.inf, sum(source.block_rows(day)))
-    batches = evaluation_batches(source, day, batch_size=config.data.batch_size, rows=int(rows))
-    measured = ranker.evaluate(batches, steps=steps_of(int(rows), config.data.batch_size), verbose=0, return_dict=True)
+    batches = functools.partial(evaluation_batches, source, day, batch_size=config.data.batch_size, rows=int(rows))
+    fed = feed(ranker.distribute_strategy, lambda replicas: batches(replicas=replicas))
+    measured = ranker.evaluate(fed, steps=steps_of(int(rows), config.data.batch_size), verbose=0, return_dict=True)
     metrics: dict[str, Any] = defined({key: float(value) for key, value in measured.items()})
     best = ceiling(source, day, int(rows)) or {}
     metrics |= {f"ceiling/{key}": value for key, value in best.items()}

@@ -20,6 +20,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import tensorflow as tf
 import tf_keras
 
 from ...optimizers.adagrad import ClippyAdagrad
@@ -96,7 +97,7 @@ class Publisher(tf_keras.callbacks.Callback):
         seconds = time.perf_counter() - self._began
         self.seconds += seconds
         metrics = defined({key: float(value) for key, value in logs.items()})
-        metrics["learning_rate"] = float(_inner(self.model.optimizer).learning_rate)
+        metrics["learning_rate"] = float(tf.convert_to_tensor(_inner(self.model.optimizer).learning_rate))
         metrics |= self._clipping()
         metrics["examples_per_second"] = (self.step - self._published) * self._batch_size / seconds
         metrics["input_wait_fraction"] = (self._clock.seconds - self._waited) / seconds

@@ -106,3 +106,10 @@ def test_an_error_in_a_source_reaches_the_reader():
 
     with pytest.raises(Exception, match="shard 7 is truncated"):
         list(training_batches(Broken([8]), 0, batch_size=8, seed=0))
+
+
+def test_the_parts_for_the_replicas_make_up_the_batches():
+    source = Numbered([50, 41])
+    whole = [rows_of(batch) for batch in training_batches(source, 0, batch_size=12, seed=1)]
+    parts = [rows_of(part) for part in training_batches(source, 0, batch_size=12, seed=1, replicas=3)]
+    assert [parts[i] + parts[i + 1] + parts[i + 2] for i in range(0, len(parts), 3)] == whole

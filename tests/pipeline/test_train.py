@@ -1,0 +1,222 @@
+"""The main job as a user runs it: real processes, real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+
+from steadyrank.pipeline.reporting import read_lines
+
+HAZARD = ("--config.data.simulated.hazards=shift@1", "--config.optimizer.learning_rate=1.0")
+
+
+def weights(model_dir: Path) -> dict[str, np.ndarray]:
+    """Everything that the newest checkpoint holds."""
+    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(model_dir / "checkpoints")))
+    names = [name for name in reader.get_variable_to_shape_map() if not name.startswith(("_CHECKPOINTABLE", "save_counter"))]
+    return {name: reader.get_tensor(name) for name in names}
+
+
+def assert_equal_to_the_bit(one: Path, other: Path) -> None:
+    a, b = weights(one), weights(other)
+    assert a.keys() == b.keys()
+    assert len(a) > 50
+    different = [name for name in a if not np.array_equal(a[name], b[name])]
+    assert not different
+
+
+def measured(path: Path) -> list[dict]:
+    """The lines of a metrics file without what depends on the machine's speed."""
+    timing = ("examples_per_second", "input_wait_fraction")
+    return [{k: v for k, v in line.items() if k not in timing} for line in read_lines(path)]
+
+
+class TestAFinishedRun:
+    def test_leaves_what_the_contract_names(self, finished):
+        status = json.loads((finished / "status.json").read_text())
+        assert (status["status"], status["step"]) == ("done", 64)
+        assert json.loads((finished / "divergence.json").read_text()) == {"verdict": "healthy", "events": []}
+        assert (finished / status["export"] / "saved_model.pb").is_file()
+        assert [entry.name for entry in (finished / "export").iterdir()] == [Path(status["export"]).name]
+        assert Path(status["export"]).name.isdigit()
+        assert list((finished / "tensorboard" / "train").glob("events.out.tfevents.*"))
+        assert not [entry for entry in finished.rglob(".*") if entry.is_file()], "something half written was left"
+
+    def test_wrote_its_configuration_in_full(self, finished):
+        held = yaml.safe_load((finished / "config.yaml").read_text())
+        assert held["data"]["batch_size"] == 256
+        assert held["optimizer"]["variable_relative_threshold"] == 0.5
+
+    def test_published_metrics_at_fixed_places(self, finished):
+        lines = read_lines(finished / "metrics" / "train.jsonl")
+        assert [line["step"] for line in lines] == [8, 16, 24, 32, 40, 48, 56, 64]
+        for line in lines:
+            for key in ("loss", "loss/click", "auc/click", "rmse/watch_time", "prediction_mean/like", "label_mean/like"):
+                assert np.isfinite(line[key])
+            assert 0 < line["clipping_factor/shared/layer_0"] <= 1
+            assert 0 <= line["clipped_steps/tower_click/output"] <= 8
+            assert line["learning_rate"] > 0
+            assert line["examples_per_second"] > 0
+            assert 0 <= line["input_wait_fraction"] <= 1
+
+    def test_evaluated_each_day_before_training_on_it(self, finished):
+        lines = read_lines(finished / "metrics" / "eval.jsonl")
+        assert [(line["step"], line["day"], line["kind"], line["rows"]) for line in lines] == [
+            (0, "day_000", "progressive", 8192),
+            (32, "day_001", "progressive", 8192),
+            (64, "day_002", "holdout", 8192),
+        ]
+        first, last = lines[0], lines[-1]
+        assert last["auc/click"] > 0.6 > first["auc/click"]
+        assert last["auc/click"] < last["ceiling/auc/click"]
+        assert last["loss"] < first["loss"]
+
+    def test_checkpoints_carry_their_health(self, finished):
+        health = json.loads((finished / "checkpoints" / "health.json").read_text())
+        assert health == {f"ckpt-{step}": {"step": step, "verdict": "healthy"} for step in (48, 56, 64)}
+
+    def test_the_report_names_every_task(self, finished):
+        report = (finished / "report.html").read_text()
+        for task in ("click", "like", "share", "long_watch", "watch_time", "satisfaction"):
+            assert task in report
+
+    def test_its_configuration_repeats_it_to_the_bit(self, finished, train, tmp_path):
+        ran = train(tmp_path / "again", small=(f"--config={finished / 'config.yaml'}",))
+        assert ran.returncode == 0, ran.stderr
+        assert_equal_to_the_bit(finished, tmp_path / "again")
+        for name in ("train.jsonl", "eval.jsonl"):
+            assert measured(finished / "metrics" / name) == measured(tmp_path / "again" / "metrics" / name)
+
+
+class TestDivergence:
+    def test_without_clipping_the_run_diverges_exits_3_and_exports_nothing(self, train, tmp_path):
+        ran = train(tmp_path / "run", "--config.optimizer.rule=none", *HAZARD)
+        assert ran.returncode == 3, ran.stderr
+        divergence = json.loads((tmp_path / "run" / "divergence.json").read_text())
+        assert divergence["verdict"] == "full"
+        assert {"step", "kind", "task", "evidence"} == set(divergence["events"][0])
+        status = json.loads((tmp_path / "run" / "status.json").read_text())
+        assert status["status"] == "diverged"
+        assert "diverged" in status["message"]
+        assert not (tmp_path / "run" / "export").exists()
+        assert "Traceback" not in ran.stderr
+        assert (tmp_path / "run" / "report.html").is_file()
+
+    def test_with_clippy_the_same_run_is_healthy_and_exports(self, train, tmp_path):
+        ran = train(tmp_path / "run", "--config.optimizer.rule=clippy", *HAZARD)
+        assert ran.returncode == 0, ran.stderr
+        assert json.loads((tmp_path / "run" / "divergence.json").read_text())["verdict"] == "healthy"
+        assert list((tmp_path / "run" / "export").iterdir())
+
+
+class TestInterruption:
+    def wait_for(self, process, condition) -> None:
+        until = time.monotonic() + 120
+        while not condition():
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < until, "the run never came that far"
+            time.sleep(0.02)
+
+    def test_killed_and_resumed_it_ends_as_an_undisturbed_run(self, finished, train, start, tmp_path):
+        run = tmp_path / "run"
+        process = start(run)
+        self.wait_for(process, lambda: (run / "checkpoints" / "ckpt-40.index").exists())
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert json.loads((run / "status.json").read_text())["status"] == "running"
+        resumed = train(run, "--resume", small=())
+        assert resumed.returncode == 0, resumed.stderr
+        assert_equal_to_the_bit(finished, run)
+        for name in ("train.jsonl", "eval.jsonl"):
+            assert measured(finished / "metrics" / name) == measured(run / "metrics" / name)
+
+    def test_sigterm_saves_and_exits_143(self, finished, train, start, tmp_path):
+        run = tmp_path / "run"
+        process = start(run)
+        self.wait_for(process, lambda: (run / "checkpoints" / "ckpt-8.index").exists())
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate()
+        assert process.returncode == 143, stderr
+        assert "Traceback" not in stderr
+        status = json.loads((run / "status.json").read_text())
+        assert status["status"] == "preempted"
+        assert (run / "checkpoints" / f"ckpt-{status['step']}.index").exists()
+        resumed = train(run, "--resume", small=())
+        assert resumed.returncode == 0, resumed.stderr
+        assert_equal_to_the_bit(finished, run)
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("flags", "said"),
+        [
+            (("--config.optimizer.learning_ratee=1",), "did you mean 'learning_rate'?"),
+            (("--config.data.batch_size=many",), "data.batch_size must be an integer, got 'many'"),
+            (("--config.training.publish_every_steps=6",), "multiple of training.steps_per_execution = 4, got 6"),
+            (("--modeldir=x",), "unknown flag --modeldir"),
+            (("--config.data.simulated.hazards=shft@1",), "shift"),
+            (("--config.data.simulated.hazards=shift@9",), "shift@9"),
+            (("--resume",), "holds no run; leave --resume out"),
+            (("--config.training.strategy=mirrored", "--config.data.batch_size=255"), "multiple of the 2 replicas, got 255"),
+        ],
+    )
+    def test_one_line_exit_2_and_nothing_touched(self, train, tmp_path, flags, said):
+        ran = train(tmp_path / "run", *flags)
+        assert ran.returncode == 2, ran.stderr
+        assert ran.stderr.startswith("error: ")
+        assert len(ran.stderr.splitlines()) == 1
+        assert said in ran.stderr
+        assert not (tmp_path / "run").exists()
+
+    def test_a_folder_that_holds_another_run_is_left_as_it_is(self, finished, train):
+        before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+        ran = train(finished, "--config.training.seed=5")
+        assert ran.returncode == 2
+        assert ran.stderr == (
+            f"error: --model_dir={finished} holds a run already (done at step 64); go on with it by --resume, or name "
+            "another folder\n"
+        )
+        other = train(finished, "--config.training.seed=5", "--resume")
+        assert other.returncode == 2
+        assert "has training.seed = 0, the command line asks for 5" in other.stderr
+        assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
+
+    def test_a_folder_with_other_files_is_refused(self, train, tmp_path):
+        (tmp_path / "thesis.txt").write_text("do not lose")
+        ran = train(tmp_path)
+        assert ran.returncode == 2
+        assert "must be an empty or a new folder" in ran.stderr
+        assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
+
+    def test_a_folder_that_cannot_be_made(self, train, tmp_path):
+        (tmp_path / "file").write_text("")
+        ran = train(tmp_path / "file" / "run")
+        assert (ran.returncode, len(ran.stderr.splitlines())) == (2, 1)
+        assert "cannot be written" in ran.stderr or "Not a directory" in ran.stderr
+
+
+def test_two_logical_devices_train_and_export(train, finished, tmp_path):
+    ran = train(tmp_path / "run", "--config.training.strategy=mirrored")
+    assert ran.returncode == 0, ran.stderr
+    assert "2 replica(s)" in ran.stderr
+    one, two = (read_lines(path / "metrics" / "eval.jsonl")[-1] for path in (finished, tmp_path / "run"))
+    # The replicas' sums are rounded in another order, and 64 steps let that grow.
+    for key in ("loss", "auc/click", "auc/long_watch", "rmse/watch_time"):
+        assert two[key] == pytest.approx(one[key], rel=1e-3), key
+
+
+def test_the_command_is_quiet_about_tensorflow(train, tmp_path):
+    ran = train(tmp_path / "run", "--config.data.simulated.days=2")
+    assert ran.returncode == 0
+    assert [line.partition(":")[0] for line in ran.stdout.splitlines()] == ["SavedModel", "report"]
+    foreign = [line for line in ran.stderr.splitlines() if not line.startswith(("2 days", "step "))]
+    assert not foreign
+    assert os.path.isdir(ran.stdout.splitlines()[0].partition(": ")[2])
