@@ -73,6 +73,8 @@ class MultitaskRanker(tfrs.Model):
     ):
         # The encoder casts, after normalising: a raw counter in float16 would be infinite.
         super().__init__(name=name, autocast=False)
+        # What a step returns is measured over all replicas already; Keras would add the replicas' values up.
+        self.distribute_reduction_method = "first"
         statistics = statistics or Statistics()
         self.schema = schema
         self._encoder = Encoder(schema, statistics)
