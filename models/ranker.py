@@ -48,7 +48,6 @@ class MultitaskRanker(tfrs.Model):
       ValueError: When the statistics lack a normalised feature.
 
     Example:
-
     >>> schema = Schema(
     ...     features=(Feature("age", "numerical", normalization="none"),),
     ...     tasks=(Task("click", "binary"), Task("minutes", "regression", weight=0.1)),

@@ -71,7 +71,9 @@ class Feature:
         _check_choice(f"feature '{self.name}': combiner", self.combiner, COMBINERS)
         if self.width < 1 or (self.kind == "categorical" and self.width != 1):
             expected = "1" if self.kind == "categorical" else "1 or more"
-            raise ValueError(f"feature '{self.name}': width of a {self.kind} feature must be {expected}, got {self.width}")
+            raise ValueError(
+                f"feature '{self.name}': width of a {self.kind} feature must be {expected}, got {self.width}"
+            )
         if self.kind == "numerical":
             return
         object.__setattr__(self, "vocabulary", tuple(self.vocabulary))
@@ -144,7 +146,6 @@ class Schema:
       tasks: In the order of the towers.
 
     Example:
-
     >>> schema = Schema(
     ...     features=(Feature("age", "numerical"), Feature("country", "categorical", dtype="string", hash_buckets=64)),
     ...     tasks=(Task("click", "binary"),),
@@ -168,7 +169,9 @@ class Schema:
                 raise ValueError(f"two {what}s are called '{twice}'; each name may stand once")
         leaks = {f.name for f in self.features} & set(self.label_columns)
         if leaks:
-            raise ValueError(f"column '{min(leaks)}' is both a feature and a label: the ranker would read what it predicts")
+            raise ValueError(
+                f"column '{min(leaks)}' is both a feature and a label: the ranker would read what it predicts"
+            )
         tables: dict[str, Feature] = {}
         for feature in self.features:
             if feature.kind == "numerical":
@@ -189,7 +192,7 @@ class Schema:
     def columns(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Every column of a batch: name -> (dtype, shape of one row); features first, then labels."""
         specs = {f.name: (f.dtype, f.shape) for f in self.features}
-        return specs | {label: ("float32", ()) for label in self.label_columns}
+        return specs | dict.fromkeys(self.label_columns, ("float32", ()))
 
     def to_dict(self) -> dict[str, Any]:
         """The schema in plain types, without what is at its default: what a YAML file holds."""

@@ -74,7 +74,6 @@ class ClippyAdagrad(tf_keras.optimizers.Optimizer):
       ValueError: When an argument is out of its range or contradicts another.
 
     Example:
-
     >>> w = tf.Variable([1.0, 0.0])
     >>> optimizer = ClippyAdagrad(learning_rate=1.0, export_clipping_factors=True)
     >>> optimizer.apply_gradients([(tf.constant([1.0, 10.0]), w)])  # w[1] may move by 0.01, Adagrad asks for 1.0
@@ -137,7 +136,9 @@ class ClippyAdagrad(tf_keras.optimizers.Optimizer):
         self._names = [variable.name for variable in var_list]
         self._accumulators = [
             self.add_variable_from_reference(
-                variable, "accumulator", initial_value=tf.fill(variable.shape, self._in(variable, self.initial_accumulator_value))
+                variable,
+                "accumulator",
+                initial_value=tf.fill(variable.shape, self._in(variable, self.initial_accumulator_value)),
             )
             for variable in var_list
         ]
@@ -154,7 +155,8 @@ class ClippyAdagrad(tf_keras.optimizers.Optimizer):
                 self.add_variable_from_reference(v, "smallest_clipping_factor", initial_value=one(v)) for v in var_list
             ]
             self._clipped_steps = [
-                self.add_variable_from_reference(v, "clipped_steps", initial_value=tf.zeros([], v.dtype)) for v in var_list
+                self.add_variable_from_reference(v, "clipped_steps", initial_value=tf.zeros([], v.dtype))
+                for v in var_list
             ]
 
     def update_step(self, gradient: kernels.Gradient, variable: tf.Variable) -> None:
@@ -200,8 +202,12 @@ class ClippyAdagrad(tf_keras.optimizers.Optimizer):
         for index, name in enumerate(getattr(self, "_names", [])):
             if self._excluded(name):
                 continue
-            last, smallest, steps = self.clipping_factors[index], self._smallest_factors[index], self._clipped_steps[index]
-            kept[name] = Clipping(*(tf.convert_to_tensor(v).numpy().item() for v in (last, smallest)), int(tf.convert_to_tensor(steps)))
+            last, smallest, steps = (
+                self.clipping_factors[index],
+                self._smallest_factors[index],
+                self._clipped_steps[index],
+            )
+            kept[name] = Clipping(_number(last), _number(smallest), int(_number(steps)))
             if reset:
                 smallest.assign(tf.ones([], smallest.dtype))
                 steps.assign(tf.zeros([], steps.dtype))
@@ -239,6 +245,11 @@ class ClippyAdagrad(tf_keras.optimizers.Optimizer):
     def _in(variable: tf.Variable, value: float) -> tf.Tensor:
         # Not tf.cast, which would round the number to float32 on its way to float64.
         return tf.constant(value, variable.dtype)
+
+
+def _number(variable: tf.Variable) -> float:
+    # By way of a tensor, since a mirrored variable knows no float().
+    return float(tf.convert_to_tensor(variable))
 
 
 def _check_number(name: str, value: Any, schedule: bool = False) -> None:

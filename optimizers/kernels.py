@@ -9,9 +9,11 @@ The rows of a sparse gradient must be distinct; Keras sums repeated rows before 
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import tensorflow as tf
 
-Gradient = tf.Tensor | tf.IndexedSlices
+Gradient: TypeAlias = "tf.Tensor | tf.IndexedSlices"
 
 
 def values(gradient: Gradient) -> tf.Tensor:

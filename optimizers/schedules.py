@@ -25,7 +25,6 @@ class WarmUp(tf_keras.optimizers.schedules.LearningRateSchedule):
       ValueError: When an argument is negative.
 
     Example:
-
     >>> [round(float(WarmUp(0.4, steps=4)(t)), 3) for t in range(6)]
     [0.1, 0.2, 0.3, 0.4, 0.4, 0.4]
     """

@@ -16,7 +16,9 @@ from .config.quiet import quiet_import
 
 def define_flags() -> None:
     """The command's own flags."""
-    flags.DEFINE_string("model_dir", None, "Folder of the run, new or empty; everything it leaves lies there.", required=True)
+    flags.DEFINE_string(
+        "model_dir", None, "Folder of the run, new or empty; everything it leaves lies there.", required=True
+    )
     flags.DEFINE_bool("resume", False, "Go on with the run in model_dir, with the configuration that lies there.")
 
 

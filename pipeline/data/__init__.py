@@ -1,0 +1,10 @@
+"""Logs of impressions, as batches of columns.
+
+A :class:`Source` is a sequence of days of blocks of columns, any of which can be asked for at any time; ``open_source``
+makes the one that a configuration names, and :mod:`.batches` cuts its blocks into the batches of a training step.
+"""
+
+from .open import open_source
+from .source import Columns, Source
+
+__all__ = ["Columns", "Source", "open_source"]

@@ -23,11 +23,16 @@ class Source(Protocol):
     Attributes:
       schema: Names the columns of each block: dtypes and row shapes are those of ``schema.columns``; strings are arrays
         of bytes.
-      days: The days' names, in order. Methods take a day by its position in this sequence.
+
+    The methods take a day by its position in ``days``.
     """
 
     schema: Schema
-    days: Sequence[str]
+
+    @property
+    def days(self) -> Sequence[str]:
+        """The days' names, in order."""
+        ...
 
     def block_rows(self, day: int) -> Sequence[int]:
         """Rows of each block of the day, in order."""

@@ -12,7 +12,6 @@ class WaitClock:
     that it sees what the training step sees: nothing where an element was ready, the whole delay where none was.
 
     Example:
-
     >>> clock = WaitClock()
     >>> dataset = clock.watch(tf.data.Dataset.range(3))
     >>> sum(1 for _ in dataset), clock.seconds >= 0

@@ -37,7 +37,6 @@ class DivergenceMonitor(tf_keras.callbacks.Callback):
       ValueError: When ``on_full`` is something else.
 
     Example:
-
     >>> monitor = DivergenceMonitor(on_full="stop")
     >>> # model.fit(..., callbacks=[monitor])
     >>> monitor.verdict

@@ -1,8 +1,8 @@
 """Gets a trained ranker to a server, or says why it must not go there.
 
-    from steadyrank.pipeline.serving import export_ranker
+from steadyrank.pipeline.serving import export_ranker
 
-    export_ranker(ranker, "models/feed")  # models/feed/<version>/, loadable with TensorFlow alone
+export_ranker(ranker, "models/feed")  # models/feed/<version>/, loadable with TensorFlow alone
 """
 
 from .gate import reasons_not_to_publish

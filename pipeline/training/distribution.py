@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from ..config.errors import UserError
 from ..config.settings import Training
+from ..data.waiting import WaitClock
 
 
 def make_strategy(training: Training) -> tf.distribute.Strategy:
@@ -46,19 +47,27 @@ def check_divides(batch_size: int, strategy: tf.distribute.Strategy) -> None:
         raise UserError(f"data.batch_size must be a multiple of the {replicas} replicas, got {batch_size}")
 
 
-def feed(strategy: tf.distribute.Strategy, batches: Callable[[int], tf.data.Dataset]):
+def feed(
+    strategy: tf.distribute.Strategy, batches: Callable[..., tf.data.Dataset], clock: WaitClock | None = None
+) -> tf.data.Dataset | tf.distribute.DistributedDataset:
     """What Keras's ``fit`` and ``evaluate`` read under ``strategy``.
 
     Args:
       strategy: The strategy of the model.
-      batches: Called with the number of replicas; returns a dataset in which as many elements, one after the other, make
-        up one batch.
+      batches: Called with ``replicas``; returns a dataset in which so many elements, one after the other, make up one
+        batch.
+      clock: Watches it.
     """
+
+    def parts(replicas: int) -> tf.data.Dataset:
+        dataset = batches(replicas=replicas)
+        return clock.watch(dataset) if clock else dataset
+
     if strategy is tf.distribute.get_strategy():
-        return batches(1)
+        return parts(1)
     # Handed a dataset, Keras would let the strategy rewrite it to smaller batches, which it does by guessing at the
     # pipeline's last operations and gets wrong for batches cut from blocks.
-    return strategy.distribute_datasets_from_function(lambda context: batches(strategy.num_replicas_in_sync))
+    return strategy.distribute_datasets_from_function(lambda context: parts(strategy.num_replicas_in_sync))
 
 
 def _split_cpu(count: int) -> None:

@@ -26,7 +26,6 @@ from .progress import Progress
 from .publisher import Publisher
 from .report import write_report
 from .run_directory import RunDirectory
-from .writers import JsonLinesWriter, TensorBoardWriter, Writers, rewind
 
 EXIT_DONE, EXIT_DIVERGED, EXIT_PREEMPTED = 0, 3, 143
 

@@ -46,7 +46,9 @@ class Plan:
         self.train_days, self.holdout_days = days[:cut], days[cut:]
         self._passes = config.data.passes
         steps = [steps_of(sum(source.block_rows(day)), config.data.batch_size) for day in self.train_days]
-        self._legs = [(day, index, n) for day, n in zip(self.train_days, steps, strict=True) for index in range(self._passes)]
+        self._legs = [
+            (day, index, n) for day, n in zip(self.train_days, steps, strict=True) for index in range(self._passes)
+        ]
 
     @property
     def total_steps(self) -> int:
@@ -109,14 +111,15 @@ def train(
                 shuffle=config.data.shuffle,
                 start=start,
             )
-            fed = feed(ranker.distribute_strategy, lambda replicas, batches=batches: clock.watch(batches(replicas=replicas)))
+            fed = feed(ranker.distribute_strategy, batches, clock)
             ranker.fit(fed, steps_per_epoch=steps, verbose=0, callbacks=[publisher, monitor, keeper])
             checkpoints.save(publisher.step, monitor.verdict)
             keeper.raise_if_preempted()
             if ranker.stop_training:
                 return {}
         held_out = [
-            _evaluate(config, source, ranker, day, "holdout", publisher.step, evaluation_writer) for day in plan.holdout_days
+            _evaluate(config, source, ranker, day, "holdout", publisher.step, evaluation_writer)
+            for day in plan.holdout_days
         ]
     return _over_rows(held_out)
 
@@ -126,7 +129,7 @@ def _evaluate(
 ) -> dict[str, Any]:
     rows = min(config.training.evaluation_rows or np.inf, sum(source.block_rows(day)))
     batches = functools.partial(evaluation_batches, source, day, batch_size=config.data.batch_size, rows=int(rows))
-    fed = feed(ranker.distribute_strategy, lambda replicas: batches(replicas=replicas))
+    fed = feed(ranker.distribute_strategy, batches)
     measured = ranker.evaluate(fed, steps=steps_of(int(rows), config.data.batch_size), verbose=0, return_dict=True)
     metrics: dict[str, Any] = defined({key: float(value) for key, value in measured.items()})
     best = ceiling(source, day, int(rows)) or {}

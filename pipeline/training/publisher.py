@@ -59,7 +59,7 @@ class Publisher(tf_keras.callbacks.Callback):
         clock: WaitClock,
         progress: Progress,
         step: int = 0,
-      ):
+    ):
         super().__init__()
         self._every = every
         self._batch_size = batch_size
@@ -129,7 +129,9 @@ def defined(metrics: Mapping[str, float]) -> dict[str, float]:
 
     A loss that is not finite stays: it has a value, and that is it.
     """
-    without_labels = {key.partition("/")[2] for key, value in metrics.items() if key.startswith("examples/") and not value}
+    without_labels = {
+        key.partition("/")[2] for key, value in metrics.items() if key.startswith("examples/") and not value
+    }
     return {
         key: value
         for key, value in metrics.items()

@@ -91,7 +91,9 @@ class TestLoss:
         for a, b in zip(plain.trainable_variables, padded.trainable_variables, strict=True):
             np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6, err_msg=a.name)
         ours, theirs = plain.measured(), padded.measured()
-        assert {k: pytest.approx(float(v), rel=1e-5) for k, v in ours.items()} == {k: float(v) for k, v in theirs.items()}
+        assert {k: pytest.approx(float(v), rel=1e-5) for k, v in ours.items()} == {
+            k: float(v) for k, v in theirs.items()
+        }
 
 
 class TestReplicas:
@@ -105,7 +107,9 @@ class TestReplicas:
         assert {k: pytest.approx(v[0], rel=1e-4) for k, v in logs[0].items()} == {k: v[0] for k, v in logs[1].items()}
         ours, theirs = one.optimizer.read_clipping(), two.optimizer.read_clipping()
         assert min(c.smallest for c in ours.values()) < 0.5, "nothing was clipped: the test would show nothing"
-        assert {name: c.clipped_steps for name, c in ours.items()} == {name: c.clipped_steps for name, c in theirs.items()}
+        assert {name: c.clipped_steps for name, c in ours.items()} == {
+            name: c.clipped_steps for name, c in theirs.items()
+        }
         for name in ours:
             assert theirs[name].smallest == pytest.approx(ours[name].smallest, rel=1e-3), name
         for a, b in zip(one.trainable_variables, two.trainable_variables, strict=True):
@@ -145,7 +149,9 @@ class TestFaultsOfOthers:
         # w - 0.1 * 2 * w
         np.testing.assert_allclose(one.trainable_variables[-2].numpy(), 0.8 * before, rtol=1e-5)
         np.testing.assert_allclose(two.trainable_variables[-2].numpy(), 0.8 * before, rtol=1e-5)
-        assert float(two.measured()["regularization_loss"]) == pytest.approx(float(one.measured()["regularization_loss"]))
+        assert float(two.measured()["regularization_loss"]) == pytest.approx(
+            float(one.measured()["regularization_loss"])
+        )
 
     def test_the_loss_is_scaled_under_mixed_precision(self):
         columns = rows(64)
@@ -168,7 +174,9 @@ class TestFaultsOfOthers:
                 tf_keras.optimizers.SGD(1e9), dynamic=False, initial_scale=2.0**30
             )
             assert moved(scaling) > 0
-            assert moved(tf_keras.optimizers.SGD(1e9)) == 0, "without scaling nothing arrives: the test shows the difference"
+            assert moved(tf_keras.optimizers.SGD(1e9)) == 0, (
+                "without scaling nothing arrives: the test shows the difference"
+            )
         finally:
             tf_keras.mixed_precision.set_global_policy("float32")
 
@@ -215,7 +223,9 @@ def test_cross_layers_stand_in_front_of_the_shared_bottom():
 def test_the_towers_biases_start_at_the_mean_label():
     tf_keras.utils.set_random_seed(0)
     model = MultitaskRanker(SCHEMA, Statistics(label_mean={"click": 0.2, "minutes": 3.0}), shared_units=())
-    zero = model({"x": tf.zeros([1, 4]), "user": tf.zeros([1], tf.int64), "history": tf.fill([1, 3], tf.constant(-1, tf.int64))})
+    zero = model(
+        {"x": tf.zeros([1, 4]), "user": tf.zeros([1], tf.int64), "history": tf.fill([1, 3], tf.constant(-1, tf.int64))}
+    )
     # The embedding of user 0 is small: the predictions are near the means.
     np.testing.assert_allclose(zero["click"], [0.2], atol=0.03)
     np.testing.assert_allclose(zero["minutes"], [3.0], atol=0.2)
@@ -226,5 +236,9 @@ def test_one_line_when_keras_3_was_chosen_before():
     environment = {"PATH": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert ran.returncode == 1
-    assert ran.stderr.rstrip().splitlines()[-1].startswith("ImportError: steadyrank.models needs Keras 2 as tf.keras, got Keras 3")
+    assert (
+        ran.stderr.rstrip()
+        .splitlines()[-1]
+        .startswith("ImportError: steadyrank.models needs Keras 2 as tf.keras, got Keras 3")
+    )
     assert "TF_USE_LEGACY_KERAS=1" in ran.stderr

@@ -57,7 +57,9 @@ def test_plain_form_holds_what_is_not_default():
         (lambda: Schema((Feature("click", "numerical"),), click()), "both a feature and a label"),
         (lambda: Schema((Feature("x", "numerical"),) * 2, click()), "two features are called 'x'"),
         (
-            lambda: Schema((Feature("v", "categorical", num_ids=3), Feature("h", "bag", num_ids=4, table="v")), click()),
+            lambda: Schema(
+                (Feature("v", "categorical", num_ids=3), Feature("h", "bag", num_ids=4, table="v")), click()
+            ),
             "share the table 'v' and must agree",
         ),
     ],

@@ -307,12 +307,14 @@ class TestContract:
             assert (pytest.approx(value) == float(kept)) if name == "learning_rate" else kept == value
 
     def test_argument_order_is_that_of_tfrs(self):
-        from steadyrank import models  # noqa: F401 - makes tf.keras Keras 2, which TFRS needs
-
         from tensorflow_recommenders.experimental.optimizers.clippy_adagrad import ClippyAdagrad as Theirs
 
+        from steadyrank import models  # noqa: F401 - makes tf.keras Keras 2, which TFRS needs
+
         def order(cls):
-            return [n for n, p in inspect.signature(cls.__init__).parameters.items() if p.kind == p.POSITIONAL_OR_KEYWORD]
+            return [
+                n for n, p in inspect.signature(cls.__init__).parameters.items() if p.kind == p.POSITIONAL_OR_KEYWORD
+            ]
 
         assert order(ClippyAdagrad) == order(Theirs)
 

@@ -25,7 +25,9 @@ def test_follows_a_schedule_and_survives_serialisation():
         assert float(restored(step)) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("target", "steps", "named"), [(-1.0, 1, "target"), (float("nan"), 1, "target"), (1.0, -1, "steps")])
+@pytest.mark.parametrize(
+    ("target", "steps", "named"), [(-1.0, 1, "target"), (float("nan"), 1, "target"), (1.0, -1, "steps")]
+)
 def test_wrong_arguments_are_named(target, steps, named):
     with pytest.raises(ValueError, match=named):
         WarmUp(target, steps)

@@ -21,7 +21,9 @@ HAZARD = ("--config.data.simulated.hazards=shift@1", "--config.optimizer.learnin
 def weights(model_dir: Path) -> dict[str, np.ndarray]:
     """Everything that the newest checkpoint holds."""
     reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(model_dir / "checkpoints")))
-    names = [name for name in reader.get_variable_to_shape_map() if not name.startswith(("_CHECKPOINTABLE", "save_counter"))]
+    names = [
+        name for name in reader.get_variable_to_shape_map() if not name.startswith(("_CHECKPOINTABLE", "save_counter"))
+    ]
     return {name: reader.get_tensor(name) for name in names}
 
 
@@ -59,7 +61,14 @@ class TestAFinishedRun:
         lines = read_lines(finished / "metrics" / "train.jsonl")
         assert [line["step"] for line in lines] == [8, 16, 24, 32, 40, 48, 56, 64]
         for line in lines:
-            for key in ("loss", "loss/click", "auc/click", "rmse/watch_time", "prediction_mean/like", "label_mean/like"):
+            for key in (
+                "loss",
+                "loss/click",
+                "auc/click",
+                "rmse/watch_time",
+                "prediction_mean/like",
+                "label_mean/like",
+            ):
                 assert np.isfinite(line[key])
             assert 0 < line["clipping_factor/shared/layer_0"] <= 1
             assert 0 <= line["clipped_steps/tower_click/output"] <= 8
@@ -165,7 +174,10 @@ class TestMistakes:
             (("--config.data.simulated.hazards=shft@1",), "shift"),
             (("--config.data.simulated.hazards=shift@9",), "shift@9"),
             (("--resume",), "holds no run; leave --resume out"),
-            (("--config.training.strategy=mirrored", "--config.data.batch_size=255"), "multiple of the 2 replicas, got 255"),
+            (
+                ("--config.training.strategy=mirrored", "--config.data.batch_size=255"),
+                "multiple of the 2 replicas, got 255",
+            ),
         ],
     )
     def test_one_line_exit_2_and_nothing_touched(self, train, tmp_path, flags, said):

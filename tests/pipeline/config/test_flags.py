@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 from absl import flags
+
 from steadyrank.pipeline.config.errors import ConfigError, UserError
 from steadyrank.pipeline.config.flags import define_config, parse, resolve
 from steadyrank.pipeline.config.presets import PRESETS

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 from absl import flags
+
 from steadyrank.pipeline.config import settings
 from steadyrank.pipeline.config.help import attribute_docs, help_text
 from steadyrank.pipeline.config.presets import PRESETS

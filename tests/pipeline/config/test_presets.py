@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from steadyrank.pipeline.config.errors import ConfigError
 from steadyrank.pipeline.config.presets import PRESETS, load
 from steadyrank.pipeline.config.settings import Config

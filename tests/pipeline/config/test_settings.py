@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 import pytest
+
 from steadyrank.pipeline.config.settings import Config, Data, Model, Movielens, Optimizer, Simulated, Training
 
 

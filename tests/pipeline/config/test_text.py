@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from steadyrank.pipeline.config.errors import ConfigError
 from steadyrank.pipeline.config.text import from_text, is_boolean, to_text
 from steadyrank.pipeline.config.tree import build

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from steadyrank.models.schema import Feature, Schema, Task
 from steadyrank.pipeline.config.errors import ConfigError, UserError
 from steadyrank.pipeline.config.settings import Config, Data, Model, Optimizer, Simulated, Training

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from steadyrank.models.schema import Feature, Schema, Task
 from steadyrank.pipeline.config.settings import Simulated
 from steadyrank.pipeline.data.ceiling import ceiling, exact_auc

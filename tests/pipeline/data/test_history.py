@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from steadyrank.pipeline.data.history import History
 
 # Few groups and few times, so that bursts of equal time are the rule.

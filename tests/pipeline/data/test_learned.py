@@ -22,9 +22,7 @@ class Table:
 
 
 def learned(normalization="standard", width=1, rows=100, labels=(0, 0, 0, 1), kind="binary", **columns):
-    schema = Schema(
-        (Feature("x", "numerical", width=width, normalization=normalization),), (Task("t", kind),)
-    )
+    schema = Schema((Feature("x", "numerical", width=width, normalization=normalization),), (Task("t", kind),))
     return learn_statistics(Table(schema, t=labels, **columns), rows)
 
 

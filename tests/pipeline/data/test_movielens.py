@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from steadyrank.models.schema import MISSING_STRING
 from steadyrank.pipeline.config.errors import ConfigError
 from steadyrank.pipeline.config.settings import Movielens

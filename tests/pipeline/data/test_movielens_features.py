@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from steadyrank.pipeline.data import movielens_features
 from steadyrank.pipeline.data.movielens_features import DAY, NUMBERS, Ratings
 

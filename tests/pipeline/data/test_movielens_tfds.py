@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from steadyrank.pipeline.config.errors import ConfigError, UserError
 from steadyrank.pipeline.data.movielens_tfds import USER_ATTRIBUTES, read_ratings
 

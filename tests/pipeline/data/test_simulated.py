@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from steadyrank.pipeline.config.settings import Simulated
 from steadyrank.pipeline.data.hazards import NAMES
 from steadyrank.pipeline.data.simulated import BLOCK_ROWS, SimulatedLog

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from steadyrank.pipeline.data.simulated_behavior import ANSWER_RATE, Chances, draw_labels, expected
 
 ROWS = 200_000

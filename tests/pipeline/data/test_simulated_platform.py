@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from steadyrank.pipeline.config.settings import Simulated
 from steadyrank.pipeline.data.simulated_platform import HISTORY_WIDTH, TAGS, Platform, Stream, stream
 

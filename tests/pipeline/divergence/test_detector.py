@@ -11,7 +11,13 @@ from steadyrank.pipeline.divergence import Detector
 
 def publication(auc: float = 0.75, loss: float = 0.45, **more: float) -> dict[str, float]:
     """A binary task with a share of 20 %: a constant prediction has the loss 0.500."""
-    return {"loss": loss, "loss/click": loss, "auc/click": auc, "label_mean/click": 0.2, "examples/click": 32768.0} | more
+    return {
+        "loss": loss,
+        "loss/click": loss,
+        "auc/click": auc,
+        "label_mean/click": 0.2,
+        "examples/click": 32768.0,
+    } | more
 
 
 def regression(rmse: float, deviation: float = 2.0) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from steadyrank.pipeline.reporting import RunRecord
 
 TASKS = (

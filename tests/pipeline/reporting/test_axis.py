@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
 from steadyrank.pipeline.reporting.axis import drawable, label, limits, round_ticks, scale_for
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from steadyrank.pipeline.reporting.figures import Curve, Mark, curves, heat_map, most_clipped
 from steadyrank.pipeline.reporting.series import EMPTY, Series
 

@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+
 from steadyrank.pipeline.reporting import RunRecord, render
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}

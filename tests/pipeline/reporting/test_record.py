@@ -6,6 +6,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from steadyrank.pipeline.reporting.record import RunRecord, read_lines
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from steadyrank.pipeline.reporting.scores import Score, judging_lines, scores, weighted_mean
 
 

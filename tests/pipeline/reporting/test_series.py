@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from steadyrank.pipeline.reporting.series import Series, lowest_in_slices, mean_by_step, pieces, read, thin
 
 VALUES = st.lists(st.floats(width=32), min_size=1, max_size=300)

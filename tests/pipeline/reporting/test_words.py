@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 import pytest
+
 from steadyrank.pipeline.reporting import RunRecord
 from steadyrank.pipeline.reporting.words import count, decimal, duration, listed, percent, state, summary, verdict
 
