@@ -30,8 +30,8 @@ class Simulated:
         0. Names: ``shift``, ``new_feature``, ``heavy_labels``, ``viral``, ``corruption``.
     """
 
-    days: int = 12
-    rows_per_day: int = 65_536
+    days: int = 15
+    rows_per_day: int = 131_072
     users: int = 5_000
     videos: int = 2_000
     seed: int = 0
@@ -116,7 +116,7 @@ class Optimizer:
     """
 
     rule: str = "clippy"
-    learning_rate: float = 0.1
+    learning_rate: float = 0.5
     warmup_steps: int = 100
     initial_accumulator_value: float = 0.1
     variable_relative_threshold: float = 0.5
