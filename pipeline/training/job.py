@@ -15,7 +15,8 @@ from ..data.learned import learn_statistics
 from ..data.open import open_source
 from ..data.source import Source
 from ..data.waiting import WaitClock
-from ..divergence.monitor import DivergenceMonitor
+from ..divergence import Detector, DivergenceMonitor
+from ..reporting import read_lines
 from ..serving import export_ranker, reasons_not_to_publish
 from .build import make_ranker
 from .checkpoints import Checkpoints
@@ -64,7 +65,8 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         checkpoints = Checkpoints(run.checkpoints, ranker)
         step = checkpoints.restore() if resume else 0
 
-        monitor = DivergenceMonitor(every=0, on_full="stop" if config.training.stop_on_divergence else None)
+        on_full = "stop" if config.training.stop_on_divergence else None
+        monitor = DivergenceMonitor(every=0, on_full=on_full, detector=_detector_at(run, step))
         clock = WaitClock()
         progress = Progress(Plan(config, source).total_steps, config.data.batch_size, sys.stderr)
         progress.note(_headline(config, source, ranker, strategy, step))
@@ -118,6 +120,15 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         return EXIT_DIVERGED
     print(f"SavedModel: {exported}\nreport: {run.report_file}")
     return EXIT_DONE
+
+
+def _detector_at(run: RunDirectory, step: int) -> Detector:
+    """The detector as it was at ``step``: it is a function of what was published, so it is shown that again."""
+    detector = Detector()
+    for line in read_lines(run.train_metrics):
+        if line["step"] <= step:
+            detector.observe(line["step"], line)
+    return detector
 
 
 def _headline(

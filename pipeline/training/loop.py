@@ -6,9 +6,7 @@ import contextlib
 import functools
 import signal
 from collections.abc import Mapping
-from typing import Any
 
-import numpy as np
 import tf_keras
 
 from ...models.ranker import MultitaskRanker
@@ -96,11 +94,17 @@ def train(
     """
     plan = Plan(config, source)
     keeper = _Keeper(config.training.checkpoint_every_steps, checkpoints, publisher, monitor)
+
+    def evaluate(day: int, kind: str) -> dict[str, float]:
+        metrics = evaluate_day(config, source, ranker, day)
+        evaluation_writer.write(publisher.step, {"day": source.days[day], "kind": kind} | metrics)
+        return metrics
+
     with _handling_sigterm(keeper.preempt):
         for day, index, start, steps in plan.legs(publisher.step):
             publisher.begin_day(source.days[day], start)
             if index == start == 0:
-                _evaluate(config, source, ranker, day, "progressive", publisher.step, evaluation_writer)
+                evaluate(day, "progressive")
             batches = functools.partial(
                 training_batches,
                 source,
@@ -117,30 +121,23 @@ def train(
             keeper.raise_if_preempted()
             if ranker.stop_training:
                 return {}
-        held_out = [
-            _evaluate(config, source, ranker, day, "holdout", publisher.step, evaluation_writer)
-            for day in plan.holdout_days
-        ]
-    return _over_rows(held_out)
+        return _over_rows([evaluate(day, "holdout") for day in plan.holdout_days])
 
 
-def _evaluate(
-    config: Config, source: Source, ranker: MultitaskRanker, day: int, kind: str, step: int, writer: Writer
-) -> dict[str, Any]:
-    rows = min(config.training.evaluation_rows or np.inf, sum(source.block_rows(day)))
-    batches = functools.partial(evaluation_batches, source, day, batch_size=config.data.batch_size, rows=int(rows))
+def evaluate_day(config: Config, source: Source, ranker: MultitaskRanker, day: int) -> dict[str, float]:
+    """The ranker's metrics on a day, each row once; with the log's ceiling under ``ceiling/…``, where it is known."""
+    rows = sum(source.block_rows(day))
+    rows = min(config.training.evaluation_rows or rows, rows)
+    batches = functools.partial(evaluation_batches, source, day, batch_size=config.data.batch_size, rows=rows)
     fed = feed(ranker.distribute_strategy, batches)
-    measured = ranker.evaluate(fed, steps=steps_of(int(rows), config.data.batch_size), verbose=0, return_dict=True)
-    metrics: dict[str, Any] = defined({key: float(value) for key, value in measured.items()})
-    best = ceiling(source, day, int(rows)) or {}
-    metrics |= {f"ceiling/{key}": value for key, value in best.items()}
-    metrics = {"day": source.days[day], "kind": kind, "rows": int(rows)} | metrics
-    writer.write(step, metrics)
-    return metrics
+    measured = ranker.evaluate(fed, steps=steps_of(rows, config.data.batch_size), verbose=0, return_dict=True)
+    best = ceiling(source, day, rows) or {}
+    metrics = defined({key: float(value) for key, value in measured.items()})
+    return {"rows": rows} | metrics | {f"ceiling/{key}": value for key, value in best.items()}
 
 
-def _over_rows(evaluations: list[dict[str, Any]]) -> dict[str, float]:
-    keys = {key for each in evaluations for key, value in each.items() if not isinstance(value, str)} - {"rows"}
+def _over_rows(evaluations: list[dict[str, float]]) -> dict[str, float]:
+    keys = {key for each in evaluations for key in each} - {"rows"}
     means = {}
     for key in sorted(keys):
         there = [(each[key], each["rows"]) for each in evaluations if key in each]

@@ -64,7 +64,9 @@ class RunDirectory:
           UserError: When there is none.
         """
         if not self.config_file.exists():
-            raise UserError(f"--resume: --model_dir={self.path} holds no run; leave --resume out to start one there")
+            raise UserError(
+                f"--model_dir={self.path} holds no run to go on with or to look at: config.yaml is missing there"
+            )
         return load(str(self.config_file))
 
     def claim(self, config: Config, schema: Schema) -> None:

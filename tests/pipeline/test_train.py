@@ -173,7 +173,7 @@ class TestMistakes:
             (("--modeldir=x",), "unknown flag --modeldir"),
             (("--config.data.simulated.hazards=shft@1",), "shift"),
             (("--config.data.simulated.hazards=shift@9",), "shift@9"),
-            (("--resume",), "holds no run; leave --resume out"),
+            (("--resume",), "holds no run to go on with"),
             (
                 ("--config.training.strategy=mirrored", "--config.data.batch_size=255"),
                 "multiple of the 2 replicas, got 255",
@@ -213,6 +213,16 @@ class TestMistakes:
         ran = train(tmp_path / "file" / "run")
         assert (ran.returncode, len(ran.stderr.splitlines())) == (2, 1)
         assert "cannot be written" in ran.stderr or "Not a directory" in ran.stderr
+
+
+def test_events_survive_a_resume(train, tmp_path):
+    hazard = ("--config.optimizer.rule=none", *HAZARD, "--config.training.stop_on_divergence=false")
+    whole = train(tmp_path / "run", *hazard)
+    assert whole.returncode == 3, whole.stderr
+    before = json.loads((tmp_path / "run" / "divergence.json").read_text())
+    resumed = train(tmp_path / "run", "--resume", small=())
+    assert resumed.returncode == 3, resumed.stderr
+    assert json.loads((tmp_path / "run" / "divergence.json").read_text()) == before
 
 
 def test_two_logical_devices_train_and_export(train, finished, tmp_path):

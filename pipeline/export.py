@@ -1,0 +1,42 @@
+"""Exports the newest checkpoint of a run as a SavedModel, if the run did not diverge.
+
+    python -m steadyrank.pipeline.export --model_dir=runs/demo --export_dir=models/feed
+
+Exit code: 0 exported; 2 a mistake on the command line; 3 the run diverged and nothing was exported.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from absl import flags
+
+from .config import command
+from .config.quiet import quiet_import
+
+
+def define_flags() -> None:
+    """The command's own flags."""
+    flags.DEFINE_string("model_dir", None, "Folder of the run.", required=True)
+    flags.DEFINE_string("export_dir", "", "Parent of the versions. Empty: export/ in model_dir.")
+
+
+def main(arguments: flags.FlagValues) -> int:
+    """Exports; returns the exit code."""
+    with quiet_import():
+        from .serving import export_ranker, reasons_not_to_publish
+        from .training.restore import restore_ranker, verdict_of
+        from .training.run_directory import RunDirectory
+
+    run = RunDirectory(arguments.model_dir)
+    ranker, step = restore_ranker(run)
+    reasons = reasons_not_to_publish(ranker, verdict_of(run))
+    if reasons:
+        print(f"not exported: {'; '.join(reasons)}", file=sys.stderr)
+        return 3
+    print(f"SavedModel of step {step:,}: {export_ranker(ranker, arguments.export_dir or run.export)}")
+    return 0
+
+
+if __name__ == "__main__":
+    command(main, define_flags)

@@ -1,0 +1,40 @@
+"""A ranker as a run left it, from the run's folder alone."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from ...models.ranker import MultitaskRanker
+from ...models.schema import Schema
+from ...models.statistics import Statistics
+from ..config import UserError, read
+from .build import make_ranker
+from .checkpoints import Checkpoints
+from .run_directory import RunDirectory
+
+
+def restore_ranker(run: RunDirectory) -> tuple[MultitaskRanker, int]:
+    """The ranker of the newest checkpoint, compiled, and its step.
+
+    Raises:
+      UserError: When the folder holds no run, or the run no checkpoint that can be read.
+    """
+    config = run.read_config()
+    schema = read(Schema, run.schema_file)
+    # Means and deviations are weights: the checkpoint holds the learned ones.
+    numerical = [f for f in schema.features if f.kind == "numerical" and f.normalization != "none"]
+    ones = {feature.name: np.ones(feature.width, np.float32) for feature in numerical}
+    ranker = make_ranker(config, schema, Statistics(mean=ones, deviation=ones))
+    step = Checkpoints(run.checkpoints, ranker).restore()
+    if not step:
+        raise UserError(f"--model_dir={run.path} holds no checkpoint yet; train first")
+    return ranker, step
+
+
+def verdict_of(run: RunDirectory) -> str:
+    """The verdict on the run: that of divergence.json, or ``healthy`` while there is none."""
+    if not run.divergence_file.exists():
+        return "healthy"
+    return json.loads(run.divergence_file.read_text(encoding="utf-8"))["verdict"]
