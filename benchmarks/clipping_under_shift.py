@@ -70,7 +70,7 @@ def row(model_dir: Path) -> str:
 
 def draw(runs: dict[str, Path], rate: str, path: Path) -> None:
     """Loss and AUC of click over the steps, of both rules."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(12, 3.4), layout="constrained")
     colours = {"none": "#c4472b", "clippy": "#2a7f62"}
     for rule, model_dir in runs.items():
         lines = read_lines(model_dir / "metrics" / "train.jsonl")
@@ -105,7 +105,8 @@ def draw(runs: dict[str, Path], rate: str, path: Path) -> None:
         axis.set_xlabel("training step")
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(axis="y", color="#eeeeee")
-    axes[1].legend(frameon=False, loc="center right")
+    axes[1].legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes[1].set_ylim(0.48, 0.83)
     figure.suptitle(f"One ranker, one log, learning rate {rate}: with and without Clippy", fontsize=12)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
