@@ -1,17 +1,37 @@
 """Packaging: the root of the repository is the package ``steadyrank``."""
 
-from setuptools import find_packages, setup
+import re
+from pathlib import Path
 
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)[1]
 ROOMS = find_packages(include=["pipeline", "pipeline.*", "models", "models.*", "optimizers", "optimizers.*"])
+
+
+class BuildModules(build_py):
+    """Leaves this file, which lies in the package's folder, out of the package."""
+
+    def find_package_modules(self, package, package_dir):
+        """The modules of a package: (package, module, file)."""
+        return [
+            found
+            for found in super().find_package_modules(package, package_dir)
+            if found[:2] != ("steadyrank", "setup")
+        ]
+
 
 setup(
     name="steadyrank",
-    version="0.1.0",
+    version=VERSION,
     description="Training multitask rankers that do not diverge, and proof of it.",
-    long_description=open("README.md", encoding="utf-8").read(),
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
+    cmdclass={"build_py": BuildModules},
     package_dir={"steadyrank": "."},
     packages=["steadyrank", *(f"steadyrank.{room}" for room in ROOMS)],
     package_data={"steadyrank": ["py.typed"]},
