@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import platform
 import sys
 import time
@@ -10,6 +13,7 @@ import tensorflow as tf
 import tf_keras
 
 from ...models.ranker import MultitaskRanker
+from ..config.errors import UserError
 from ..config.settings import Config
 from ..data.learned import learn_statistics
 from ..data.open import open_source
@@ -111,7 +115,12 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         progress.note(f"preempted at step {step:,}; everything is saved, --resume goes on")
         return EXIT_PREEMPTED
     except BaseException as error:
-        run.write_status("failed", step, message=f"{type(error).__name__}: {error}".splitlines()[0])
+        full = _says_full(error)
+        # On a full disk this may fail as well, and must not hide why.
+        with contextlib.suppress(OSError):
+            run.write_status("failed", step, message=full or f"{type(error).__name__}: {error}".splitlines()[0])
+        if full:
+            raise UserError(f"--model_dir={model_dir}: {full}; make room and go on with --resume") from error
         raise
 
     if reasons:
@@ -120,6 +129,15 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         return EXIT_DIVERGED
     print(f"SavedModel: {exported}\nreport: {run.report_file}")
     return EXIT_DONE
+
+
+def _says_full(error: BaseException) -> str:
+    """The system's words when it would not take what was written; "" for any other error."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return os.strerror(error.errno)
+    # TensorFlow writes checkpoints and events itself and has the words only in its message.
+    full = os.strerror(errno.ENOSPC)
+    return full if isinstance(error, tf.errors.OpError) and full in str(error) else ""
 
 
 def _detector_at(run: RunDirectory, step: int) -> Detector:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -161,6 +162,37 @@ class TestInterruption:
         resumed = train(run, "--resume", small=())
         assert resumed.returncode == 0, resumed.stderr
         assert_equal_to_the_bit(finished, run)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 4 MiB, which two checkpoints fill."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a small file system cannot be mounted here: " + mounted.stderr.decode().strip())
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+class TestAFullDisk:
+    def test_is_one_line_and_the_run_goes_on_when_there_is_room(self, train, small_disk):
+        run = small_disk / "run"
+        # The small run's checkpoints are too small to fill a disk.
+        wide = ("--config.data.simulated.users=5000", "--config.data.simulated.videos=2000")
+        ran = train(run, *wide)
+        assert ran.returncode == 2, ran.stderr
+        assert ran.stderr.splitlines()[-1] == (
+            f"error: --model_dir={run}: No space left on device; make room and go on with --resume"
+        )
+        assert "Traceback" not in ran.stderr
+        assert json.loads((run / "status.json").read_text())["status"] in ("failed", "running")
+        subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+        resumed = train(run, "--resume", small=())
+        assert resumed.returncode == 0, resumed.stderr
 
 
 class TestMistakes:
