@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
@@ -28,36 +29,45 @@ class Checkpoints:
         checkpoint = tf.train.Checkpoint(ranker=ranker, optimizer=ranker.optimizer, position=self._position)
         self._manager = tf.train.CheckpointManager(checkpoint, str(path), max_to_keep=keep, step_counter=self._position)
         self._checkpoint = checkpoint
+        self._saved: int | None = None
         self._health_file = path / "health.json"
 
     def save(self, position: int, verdict: str) -> None:
         """Saves the run as it is after ``position`` batches; does nothing when that has been saved already."""
-        self._position.assign(position)
-        newest = self._manager.latest_checkpoint
-        if newest and newest.endswith(f"-{position}"):
+        if position == self._saved:
             return
+        self._position.assign(position)
         saved = self._manager.save(checkpoint_number=position)
+        self._saved = position
         health = self._read_health() | {Path(saved).name: {"step": position, "verdict": verdict}}
         kept = {Path(path).name for path in self._manager.checkpoints}
         write_json(self._health_file, {name: health[name] for name in health if name in kept})
 
-    def restore(self) -> int:
-        """Restores the newest checkpoint and returns its position; 0, and nothing restored, when there is none.
+    def restore(self, tell: Callable[[str], None]) -> int:
+        """Restores the newest checkpoint that can be read and returns its position; 0 when there is none at all.
+
+        Going on from an older one costs time and nothing else: the run ends the same.
+
+        Args:
+          tell: Is told, in a line, of each checkpoint that cannot be read.
 
         Raises:
-          UserError: When the newest checkpoint cannot be read.
+          UserError: When there are checkpoints, but none can be read.
         """
-        newest = self._manager.latest_checkpoint
-        if not newest:
-            return 0
-        try:
-            self._checkpoint.restore(newest).assert_existing_objects_matched()
-        except (tf.errors.OpError, AssertionError) as error:
+        for path in reversed(self._manager.checkpoints):
+            try:
+                self._checkpoint.restore(path).assert_existing_objects_matched()
+            # A damaged file is told in many ways; IndexError is a file that is too short.
+            except (tf.errors.OpError, AssertionError, IndexError, ValueError, RuntimeError) as error:
+                tell(f"the checkpoint {path} cannot be read and is left out: {str(error).splitlines()[0]}")
+                continue
+            self._saved = int(self._position)
+            return self._saved
+        if self._manager.checkpoints:
             raise UserError(
-                f"--resume: the checkpoint {newest} cannot be read ({str(error).splitlines()[0]}); remove its files and "
-                "its line in the file 'checkpoint' beside it to go on from an older one"
-            ) from error
-        return int(self._position)
+                f"none of the checkpoints in {self._health_file.parent} can be read; start anew in another folder"
+            )
+        return 0
 
     def _read_health(self) -> dict:
         return json.loads(self._health_file.read_text(encoding="utf-8")) if self._health_file.exists() else {}

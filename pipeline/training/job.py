@@ -66,13 +66,13 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         statistics = learn_statistics(source, config.data.statistics_rows)
         with strategy.scope():
             ranker = make_ranker(config, source.schema, statistics)
+        progress = Progress(Plan(config, source).total_steps, config.data.batch_size, sys.stderr)
         checkpoints = Checkpoints(run.checkpoints, ranker)
-        step = checkpoints.restore() if resume else 0
+        step = checkpoints.restore(progress.note) if resume else 0
 
         on_full = "stop" if config.training.stop_on_divergence else None
         monitor = DivergenceMonitor(every=0, on_full=on_full, detector=_detector_at(run, step))
         clock = WaitClock()
-        progress = Progress(Plan(config, source).total_steps, config.data.batch_size, sys.stderr)
         progress.note(_headline(config, source, ranker, strategy, step))
         with run.open_writers(step) as (train_writer, evaluation_writer):
             publisher = Publisher(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def restore_ranker(run: RunDirectory) -> tuple[MultitaskRanker, int]:
     numerical = [f for f in schema.features if f.kind == "numerical" and f.normalization != "none"]
     ones = {feature.name: np.ones(feature.width, np.float32) for feature in numerical}
     ranker = make_ranker(config, schema, Statistics(mean=ones, deviation=ones))
-    step = Checkpoints(run.checkpoints, ranker).restore()
+    step = Checkpoints(run.checkpoints, ranker).restore(lambda line: print(line, file=sys.stderr))
     if not step:
         raise UserError(f"--model_dir={run.path} holds no checkpoint yet; train first")
     return ranker, step

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import tf_keras
+
+from steadyrank.models import Feature, MultitaskRanker, Schema, Task
+from steadyrank.optimizers import ClippyAdagrad
+from steadyrank.pipeline.config import UserError
+from steadyrank.pipeline.training.checkpoints import Checkpoints
+
+
+def ranker(seed: int) -> MultitaskRanker:
+    tf_keras.utils.set_random_seed(seed)
+    schema = Schema((Feature("x", "numerical", normalization="none"),), (Task("click", "binary"),))
+    made = MultitaskRanker(schema, shared_units=(4,), tower_units=())
+    made.compile(optimizer=ClippyAdagrad(0.1))
+    made.optimizer.build(made.trainable_variables)
+    return made
+
+
+def first_weight(made: MultitaskRanker) -> float:
+    return float(made.trainable_variables[0].numpy().ravel()[0])
+
+
+def saved_at(path: Path, *positions: int) -> None:
+    """Saves a ranker whose first weights are the position."""
+    made = ranker(0)
+    checkpoints = Checkpoints(path, made)
+    for position in positions:
+        made.trainable_variables[0].assign(made.trainable_variables[0] * 0 + position)
+        checkpoints.save(position, "healthy" if position < 30 else "micro")
+
+
+def test_the_newest_is_restored_with_its_position(tmp_path):
+    saved_at(tmp_path, 10, 20)
+    other, told = ranker(1), []
+    assert Checkpoints(tmp_path, other).restore(told.append) == 20
+    assert first_weight(other) == 20
+    assert not told
+
+
+def test_health_is_that_of_the_kept_ones(tmp_path):
+    saved_at(tmp_path, 10, 20, 30, 40)
+    assert json.loads((tmp_path / "health.json").read_text()) == {
+        "ckpt-20": {"step": 20, "verdict": "healthy"},
+        "ckpt-30": {"step": 30, "verdict": "micro"},
+        "ckpt-40": {"step": 40, "verdict": "micro"},
+    }
+
+
+def test_nothing_there_is_the_beginning(tmp_path):
+    assert Checkpoints(tmp_path, ranker(0)).restore(print) == 0
+
+
+@pytest.mark.parametrize("size", [0, 10, 200])
+def test_a_truncated_one_is_told_and_the_one_before_it_taken(tmp_path, size):
+    saved_at(tmp_path, 10, 20)
+    os.truncate(tmp_path / "ckpt-20.data-00000-of-00001", size)
+    other, told = ranker(1), []
+    checkpoints = Checkpoints(tmp_path, other)
+    assert checkpoints.restore(told.append) == 10
+    assert first_weight(other) == 10
+    [line] = told
+    assert "ckpt-20 cannot be read and is left out" in line
+    assert "\n" not in line
+    # The damaged one does not stand in the way of a whole one at its place.
+    checkpoints.save(20, "healthy")
+    assert Checkpoints(tmp_path, ranker(2)).restore(pytest.fail) == 20
+
+
+def test_none_that_can_be_read_is_one_line(tmp_path):
+    saved_at(tmp_path, 10)
+    os.truncate(tmp_path / "ckpt-10.index", 5)
+    with pytest.raises(UserError, match=r"none of the checkpoints in .* can be read; start anew"):
+        Checkpoints(tmp_path, ranker(1)).restore(lambda line: None)
