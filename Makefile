@@ -20,8 +20,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check $(SOURCES)
 	cd $(VENV)/named && MYPYPATH=. ../bin/mypy --config-file steadyrank/pyproject.toml -p steadyrank.pipeline -p steadyrank.models -p steadyrank.optimizers
 
+# MovieLens is downloaded, or read from a prepared folder: make bench TFDS_DIR=DIR
 bench: $(VENV)/.dev
-	$(BIN)/python benchmarks/movielens_baseline.py
+	$(BIN)/python benchmarks/clipping_under_shift.py
+	$(BIN)/python benchmarks/movielens_baseline.py --data_dir=$(TFDS_DIR)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \

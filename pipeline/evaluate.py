@@ -12,6 +12,7 @@ from __future__ import annotations
 from absl import flags
 
 from .config import Config, UserError, command
+from .config.flags import is_configured
 from .config.quiet import quiet_import
 
 
@@ -30,8 +31,7 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
         from .training.run_directory import RunDirectory
 
     run = RunDirectory(arguments.model_dir)
-    given = any((name == "config" or name.startswith("config.")) and arguments[name].present for name in arguments)
-    config = config if given else run.read_config()
+    config = config if is_configured(arguments) else run.read_config()
     source = open_source(config.data)
     unknown = [name for name in arguments.days if name not in source.days]
     if unknown:

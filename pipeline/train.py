@@ -11,6 +11,7 @@ from __future__ import annotations
 from absl import flags
 
 from .config import Config, command
+from .config.flags import is_configured
 from .config.quiet import quiet_import
 
 
@@ -28,8 +29,9 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
     with quiet_import():
         from .training.job import run_job
 
-    given = any((name == "config" or name.startswith("config.")) and arguments[name].present for name in arguments)
-    return run_job(config if given or not arguments.resume else None, arguments.model_dir, arguments.resume)
+    return run_job(
+        config if is_configured(arguments) or not arguments.resume else None, arguments.model_dir, arguments.resume
+    )
 
 
 if __name__ == "__main__":

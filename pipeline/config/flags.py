@@ -172,6 +172,11 @@ def resolve(name_or_path: str, overrides: dict[str, Any]) -> Config:
     return build(Config, merge(to_plain(presets.load(name_or_path)), overrides))
 
 
+def is_configured(flag_values: flags.FlagValues) -> bool:
+    """Whether the command line names a configuration or any of its settings."""
+    return any((name == "config" or name.startswith(_PREFIX)) and flag_values[name].present for name in flag_values)
+
+
 class _SettingParser(flags.ArgumentParser):
     """Keeps the text: what it means is the field's matter, and is decided once all of the command line is known."""
 
