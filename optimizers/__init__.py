@@ -4,10 +4,31 @@
 
     model.compile(optimizer=steadyrank.optimizers.ClippyAdagrad(WarmUp(0.4, steps=1000)), loss=...)
 
+``Adagrad`` takes any of the rules (``Clippy``, ``GradientClipping``, ``AdaptiveGradientClipping``, ``Lamb``, ``AdaGC``,
+``NoClipping``), and groups of variables may have rules of their own. :mod:`.tfrs` is a drop-in for TensorFlow Recommenders'
+ClippyAdagrad, :mod:`.keras3` has the optimizers for Keras 3.
+
 Importing this package sets no environment variable and changes nobody's ``tf.keras``.
 """
 
-from .adagrad import Clipping, ClippyAdagrad
+from .adagrad import Adagrad
+from .clipping import RULES, AdaGC, AdaptiveGradientClipping, Clippy, GradientClipping, Lamb, NoClipping, Rule
+from .clippy_adagrad import ClippyAdagrad
+from .explanations import Coordinate, Explanation
 from .schedules import WarmUp
 
-__all__ = ["Clipping", "ClippyAdagrad", "WarmUp"]
+__all__ = [
+    "RULES",
+    "AdaGC",
+    "Adagrad",
+    "AdaptiveGradientClipping",
+    "Clippy",
+    "ClippyAdagrad",
+    "Coordinate",
+    "Explanation",
+    "GradientClipping",
+    "Lamb",
+    "NoClipping",
+    "Rule",
+    "WarmUp",
+]

@@ -1,260 +1,334 @@
-"""Adagrad with Clippy, for Keras 2 (tf_keras)."""
+"""Adagrad under any of the rules of :mod:`.clipping`, for Keras 2 (tf_keras).
+
+A step has two halves. Everything that the rules need to know of all gradients is measured first; then, with every factor
+known and every gradient found finite, the variables are written. Only so can a bad gradient of one variable leave all
+others untouched, and a norm be taken over all variables.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import re
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
-from . import clipping, kernels
-
-
-@dataclasses.dataclass(frozen=True)
-class Clipping:
-    """What clipping did to one variable.
-
-    Attributes:
-      last: The factor of the last step, in [0, 1]; 1 means that the step was taken whole.
-      smallest: The smallest factor since it was last read.
-      clipped_steps: Steps with a factor below 1 since it was last read.
-    """
-
-    last: float
-    smallest: float
-    clipped_steps: int
+from . import explanations, kernels, settings, steps
+from .clipping import Rule
+from .explanations import Explanation
+from .kernels import Gradient, Ops, Programs
+from .parts import Part
+from .settings import Settings
+from .steps import Plan, State
 
 
 @tf_keras.utils.register_keras_serializable("steadyrank")
-class ClippyAdagrad(tf_keras.optimizers.Optimizer):
-    r"""Adagrad that never moves a weight further than a share of its size.
+class Adagrad(tf_keras.optimizers.Optimizer):
+    r"""Adagrad with a rule that bounds its steps, and safe against bad gradients.
 
-    When to use it: in place of Adagrad (or of another optimizer) in a multitask ranker that diverges, or that must be
-    kept at a low learning rate so that it does not.
+    When to use it: to choose among the rules, or to give groups of variables rules of their own. For Clippy with the
+    arguments that TFRS's users know there is :class:`~.clippy_adagrad.ClippyAdagrad`.
 
-    Formula (all element-wise; one factor ``sigma`` for each variable)::
+    Formula, element-wise, with ``before`` and ``after`` the rule's sigma or 1, see :mod:`.clipping`::
 
+        g <- before * g
         G <- G + g^2
-        r  = g / sqrt(G + epsilon)
-        sigma = min(1, min_i (lambda_rel * abs(w_i) + lambda_abs) / (eta * abs(r_i)))
-        w <- w - eta * sigma * r
+        w <- w - after * eta * (g / sqrt(G + epsilon) + weight_decay * w)
 
-    Reference: Tang et al., *Improving Training Stability for Multitask Ranking Models in Recommender Systems*, KDD 2023,
-    Algorithm 1, https://arxiv.org/abs/2302.09178. The argument names and their order are those of
-    ``tfrs.experimental.optimizers.ClippyAdagrad``; where one is left out, the value is the paper's.
+    *Safety.* When a coordinate of any gradient is NaN, infinite or beyond ``gradient_limit``, the whole step is skipped: no
+    weight and no accumulator changes, on no replica. Skipped steps are counted (:attr:`skipped_steps`,
+    :meth:`read_nonfinite_gradients`); ``max_skipped_steps`` in a row are allowed, one more raises
+    ``tf.errors.InvalidArgumentError`` and names a variable. (Under ``jit_compile=True`` of the whole training step XLA drops
+    the error, and the counts alone tell.) Whatever the gradients and the rate are, weights and accumulators stay finite.
+
+    Reference: Duchi et al. 2011 for Adagrad; for the rules see each.
 
     Args:
       learning_rate: eta; a number of 0 or more, or a Keras schedule. Default 0.001.
+      rule: A :class:`~.clipping.Rule`, its name, or None for none. Default None.
+      groups: Rules for groups of variables, by pattern: a regular expression that is searched in the variables' names. The
+        first pattern that is found decides; None excludes the group from clipping. A pattern must match a variable.
       initial_accumulator_value: G before the first step, 0 or more. Default 0.1.
-      variable_relative_threshold: lambda_rel, 0 or more. Default 0.5.
-      accumulator_relative_threshold: Adds this multiple of ``1 / sqrt(G + epsilon)`` to what a coordinate may move; not
-        in the paper. Default 0.
-      absolute_threshold: lambda_abs, 0 or more. Default 1e-2. With 0, a weight that is 0 can never move, and since the
-        smallest factor counts, neither can its variable.
       epsilon: Keeps the root away from 0. Default 1e-7.
-      export_clipping_factors: Keep, for each variable, the factors that :meth:`read_clipping` returns, and the last ones
-        in the attribute ``clipping_factors``, in the order of the variables. Default False.
-      clip_accumulator_update: The accumulator takes ``(sigma * g)^2`` in place of ``g^2``; only with
+      explain: Keep, for each variable, what :meth:`read_explanations` tells. May differ between saving and restoring a
+        checkpoint. Default False, at no cost.
+      skip_nonfinite: Skip steps with a bad gradient. Default True.
+      gradient_limit: A coordinate beyond it is bad: its square would drown everything that the accumulator has seen, and
+        its weight would stand still for good. Default 1e10.
+      max_skipped_steps: Steps in a row that may be skipped; None for any number. Default 20.
+      use_standard_accumulator_update: The accumulator takes the gradient before r is formed. With False r is formed from
+        the accumulator of the steps before. Default True.
+      clip_accumulator_update: The accumulator takes ``(sigma * g)^2`` also where sigma scales the step; only with
         ``use_standard_accumulator_update=False``. Default False.
-      use_standard_accumulator_update: The accumulator takes the gradient before r is formed, as in the paper. With False
-        r is formed from the accumulator of the steps before. Default True.
+      jit_compile: Measure and write large dense variables in one XLA program each, which halves a step's time on a CPU.
+        Default True.
       name: Name of the optimizer.
-      exclude_from_clipping: Regular expressions, searched in the variables' names; a variable that matches is updated by
-        plain Adagrad. Default: Keras's embedding tables, since the paper clips the other variables only.
-      **kwargs: As for any Keras optimizer: ``weight_decay``, ``clipnorm``, ``use_ema`` …
+      **kwargs: As for any Keras optimizer: ``weight_decay``, ``clipnorm``, ``use_ema`` … The weight decay is part of the
+        step that the rule bounds; of a table with sparse gradients the touched rows decay.
 
-    Gradients may be dense or sparse (``tf.IndexedSlices``); of a sparse one the touched rows alone are read, bound
-    sigma and are written. Under a distribution strategy sigma is computed from the gradient summed over the replicas.
+    Gradients may be dense or sparse (``tf.IndexedSlices``); of a sparse one the touched rows alone are read, measured and
+    written. Half-precision variables have float32 accumulators. Under a distribution strategy sigma is computed from the
+    gradient summed over the replicas; of a variable in shards, from all shards.
 
     Raises:
-      ValueError: When an argument is out of its range or contradicts another.
+      ValueError: When an argument is out of its range or contradicts another; in :meth:`build`, when a pattern matches
+        nothing.
 
     Example:
-    >>> w = tf.Variable([1.0, 0.0])
-    >>> optimizer = ClippyAdagrad(learning_rate=1.0, export_clipping_factors=True)
-    >>> optimizer.apply_gradients([(tf.constant([1.0, 10.0]), w)])  # w[1] may move by 0.01, Adagrad asks for 1.0
-    >>> [round(float(factor), 4) for factor in optimizer.clipping_factors]
-    [0.01]
+    >>> w = tf.Variable([3.0, 4.0])
+    >>> optimizer = Adagrad(1.0, GradientClipping(1.0), initial_accumulator_value=0.0)
+    >>> optimizer.apply_gradients([(tf.constant([30.0, 40.0]), w)])  # g becomes [0.6, 0.8], r is g / sqrt(g^2)
+    >>> w.numpy()
+    array([2., 3.], dtype=float32)
     """
 
     def __init__(
         self,
         learning_rate: float | tf_keras.optimizers.schedules.LearningRateSchedule = 0.001,
-        initial_accumulator_value: float = 0.1,
-        variable_relative_threshold: float = 0.5,
-        accumulator_relative_threshold: float = 0.0,
-        absolute_threshold: float = 1e-2,
-        epsilon: float = 1e-7,
-        export_clipping_factors: bool = False,
-        clip_accumulator_update: bool = False,
-        use_standard_accumulator_update: bool = True,
-        name: str = "ClippyAdagrad",
+        rule: Rule | str | Mapping[str, Any] | None = None,
         *,
-        exclude_from_clipping: Sequence[str] = ("embeddings",),
+        groups: Mapping[str, Rule | str | Mapping[str, Any] | None] | None = None,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        explain: bool = False,
+        skip_nonfinite: bool = True,
+        gradient_limit: float = 1e10,
+        max_skipped_steps: int | None = 20,
+        use_standard_accumulator_update: bool = True,
+        clip_accumulator_update: bool = False,
+        jit_compile: bool = True,
+        name: str = "Adagrad",
         **kwargs: Any,
     ):
-        _check_number("learning_rate", learning_rate, schedule=True)
-        _check_number("initial_accumulator_value", initial_accumulator_value)
-        _check_number("variable_relative_threshold", variable_relative_threshold)
-        _check_number("accumulator_relative_threshold", accumulator_relative_threshold)
-        _check_number("absolute_threshold", absolute_threshold)
-        _check_number("epsilon", epsilon)
-        if clip_accumulator_update and use_standard_accumulator_update:
-            raise ValueError(
-                "clip_accumulator_update=True needs use_standard_accumulator_update=False: the factor is not known yet "
-                "when the accumulator takes the gradient first"
-            )
-        if isinstance(exclude_from_clipping, str):
-            raise ValueError(
-                "exclude_from_clipping must be a sequence of regular expressions, got the text "
-                f"{exclude_from_clipping!r}; write [{exclude_from_clipping!r}]"
-            )
-        # Keras takes a decay of 0 for a decay, and then rewrites every variable in full at each step.
-        super().__init__(name=name, **({"weight_decay": None} | kwargs))
-        self._learning_rate = self._build_learning_rate(learning_rate)
-        self.initial_accumulator_value = initial_accumulator_value
-        self.variable_relative_threshold = variable_relative_threshold
-        self.accumulator_relative_threshold = accumulator_relative_threshold
-        self.absolute_threshold = absolute_threshold
-        self.epsilon = epsilon
-        self.export_clipping_factors = export_clipping_factors
-        self.clip_accumulator_update = clip_accumulator_update
-        self.use_standard_accumulator_update = use_standard_accumulator_update
-        self.exclude_from_clipping = tuple(exclude_from_clipping)
-        self.clipping_factors: list[tf.Variable] = []
+        settings.check_number("learning_rate", learning_rate, scheduled=True)
+        settings.check_number("weight_decay", kwargs.get("weight_decay") or 0.0)
+        self._settings = Settings(
+            rule=settings.as_rule("rule", rule, schedule),
+            groups=settings.as_groups(groups, schedule),
+            initial_accumulator_value=initial_accumulator_value,
+            epsilon=epsilon,
+            explain=explain,
+            skip_nonfinite=skip_nonfinite,
+            gradient_limit=gradient_limit,
+            max_skipped_steps=max_skipped_steps,
+            use_standard_accumulator_update=use_standard_accumulator_update,
+            clip_accumulator_update=clip_accumulator_update,
+            jit_compile=jit_compile,
+        )
+        self._programs = Programs(jit_compile)
+        # Keras takes a decay of 0 for a decay, and would compile each variable's update by itself.
+        super().__init__(name=name, **({"weight_decay": None} | kwargs | {"jit_compile": False}))
+        self._learning_rate = self._build_learning_rate(schedule(learning_rate))
+
+    # What is kept.
 
     def build(self, var_list: Sequence[tf.Variable]) -> None:
-        """Makes the accumulators and, when asked for, what keeps the factors."""
+        """Makes the accumulators, the counts, and what the rules and the explanations keep."""
         super().build(var_list)
         if getattr(self, "_built", False):
             return
-        self._built = True
         self._names = [variable.name for variable in var_list]
-        self._accumulators = [
-            self.add_variable_from_reference(
-                variable,
-                "accumulator",
-                initial_value=tf.fill(variable.shape, self._in(variable, self.initial_accumulator_value)),
-            )
-            for variable in var_list
+        self._rules = self._no_dependency(self._assign_rules(self._names))
+        self._shapes = [tuple(variable.shape) for variable in var_list]
+        self._accumulators = [self._add_accumulator(variable) for variable in var_list]
+        first = steps.first_state(self._rules, self._settings.explain)
+        self._state = State(
+            *(None if v is None else self._add_state(v, n) for n, v in zip(State._fields, first, strict=True))
+        )
+        self._built = True
+
+    def _assign_rules(self, names: Sequence[str]) -> list[Rule]:
+        return settings.assign_rules(names, self._settings.rule, self._settings.groups)
+
+    def _add_accumulator(self, variable: tf.Variable) -> tf.Variable:
+        dtype = kernels.compute_dtype(variable)
+        value = tf.fill(variable.shape, tf.constant(self._settings.initial_accumulator_value, dtype))
+        if kernels.own_dtype(variable) == dtype:
+            return self.add_variable_from_reference(variable, "accumulator", initial_value=value)
+        # Keras would give it the variable's half precision, in which a sum of squares soon stands still.
+        with tf.distribute.get_strategy().extended.colocate_vars_with(variable):
+            accumulator = tf.Variable(value, trainable=False, name=f"accumulator/{variable.name.partition(':')[0]}")
+        self._variables.append(accumulator)
+        return accumulator
+
+    def _add_state(self, value: Any, name: str) -> tf.Variable:
+        state = tf.Variable(value, trainable=False, name=name)
+        self._variables.append(state)
+        return state
+
+    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
+        # Everything is saved under a name. Keras also saves all variables as one list, in which a variable's place depends
+        # on what else is kept: restoring with explanations switched on or off would mix them up.
+        children = super()._trackable_children(save_type, **kwargs)
+        return {name: child for name, child in children.items() if name != "_variables"}
+
+    def save_own_variables(self, store: Any) -> None:
+        """What a ``.keras`` file holds of the optimizer, by name."""
+        for name, variable in self._by_name().items():
+            store[name] = variable.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Takes what is there; what only explains may be missing."""
+        for name, variable in self._by_name().items():
+            if name in store:
+                variable.assign(store[name])
+
+    def _by_name(self) -> dict[str, tf.Variable]:
+        named = {"iterations": self.iterations}
+        if not isinstance(self._learning_rate, tf_keras.optimizers.schedules.LearningRateSchedule):
+            named["learning_rate"] = self._learning_rate
+        named |= {f"accumulator_{i}": accumulator for i, accumulator in enumerate(self._accumulators)}
+        return named | {name: kept for name, kept in self._state._asdict().items() if kept is not None}
+
+    # A step.
+
+    def update_step(self, gradient: Gradient, variable: tf.Variable) -> None:
+        """Not called: a step is taken over all variables together, by :meth:`apply_gradients`."""
+        raise NotImplementedError("call apply_gradients: a step needs the gradients of all variables")
+
+    def _apply_weight_decay(self, variables: Iterable[tf.Variable]) -> None:
+        """Nothing: the decay is part of the step, so that the rule bounds both together."""
+
+    def _clip_gradients(self, grads: Sequence[Gradient]) -> Sequence[Gradient]:
+        if self.clipvalue and self._settings.skip_nonfinite:
+            # Clipped to a value, an infinite coordinate would pass for a finite one.
+            grads = [kernels.map_values(_infinite_to_nan, g) for g in grads]
+        return super()._clip_gradients(grads)
+
+    def _internal_apply_gradients(self, grads_and_vars: Sequence[tuple[Gradient, tf.Variable]]) -> tf.Tensor:
+        gradients, variables = map(list, zip(*grads_and_vars, strict=True))
+        chosen = [self._part(v, isinstance(g, tf.IndexedSlices)) for g, v in grads_and_vars]
+        touched = [
+            kernels.read(variable, self._accumulators[part.index], gradient)
+            for part, gradient, variable in zip(chosen, gradients, variables, strict=True)
         ]
-        # After all accumulators: a checkpoint knows an optimizer's variables by their order, so what is optional comes
-        # last and can be switched on or off without moving them.
-        self._smallest_factors: list[tf.Variable] = []
-        self._clipped_steps: list[tf.Variable] = []
-        if self.export_clipping_factors:
-            one = lambda v: tf.ones([], v.dtype)  # noqa: E731
-            self.clipping_factors = [
-                self.add_variable_from_reference(v, "clipping_factor", initial_value=one(v)) for v in var_list
-            ]
-            self._smallest_factors = [
-                self.add_variable_from_reference(v, "smallest_clipping_factor", initial_value=one(v)) for v in var_list
-            ]
-            self._clipped_steps = [
-                self.add_variable_from_reference(v, "clipped_steps", initial_value=tf.zeros([], v.dtype))
-                for v in var_list
-            ]
+        dense = [variable for part, variable in zip(chosen, variables, strict=True) if not part.sparse]
+        compiled = kernels.compiles(self._programs, self._distribution_strategy, dense)
+        plan = steps.plan(
+            Ops,
+            functools.partial(self._programs.each, compiled=compiled),
+            chosen,
+            touched,
+            [gradient.indices if part.sparse else None for part, gradient in zip(chosen, gradients, strict=True)],
+            step=tf.convert_to_tensor(self.iterations),
+            eta=tf.convert_to_tensor(self.learning_rate),
+            state=State(*(None if kept is None else tf.convert_to_tensor(kept) for kept in self._state)),
+            skip=self._settings.skip_nonfinite,
+            sum_of_squares=kernels.sum_of_squares,
+        )
+        allowed = self._settings.max_skipped_steps
+        if self._settings.skip_nonfinite and allowed is not None:
+            names = [self._names[part.index] for part in chosen]
+            messages = [steps.failure(name, self._settings.gradient_limit, allowed) for name in names]
+            kernels.fail_if_skipping(plan.state.counts, plan.finite, allowed, messages)
+        # The rows of sparse gradients are not read again.
+        read_before = [values if part.sparse else () for part, values in zip(chosen, touched, strict=True)]
+        return tf.__internal__.distribute.interim.maybe_merge_call(
+            self._write_step, self._distribution_strategy, gradients, variables, plan, read_before
+        )
 
-    def update_step(self, gradient: kernels.Gradient, variable: tf.Variable) -> None:
-        """Takes one step: Algorithm 1 on the coordinates that the gradient touches."""
-        index = self._index_dict[self._var_key(variable)]
-        accumulator = self._accumulators[index]
-        eta = tf.cast(self.learning_rate, variable.dtype)
-        g = tf.cast(kernels.values(gradient), variable.dtype)
+    def _write_step(
+        self, distribution: Any, gradients: Any, variables: Any, plan: Plan, read_before: Sequence[Any]
+    ) -> tf.Tensor:
+        kernels.write_step(
+            distribution,
+            gradients,
+            variables,
+            plan,
+            read_before,
+            part_of=self._part,
+            accumulators=self._accumulators,
+            programs=self._programs,
+            clip_accumulator=self._settings.clip_accumulator_update,
+        )
+        kernels.keep(distribution, self._state, plan.state)
+        if self.use_ema:
+            self._update_model_variables_moving_average(variables)
+            if self.ema_overwrite_frequency:
+                tf.cond(
+                    (self.iterations + 1) % self.ema_overwrite_frequency == 0,
+                    lambda: self._overwrite_model_variables_with_average_value(variables),
+                    lambda: None,
+                )
+        return self.iterations.assign_add(1)
 
-        if self.use_standard_accumulator_update:
-            kernels.add(accumulator, gradient, tf.square(g))
-        inverse_root = tf.math.rsqrt(kernels.read(accumulator, gradient) + self._in(variable, self.epsilon))
-        # Where g is 0 so is r, also where nothing has been accumulated yet and the inverse root is infinite.
-        step = eta * tf.math.multiply_no_nan(inverse_root, g)
-
-        sigma = tf.ones([], variable.dtype)
-        if self._clips(variable):
-            allowed = clipping.allowed_step(
-                kernels.read(variable, gradient), self.variable_relative_threshold, self.absolute_threshold
+    def _part(self, variable: tf.Variable, sparse: bool) -> Part:
+        key = self._var_key(variable)
+        if key not in self._index_dict:
+            raise KeyError(
+                f"the optimizer was built for other variables than {variable.name!r}: call build() with all trainable "
+                "variables before the first step"
             )
-            if self.accumulator_relative_threshold:
-                allowed += self._in(variable, self.accumulator_relative_threshold) * inverse_root
-            sigma = clipping.clippy(step, allowed)
+        index = self._index_dict[key]
+        decay = self.weight_decay if self.weight_decay and self._use_weight_decay(variable) else 0.0
+        shards = getattr(variable, "_sharded_container", None)
+        return Part(
+            index=index,
+            table=index if shards is None else shards()._unique_id,
+            rule=self._rules[index],
+            frame=self._settings.frame(decay, *kernels.limits(variable)),
+            sparse=sparse,
+            rank=variable.shape.rank,
+            dtype=kernels.compute_dtype(variable),
+            explained=self._settings.explain,
+        )
 
-        if not self.use_standard_accumulator_update:
-            kernels.add(accumulator, gradient, tf.square(sigma * g if self.clip_accumulator_update else g))
-        kernels.add(variable, gradient, -sigma * step)
-        if self.export_clipping_factors:
-            self._keep(index, sigma)
+    # What it tells.
 
-    def read_clipping(self, reset: bool = True) -> dict[str, Clipping]:
-        """What clipping did to each clipped variable since the last reading, by the variable's name.
+    @property
+    def skipped_steps(self) -> int:
+        """Steps that were skipped because of a bad gradient, since the optimizer was made."""
+        return int(kernels.value(self._state.counts)[steps.SKIPPED]) if getattr(self, "_built", False) else 0
+
+    def read_nonfinite_gradients(self) -> dict[str, int]:
+        """How often each variable's gradient was bad, by its name; only the variables for which that happened."""
+        if not getattr(self, "_built", False):
+            return {}
+        counts = kernels.value(self._state.counts)[steps.PER_VARIABLE :]
+        return {name: int(count) for name, count in zip(settings.unique(self._names), counts, strict=True) if count}
+
+    @property
+    def clipping_factors(self) -> list[tf.Tensor]:
+        """The factor of each variable's last step, in the order of the variables; empty without ``explain``."""
+        if not getattr(self, "_built", False) or not self._settings.explain:
+            return []
+        return tf.unstack(tf.convert_to_tensor(self._state.numbers)[:, 0])
+
+    def read_explanations(self, reset: bool = True) -> dict[str, Explanation]:
+        """What was done to each variable since the last reading, by the variable's name.
+
+        Variables that no rule clips have a factor of 1 and their norms.
 
         Args:
           reset: Start anew after reading.
 
         Raises:
-          ValueError: When the optimizer was made without ``export_clipping_factors=True``.
+          ValueError: When the optimizer was not told to explain.
         """
-        if not self.export_clipping_factors:
-            raise ValueError("read_clipping needs ClippyAdagrad(export_clipping_factors=True)")
-        kept = {}
-        for index, name in enumerate(getattr(self, "_names", [])):
-            if self._excluded(name):
-                continue
-            last, smallest, steps = (
-                self.clipping_factors[index],
-                self._smallest_factors[index],
-                self._clipped_steps[index],
-            )
-            kept[name] = Clipping(_number(last), _number(smallest), int(_number(steps)))
-            if reset:
-                smallest.assign(tf.ones([], smallest.dtype))
-                steps.assign(tf.zeros([], steps.dtype))
-        return kept
+        if not self._settings.explain:
+            raise ValueError("read_explanations needs an optimizer made with explain=True")
+        if not getattr(self, "_built", False):
+            return {}
+        variables = (self._state.numbers, self._state.integers)
+        kept = [kernels.value(variable) for variable in variables]
+        if reset:
+            for variable, value in zip(variables, explanations.empty(len(self._names)), strict=True):
+                variable.assign(value)
+        rules = [rule.name for rule in self._rules]
+        rows = zip(settings.unique(self._names), rules, *kept, self._shapes, strict=True)
+        return {name: explanations.explain(*row) for name, *row in rows}
 
     def get_config(self) -> dict[str, Any]:
         """All arguments: a restored optimizer equals this one."""
-        own = {
-            "learning_rate": self._serialize_hyperparameter(self._learning_rate),
-            "initial_accumulator_value": self.initial_accumulator_value,
-            "variable_relative_threshold": self.variable_relative_threshold,
-            "accumulator_relative_threshold": self.accumulator_relative_threshold,
-            "absolute_threshold": self.absolute_threshold,
-            "epsilon": self.epsilon,
-            "export_clipping_factors": self.export_clipping_factors,
-            "clip_accumulator_update": self.clip_accumulator_update,
-            "use_standard_accumulator_update": self.use_standard_accumulator_update,
-            "exclude_from_clipping": list(self.exclude_from_clipping),
-        }
-        return super().get_config() | own
-
-    def _keep(self, index: int, sigma: tf.Tensor) -> None:
-        self.clipping_factors[index].assign(sigma)
-        smallest, steps = self._smallest_factors[index], self._clipped_steps[index]
-        smallest.assign(tf.minimum(smallest, sigma))
-        steps.assign_add(tf.cast(sigma < 1, steps.dtype))
-
-    def _clips(self, variable: tf.Variable) -> bool:
-        return not self._excluded(variable.name)
-
-    def _excluded(self, name: str) -> bool:
-        return any(re.search(pattern, name) for pattern in self.exclude_from_clipping)
-
-    @staticmethod
-    def _in(variable: tf.Variable, value: float) -> tf.Tensor:
-        # Not tf.cast, which would round the number to float32 on its way to float64.
-        return tf.constant(value, variable.dtype)
+        own = {"learning_rate": self._serialize_hyperparameter(self._learning_rate)}
+        return super().get_config() | own | self._settings.get_config(tf_keras.optimizers.schedules.serialize)
 
 
-def _number(variable: tf.Variable) -> float:
-    # By way of a tensor, since a mirrored variable knows no float().
-    return float(tf.convert_to_tensor(variable))
+def schedule(config: Any) -> Any:
+    """A Keras 2 schedule from its configuration; anything else as it is."""
+    return tf_keras.optimizers.schedules.deserialize(config) if isinstance(config, Mapping) else config
 
 
-def _check_number(name: str, value: Any, schedule: bool = False) -> None:
-    if schedule and (callable(value) or isinstance(value, (tf.Tensor, tf.Variable, dict))):
-        return
-    if not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        kinds = "a finite number of 0 or more" + (" or a schedule" if schedule else "")
-        raise ValueError(f"{name} must be {kinds}, got {value!r}")
+def _infinite_to_nan(values: tf.Tensor) -> tf.Tensor:
+    return tf.where(tf.math.is_inf(values), tf.constant(float("nan"), values.dtype), values)

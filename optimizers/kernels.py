@@ -1,36 +1,290 @@
-"""Reading and writing the part of a variable that a gradient touches.
+"""TensorFlow's side of a step: what a gradient touches is read, measured and written.
 
-An optimizer's mathematics is the same for a dense gradient, which touches every coordinate, and for a sparse one
-(``tf.IndexedSlices``), which touches some rows of an embedding table. The difference is only which rows are read and
-written, and it lives here.
+The mathematics is that of :mod:`.parts`, the same for a dense gradient, which touches every coordinate, and for a sparse
+one (``tf.IndexedSlices``), which touches some rows of an embedding table. What differs lives here. The dense variables of a
+step may be measured, and written, by one XLA program each (:class:`Programs`): TensorFlow's own kernels would write a
+temporary as large as the variable for every operation.
 
-The rows of a sparse gradient must be distinct; Keras sums repeated rows before it calls an optimizer's ``update_step``.
+The rows of a sparse gradient must be distinct; Keras sums repeated rows before it calls an optimizer.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+import functools
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeAlias
 
+import numpy as np
 import tensorflow as tf
+
+from .parts import Part, Touched, changes
+from .steps import IN_A_ROW, Plan
 
 Gradient: TypeAlias = "tf.Tensor | tf.IndexedSlices"
 
-
-def values(gradient: Gradient) -> tf.Tensor:
-    """The gradient's numbers: of the variable's shape, or ``[rows, ...]`` when it is sparse."""
-    return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
+# Below this many coordinates in all, starting a program costs more than it saves.
+_WORTH_A_PROGRAM = 1 << 16
 
 
-def read(variable: tf.Variable, gradient: Gradient) -> tf.Tensor:
-    """What ``variable`` holds where ``gradient`` touches it."""
+class Ops:
+    """TensorFlow under NumPy's names, as :mod:`.clipping` and :mod:`.parts` want it; ``keras.ops`` has the same."""
+
+    abs = staticmethod(tf.abs)
+    all = staticmethod(tf.reduce_all)
+    argmax = staticmethod(tf.argmax)
+    broadcast_to = staticmethod(tf.broadcast_to)
+    cast = staticmethod(tf.cast)
+    concatenate = staticmethod(tf.concat)
+    isfinite = staticmethod(tf.math.is_finite)
+    maximum = staticmethod(tf.maximum)
+    min = staticmethod(tf.reduce_min)
+    minimum = staticmethod(tf.minimum)
+    ones_like = staticmethod(tf.ones_like)
+    reshape = staticmethod(tf.reshape)
+    rsqrt = staticmethod(tf.math.rsqrt)
+    size = staticmethod(tf.size)
+    scatter_update = staticmethod(tf.tensor_scatter_nd_update)
+    sqrt = staticmethod(tf.sqrt)
+    square = staticmethod(tf.square)
+    stack = staticmethod(tf.stack)
+    sum = staticmethod(tf.reduce_sum)
+    take = staticmethod(tf.gather)
+    unstack = staticmethod(tf.unstack)
+    where = staticmethod(tf.where)
+    zeros_like = staticmethod(tf.zeros_like)
+
+    @staticmethod
+    def pad(x: tf.Tensor, pad_width: Any, constant_values: Any = 0) -> tf.Tensor:
+        """``x`` with so many constants before and behind it, along each axis."""
+        return tf.pad(x, pad_width, constant_values=constant_values)
+
+    @staticmethod
+    def max(x: tf.Tensor, axis: Any = None, keepdims: bool = False, initial: float | None = None) -> tf.Tensor:
+        """The maximum, and ``initial`` if that is larger."""
+        found = tf.reduce_max(x, axis=axis, keepdims=keepdims)
+        return found if initial is None else tf.maximum(found, tf.cast(initial, found.dtype))
+
+
+def own_dtype(variable: tf.Variable) -> tf.DType:
+    """The dtype in which a variable is stored; under a mixed-precision policy ``dtype`` may be another."""
+    return getattr(variable, "true_dtype", variable.dtype)
+
+
+def compute_dtype(variable: tf.Variable) -> str:
+    """float64 for a variable of that, else float32: squares and sums do not fit half precision."""
+    return "float64" if own_dtype(variable) == tf.float64 else "float32"
+
+
+def limits(variable: tf.Variable) -> tuple[float, float]:
+    """The smallest normal number of the dtype in which a step is computed, and a bound of the variable's own."""
+    # A little below the largest number, so that no rounding passes it.
+    return float(np.finfo(compute_dtype(variable)).tiny), 0.99 * float(own_dtype(variable).max)
+
+
+def read(variable: tf.Variable, accumulator: tf.Variable, gradient: Gradient) -> Touched:
+    """What ``gradient`` touches."""
+    dtype = compute_dtype(variable)
     if isinstance(gradient, tf.IndexedSlices):
-        return tf.gather(variable, gradient.indices)
-    return tf.convert_to_tensor(variable)
-
-
-def add(variable: tf.Variable, gradient: Gradient, amount: tf.Tensor) -> None:
-    """Adds ``amount`` to ``variable`` where ``gradient`` touches it; no other row is written."""
-    if isinstance(gradient, tf.IndexedSlices):
-        variable.scatter_add(tf.IndexedSlices(amount, gradient.indices))
+        w, g, past = tf.gather(variable, gradient.indices), gradient.values, tf.gather(accumulator, gradient.indices)
     else:
-        variable.assign_add(amount)
+        w, g, past = tf.convert_to_tensor(variable), gradient, tf.convert_to_tensor(accumulator)
+    return Touched(tf.cast(w, dtype), tf.cast(g, dtype), tf.cast(past, dtype))
+
+
+def map_values(function: Callable[[tf.Tensor], tf.Tensor], gradient: Gradient) -> Gradient:
+    """``function`` of a gradient's numbers, as a gradient of its kind."""
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(function(gradient.values), gradient.indices, gradient.dense_shape)
+    return function(gradient)
+
+
+def without_repeated_rows(gradient: Gradient) -> Gradient:
+    """A sparse gradient with each row once, repeated ones summed; a dense one as it is."""
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    rows, place = tf.unique(gradient.indices)
+    summed = tf.math.unsorted_segment_sum(gradient.values, place, tf.shape(rows)[0])
+    return tf.IndexedSlices(summed, rows, gradient.dense_shape)
+
+
+def keep(distribution: Any, state: Sequence[tf.Variable | None], new: Sequence[tf.Tensor | None]) -> None:
+    """Replaces what an optimizer keeps, on all replicas together."""
+    for variable, value in zip(state, new, strict=True):
+        if variable is not None:
+            distribution.extended.update(variable, lambda old, to: old.assign(to), args=(value,), group=False)
+
+
+def value(variable: tf.Variable) -> np.ndarray:
+    """What a variable holds; by way of a tensor, since a mirrored variable has no ``numpy()``."""
+    return tf.convert_to_tensor(variable).numpy()
+
+
+def sum_of_squares(x: tf.Tensor) -> tf.Tensor:
+    """Of all coordinates; by TensorFlow's own kernel, which is several times as fast as a program's sum."""
+    return 2.0 * tf.nn.l2_loss(x)
+
+
+def fail_if_skipping(counts: tf.Tensor, sound: tf.Tensor, allowed: int, messages: Sequence[str]) -> None:
+    """Raises, in the graph, the message of the first bad variable when more steps in a row were skipped than may be.
+
+    Args:
+      counts: See :data:`.steps.PER_VARIABLE`.
+      sound: For each variable of the step, whether its gradient is finite.
+      allowed: Steps in a row that may be skipped.
+      messages: For each variable of the step.
+    """
+    first_bad = tf.argmin(tf.cast(sound, tf.int32), output_type=tf.int32)
+    # A branch for each variable, since XLA takes no text that is chosen at run time.
+    branches = [lambda message=message: tf.debugging.Assert(False, [message]) for message in messages]
+    branch = tf.where(counts[IN_A_ROW] > allowed, first_bad, len(branches))
+    tf.switch_case(branch, [*branches, tf.no_op])
+
+
+def write_step(
+    distribution: Any,
+    gradients: Sequence[Any],
+    variables: Sequence[tf.Variable],
+    plan: Plan,
+    touched: Sequence[Any],
+    *,
+    part_of: Callable[[tf.Variable, bool], Part],
+    accumulators: Sequence[tf.Variable],
+    programs: Programs,
+    clip_accumulator: bool,
+) -> None:
+    """The second half of a step, on all replicas together: writes weights and accumulators.
+
+    Args:
+      distribution: The strategy.
+      gradients: For each variable of the step; of all replicas, under a strategy that merges them.
+      variables: Those of the step.
+      plan: What the first half decided.
+      touched: What a sparse gradient touches, read in the first half; an empty tuple for a dense one.
+      part_of: Makes a variable's part; told whether its gradient is sparse.
+      accumulators: Of all the optimizer's variables.
+      programs: Compile large dense variables.
+      clip_accumulator: Whether the accumulator takes the clipped gradient though sigma scales the step.
+    """
+    copies = len(distribution.experimental_local_results(variables[0]))
+    together = copies == 1 or tf.distribute.in_cross_replica_context()
+    dense = []
+    for place, (gradient, variable) in enumerate(zip(gradients, variables, strict=True)):
+        sparse = isinstance(distribution.experimental_local_results(gradient)[0], tf.IndexedSlices)
+        part = part_of(variable, sparse)
+        if together and not sparse:
+            dense.append((place, part))
+            continue
+
+        def write(target: tf.Variable, g: Any, read_before: Any, sigma: Any, eta: Any, sound: Any, part: Part = part):
+            values = Touched(*read_before) if read_before else None
+            _write(part, target, accumulators[part.index], g, values, sigma, eta, sound, clip_accumulator)
+
+        arguments = (gradient, touched[place], plan.sigmas[place], plan.eta, plan.sound)
+        distribution.extended.update(variable, write, args=arguments, group=False)
+    if not dense:
+        return
+    compiled = compiles(programs, distribution, [variables[place] for place, _ in dense])
+    for copy in range(copies):
+
+        def local(value: Any, copy: int = copy) -> Any:
+            return distribution.experimental_local_results(value)[copy]
+
+        targets = [(local(variables[place]), local(accumulators[part.index])) for place, part in dense]
+
+        def write_all(dense_gradients: Any, sigmas: Any, eta: Any, sound: Any, targets: Any = targets) -> None:
+            for (_, part), target, gradient, sigma in zip(dense, targets, dense_gradients, sigmas, strict=True):
+                with tf.device(None if compiled else target[0].device):
+                    _write(part, *target, gradient, None, sigma, eta, sound, clip_accumulator)
+
+        arguments = (
+            [local(gradients[place]) for place, _ in dense],
+            [local(plan.sigmas[place]) for place, _ in dense],
+            local(plan.eta),
+            local(plan.sound),
+        )
+        if compiled:
+            with tf.device(targets[0][0].device):
+                programs.run(("write", copy, *(part.index for _, part in dense)), write_all, *arguments)
+        else:
+            write_all(*arguments)
+
+
+def compiles(programs: Programs, distribution: Any, dense: Sequence[tf.Variable]) -> bool:
+    """Whether a step over these dense variables should be a program."""
+    # A parameter server's variables lie on other machines, one here and one there: no program holds them all.
+    if isinstance(distribution, tf.distribute.ParameterServerStrategy):
+        return False
+    return programs.enabled and sum(v.shape.num_elements() for v in dense) >= _WORTH_A_PROGRAM
+
+
+def _write(
+    part: Part,
+    variable: tf.Variable,
+    accumulator: tf.Variable,
+    gradient: Gradient,
+    touched: Touched | None,
+    sigma: tf.Tensor,
+    eta: tf.Tensor,
+    sound: tf.Tensor,
+    clip_accumulator: bool,
+) -> None:
+    touched = touched or read(variable, accumulator, gradient)
+    change, gain = changes(Ops, part, touched, sigma=sigma, eta=eta, sound=sound, clip_accumulator=clip_accumulator)
+    for target, amount in ((variable, change), (accumulator, gain)):
+        amount = tf.cast(amount, own_dtype(target))
+        # Adding, not assigning: workers that train side by side lose nothing of one another's steps.
+        if isinstance(gradient, tf.IndexedSlices):
+            target.scatter_add(tf.IndexedSlices(amount, gradient.indices))
+        else:
+            target.assign_add(amount)
+
+
+class Programs:
+    """XLA programs, each compiled once for its key.
+
+    Args:
+      enabled: False runs every function as it is.
+    """
+
+    def __init__(self, enabled: bool):
+        self.enabled = enabled
+        self._made: dict[Hashable, Callable[..., Any]] = {}
+
+    def run(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Calls ``function``, compiled: all that changes from step to step comes in the arguments."""
+        if key not in self._made:
+            self._made[key] = tf.function(function, jit_compile=True, autograph=False)
+        return self._made[key](*arguments)
+
+    def each(
+        self,
+        function: Callable[..., list[Any]],
+        parts: Sequence[Part],
+        *values: Sequence[Any],
+        shared: Sequence[tf.Tensor],
+        compiled: bool,
+    ) -> list[Any]:
+        """Calls ``function`` for the dense parts, compiled if wished, and for the sparse ones; one result for each part.
+
+        Args:
+          function: Called with :class:`Ops` and parts, then for each of ``values`` the parts' own, then ``shared``.
+          parts: All parts.
+          *values: Each one value for each part.
+          shared: The same for all.
+          compiled: Whether the dense parts are worth a program.
+        """
+        results: list[Any] = [None] * len(parts)
+        for sparse in (False, True):
+            places = [i for i, part in enumerate(parts) if part.sparse == sparse]
+            if not places:
+                continue
+            call = functools.partial(function, Ops, [parts[i] for i in places])
+            arguments = [[each[i] for i in places] for each in values] + list(shared)
+            if compiled and not sparse:
+                key = (function.__name__, *(parts[i].index for i in places))
+                found = self.run(key, call, *arguments)
+            else:
+                found = call(*arguments)
+            for i, result in zip(places, found, strict=True):
+                results[i] = result
+        return results

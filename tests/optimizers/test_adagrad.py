@@ -246,9 +246,9 @@ class TestContract:
             apply(single, one, halves.sum(axis=0))
             for copy in two_replicas.experimental_local_results(shared):
                 np.testing.assert_allclose(copy.numpy(), one.numpy(), rtol=1e-6)
-            [ours], [theirs] = single.read_clipping().values(), mirrored.read_clipping().values()
-            np.testing.assert_allclose(theirs.last, ours.last, rtol=1e-6)
-            factors.append(ours.last)
+            [ours], [theirs] = single.read_explanations().values(), mirrored.read_explanations().values()
+            np.testing.assert_allclose(theirs.factor, ours.factor, rtol=1e-6)
+            factors.append(ours.factor)
         assert min(factors) < 0.5
 
     @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
@@ -256,7 +256,8 @@ class TestContract:
         w = tf.Variable(tf.ones(3, dtype))
         optimizer = ClippyAdagrad(0.1)
         apply(optimizer, w, tf.ones(3, dtype))
-        assert w.dtype == optimizer._accumulators[0].dtype == dtype
+        assert w.dtype == dtype
+        assert optimizer._accumulators[0].dtype == ("float64" if dtype == "float64" else "float32")
         np.testing.assert_allclose(tf.cast(w, tf.float64).numpy(), 1 - 0.1 / np.sqrt(1.1), rtol=1e-2)
 
     def test_checkpoint_and_resume_to_the_bit(self, tmp_path):
@@ -272,7 +273,7 @@ class TestContract:
             for g in steps:
                 apply(optimizer, w, g)
             checkpoint.write(path)
-            return w.numpy(), optimizer.read_clipping()
+            return w.numpy(), optimizer.read_explanations()
 
         whole, factors = run(str(tmp_path / "whole"), gradients, restore=False)
         run(str(tmp_path / "parts"), gradients[:4], restore=False)
@@ -326,7 +327,7 @@ def test_embedding_tables_are_not_clipped_by_default():
     optimizer.apply_gradients([(tf.constant([[1.0]]), table), (tf.constant([[1.0]]), kernel)])
     np.testing.assert_allclose(table.numpy(), [[-1.0]])
     np.testing.assert_allclose(kernel.numpy(), [[-0.01]])
-    assert list(optimizer.read_clipping()) == ["shared/kernel:0"]
+    assert list(optimizer.read_explanations()) == ["shared/kernel:0"]
 
 
 def test_reading_keeps_the_smallest_factor_between_two_readings():
@@ -334,12 +335,12 @@ def test_reading_keeps_the_smallest_factor_between_two_readings():
     optimizer = ClippyAdagrad(1.0, 0.0, epsilon=0.0, export_clipping_factors=True, variable_relative_threshold=0.0)
     for g in (0.0, 1.0, 0.0):
         apply(optimizer, w, [g])
-    [seen] = optimizer.read_clipping().values()
-    assert (seen.last, seen.clipped_steps) == (1.0, 1)
-    assert seen.smallest == pytest.approx(0.01)
+    [seen] = optimizer.read_explanations().values()
+    assert (seen.factor, seen.clipped_steps) == (1.0, 1)
+    assert seen.smallest_factor == pytest.approx(0.01)
     apply(optimizer, w, [0.0])
-    [after] = optimizer.read_clipping().values()
-    assert (after.smallest, after.clipped_steps) == (1.0, 0)
+    [after] = optimizer.read_explanations().values()
+    assert (after.smallest_factor, after.clipped_steps) == (1.0, 0)
 
 
 @pytest.mark.parametrize(
@@ -361,4 +362,4 @@ def test_wrong_arguments_are_named(arguments, named):
 
 def test_reading_needs_the_factors():
     with pytest.raises(ValueError, match="export_clipping_factors=True"):
-        ClippyAdagrad().read_clipping()
+        ClippyAdagrad().read_explanations()

@@ -1,0 +1,208 @@
+"""Why a step was shortened: what is kept of each variable between two readings.
+
+Everything is measured inside the step, from the weights and accumulators before it, and kept in two small variables for
+the whole optimizer, so that nothing between two readings is missed and nothing is read back to Python meanwhile.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from . import clipping
+from .clipping import Clippy, Tensor
+from .parts import Part, Touched, changes
+
+# Columns of the numbers that are kept for each variable …
+_FACTOR, _SMALLEST, _GRADIENT, _UPDATE, _PARAMETER, _AT = range(6)
+# … of which the last ones belong to the coordinate that bound when the factor was smallest …
+_COORDINATE = ("weight", "gradient", "accumulator", "step")
+NUMBERS = _AT + len(_COORDINATE)
+# … and of the integers.
+_CLIPPED, _WHEN, _ROW, _COLUMN = range(4)
+INTEGERS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Coordinate:
+    """The coordinate that bound a step most tightly, before that step.
+
+    Attributes:
+      iteration: The optimizer's step, counted from 0.
+      index: Its place in the variable; the first number is the row of an embedding table.
+      weight: w.
+      gradient: g.
+      accumulator: G.
+      step: The step that Adagrad proposed, ``eta * r``; the factor times this was taken.
+    """
+
+    iteration: int
+    index: tuple[int, ...]
+    weight: float
+    gradient: float
+    accumulator: float
+    step: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    """What clipping did to one variable since the last reading; norms are Euclidean.
+
+    Attributes:
+      rule: Name of the rule that holds for it.
+      factor: sigma of the last step; the smallest of its rows or units, where each has its own.
+      smallest_factor: The smallest sigma; 1 when no step was shortened.
+      clipped_steps: Steps with a sigma below 1.
+      gradient_norm: The largest norm of the gradient, as it came to the optimizer.
+      update_norm: The largest norm of a step that was taken.
+      parameter_norm: Norm of the weights before the last step. Of a table with sparse gradients, the gradients, updates and
+        weights of the touched rows count.
+      bound_by: The coordinate that bound when the factor was smallest; None when no step was shortened or when the rule
+        looks at norms.
+    """
+
+    rule: str
+    factor: float
+    smallest_factor: float
+    clipped_steps: int
+    gradient_norm: float
+    update_norm: float
+    parameter_norm: float
+    bound_by: Coordinate | None
+
+
+def observe(
+    ops: Any,
+    parts: Sequence[Part],
+    touched: Sequence[Touched],
+    sigmas: Sequence[Tensor],
+    rows: Sequence[Tensor],
+    step: Tensor,
+    eta: Tensor,
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """What one step does to each part, from one look at it.
+
+    Args:
+      ops: The namespace, see :mod:`.parts`.
+      parts: The variables.
+      touched: What their gradients touch, before the step.
+      sigmas: Their factors, scalars or broadcastable to the part.
+      rows: The largest demand of each row; no rows where none was measured.
+      step: The optimizer's step.
+      eta: The learning rate.
+
+    Returns:
+      For each part the squares of its update, summed over its last axis (a program of XLA adds up a vector slowly, so the
+      rest of the sum is left to the caller); the numbers of the coordinate that binds; its row and column.
+    """
+    seen = []
+    for part, values, sigma, demands in zip(parts, touched, sigmas, rows, strict=True):
+        change, _ = changes(ops, part, values, sigma=sigma, eta=eta, sound=True)
+        squares = ops.square(change)
+        numbers, place = _coordinate(ops, part, values, demands, eta, step)
+        seen.append((ops.sum(squares, axis=-1) if part.rank else squares, ops.stack(numbers), ops.stack(place)))
+    return seen
+
+
+def numbers_of(
+    ops: Any,
+    sigma: Tensor,
+    gradient_squares: Tensor,
+    update_squares: Tensor,
+    weight_squares: Tensor,
+    coordinate: Tensor,
+) -> Tensor:
+    """One part's numbers, ``[NUMBERS]``, float32, from sums of squares and what :func:`observe` returned."""
+    # Over no rows there is no factor, and nothing was shortened.
+    smallest = 1.0 - clipping.largest(ops, 1.0 - sigma) if len(sigma.shape) else sigma
+    norms = [ops.sqrt(squares) for squares in (gradient_squares, ops.sum(update_squares), weight_squares)]
+    return ops.cast(ops.concatenate([ops.stack([smallest, smallest, *norms]), coordinate], axis=0), "float32")
+
+
+def merge(
+    ops: Any, numbers: Tensor, integers: Tensor, new_numbers: Tensor, places: Tensor, step: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The kept numbers and integers of some variables after one more step."""
+    binds = new_numbers[:, _SMALLEST : _SMALLEST + 1] < numbers[:, _SMALLEST : _SMALLEST + 1]
+    merged = ops.concatenate(
+        [
+            new_numbers[:, :_SMALLEST],
+            ops.minimum(numbers[:, _SMALLEST:_GRADIENT], new_numbers[:, _SMALLEST:_GRADIENT]),
+            ops.maximum(numbers[:, _GRADIENT:_PARAMETER], new_numbers[:, _GRADIENT:_PARAMETER]),
+            new_numbers[:, _PARAMETER:_AT],
+            ops.where(binds, new_numbers[:, _AT:], numbers[:, _AT:]),
+        ],
+        axis=1,
+    )
+    clipped = integers[:, :_WHEN] + ops.cast(new_numbers[:, :_SMALLEST] < 1, integers.dtype)
+    places = ops.cast(places, integers.dtype)
+    when = ops.zeros_like(places[:, :1]) + ops.cast(step, integers.dtype)
+    where = ops.where(binds, ops.concatenate([when, places], axis=1), integers[:, _WHEN:])
+    return merged, ops.concatenate([clipped, where], axis=1)
+
+
+def empty(variables: int) -> tuple[np.ndarray, np.ndarray]:
+    """What is kept before the first step: factors of 1, norms of 0, nothing clipped."""
+    numbers = np.zeros((variables, NUMBERS), np.float32)
+    numbers[:, :2] = 1.0
+    return numbers, np.full((variables, INTEGERS), -1, np.int64) * (np.arange(INTEGERS) > 0)
+
+
+def explain(rule: str, numbers: np.ndarray, integers: np.ndarray, shape: Sequence[int]) -> Explanation:
+    """One variable's explanation, from its row of the kept numbers and integers.
+
+    Args:
+      rule: Name of its rule.
+      numbers: ``[NUMBERS]``.
+      integers: ``[INTEGERS]``.
+      shape: The variable's.
+    """
+    bound_by = None
+    if integers[_ROW] >= 0:
+        index: tuple[int, ...] = ()
+        if len(shape):
+            inner = np.unravel_index(int(integers[_COLUMN]), shape[1:]) if len(shape) > 1 else ()
+            index = (int(integers[_ROW]), *map(int, inner))
+        values = {name: float(number) for name, number in zip(_COORDINATE, numbers[_AT:], strict=True)}
+        bound_by = Coordinate(iteration=int(integers[_WHEN]), index=index, **values)
+    return Explanation(
+        rule=rule,
+        factor=float(numbers[_FACTOR]),
+        smallest_factor=float(numbers[_SMALLEST]),
+        clipped_steps=int(integers[_CLIPPED]),
+        gradient_norm=float(numbers[_GRADIENT]),
+        update_norm=float(numbers[_UPDATE]),
+        parameter_norm=float(numbers[_PARAMETER]),
+        bound_by=bound_by,
+    )
+
+
+def _coordinate(
+    ops: Any, part: Part, values: Touched, demands: Tensor, eta: Tensor, step: Tensor
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Numbers of the coordinate with the largest demand, and its row and column among the touched ones."""
+    rule = part.rule_at(ops, step)
+    zero = ops.zeros_like(ops.cast(eta, part.dtype))
+    none = ops.cast(zero, "int32") - 1
+    if not isinstance(rule, Clippy):
+        return [zero] * len(_COORDINATE), [none, none]
+    # Two steps, along the rows and then within one: finding the place of a maximum in all of a matrix at once is slow.
+    if part.rank < 2:
+        row, (w, g, accumulator) = none, (ops.reshape(x, (-1,)) for x in values)
+    else:
+        # A sparse gradient may have no row; one of zeros, which demands nothing, stands for it then.
+        row = ops.argmax(ops.pad(demands, [[0, 1]]) if part.sparse else demands)
+        w, g, accumulator = (ops.reshape(_row(ops, x, row, part), (-1,)) for x in values)
+    column = ops.argmax(clipping.demand(ops, part.frame, w, g, accumulator, rule))
+    w, g, accumulator = (ops.take(x, column, axis=0) for x in (w, g, accumulator))
+    r = part.frame.direction(ops, w, g, part.frame.divisor(ops, g, accumulator))
+    numbers = [w, g, accumulator, ops.cast(eta, part.dtype) * r]
+    place = [column, ops.zeros_like(column)] if part.rank < 2 else [row, column]
+    return numbers, [ops.cast(x, "int32") for x in place]
+
+
+def _row(ops: Any, x: Tensor, row: Tensor, part: Part) -> Tensor:
+    return ops.take(ops.pad(x, [[0, 1]] + [[0, 0]] * (part.rank - 1)) if part.sparse else x, row, axis=0)

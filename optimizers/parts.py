@@ -1,0 +1,107 @@
+"""One step over many variables, for any backend: what is fixed of each variable, its measures and its change.
+
+``ops`` is a namespace with NumPy's names: ``keras.ops`` for Keras 3, :class:`.kernels.Ops` for TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple
+
+from . import clipping
+from .clipping import Frame, Rule, Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One variable of a step: what is fixed when the step is traced.
+
+    Attributes:
+      index: Place of the variable among those that the optimizer was built for.
+      table: Tells the variable, or the sharded variable that it is a part of.
+      rule: The rule that holds for it.
+      frame: Adagrad's side.
+      sparse: Whether the gradient comes in rows.
+      rank: Axes of the variable.
+      dtype: In which the step is computed: ``float32`` or ``float64``.
+      explained: Whether the demands of its rows are wanted beside the measures, to find the coordinate that binds.
+    """
+
+    index: int
+    table: Hashable
+    rule: Rule
+    frame: Frame
+    sparse: bool
+    rank: int
+    dtype: str
+    explained: bool = False
+
+    @property
+    def axis(self) -> tuple[int, ...] | None:
+        """The axes over which the measures are reduced; None for all, to a scalar."""
+        if self.rule.granularity == "row" and self.rank:
+            return tuple(range(1, self.rank))
+        if self.rule.granularity == "unit" and self.rank > 1:
+            return tuple(range(self.rank - 1))
+        return None
+
+    def rule_at(self, ops: Any, step: Tensor) -> Rule:
+        """The rule with its scheduled thresholds as they are at a step."""
+        return self.rule.at(step, lambda value: ops.cast(value, self.dtype))
+
+
+class Touched(NamedTuple):
+    """What a gradient touches, in the dtype in which the step is computed; all of one shape, ``[rows, ...]`` if sparse.
+
+    Attributes:
+      w: Weights.
+      g: Gradient.
+      accumulator: Accumulator.
+    """
+
+    w: Tensor
+    g: Tensor
+    accumulator: Tensor
+
+
+def measure(ops: Any, parts: Sequence[Part], touched: Sequence[Touched], step: Tensor) -> list[dict[str, Tensor]]:
+    """The measures of each part's rule, by their names.
+
+    Beside them, for a part that is to be explained, ``rows``: the largest demand of each row.
+    """
+    return [_measure(ops, part, part.rule_at(ops, step), values) for part, values in zip(parts, touched, strict=True)]
+
+
+def _measure(ops: Any, part: Part, rule: Rule, values: Touched) -> dict[str, Tensor]:
+    if not (part.explained and isinstance(rule, clipping.Clippy) and part.rank > 1):
+        return {what: clipping.measure(ops, what, part.frame, rule, *values, axis=part.axis) for what in rule.measures}
+    inner = tuple(range(1, part.rank))
+    by_row = clipping.measure(ops, "demand", part.frame, rule, *values, axis=inner)
+    rows = ops.reshape(by_row, (-1,))
+    return {"demand": by_row if part.axis == inner else clipping.largest(ops, rows), "rows": rows}
+
+
+def changes(
+    ops: Any,
+    part: Part,
+    touched: Touched,
+    *,
+    sigma: Tensor,
+    eta: Tensor,
+    sound: Tensor,
+    clip_accumulator: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """What the step adds to a part's weights and to its accumulator, in the part's dtype; see :func:`.clipping.deltas`."""
+    one = ops.ones_like(ops.cast(eta, part.dtype))
+    before, after = (sigma, one) if part.rule.scales_gradient else (one, sigma)
+    return clipping.deltas(
+        ops,
+        part.frame,
+        *touched,
+        eta=ops.cast(eta, part.dtype),
+        before=before,
+        after=after,
+        accumulated=sigma if clip_accumulator else None,
+        sound=sound,
+    )

@@ -1,0 +1,204 @@
+"""The arguments that the optimizers for Keras 2 and Keras 3 share: their values, their checks and their plain form."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from .clipping import RULES, Frame, NoClipping, Rule, rule_from_config
+
+# Keras's embedding tables. The paper clips the other variables only.
+EXCLUDED = ("embeddings",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What both shells of Adagrad are told; see :class:`~.adagrad.Adagrad` for the meanings.
+
+    Raises:
+      ValueError: When a value is out of its range or contradicts another.
+    """
+
+    rule: Rule
+    groups: Mapping[str, Rule]
+    initial_accumulator_value: float
+    epsilon: float
+    explain: bool
+    skip_nonfinite: bool
+    gradient_limit: float
+    max_skipped_steps: int | None
+    use_standard_accumulator_update: bool
+    clip_accumulator_update: bool
+    jit_compile: bool
+
+    def __post_init__(self) -> None:
+        for name in ("initial_accumulator_value", "epsilon", "gradient_limit"):
+            check_number(name, getattr(self, name))
+        allowed = self.max_skipped_steps
+        if allowed is not None and (isinstance(allowed, bool) or not isinstance(allowed, int) or allowed < 0):
+            raise ValueError(f"max_skipped_steps must be an integer of 0 or more, or None, got {allowed!r}")
+        if self.clip_accumulator_update and self.use_standard_accumulator_update:
+            raise ValueError(
+                "clip_accumulator_update=True needs use_standard_accumulator_update=False: the factor is not known yet "
+                "when the accumulator takes the gradient first"
+            )
+
+    def frame(self, weight_decay: float, tiny: float, largest: float) -> Frame:
+        """Adagrad's side of a variable's step; see :class:`~.clipping.Frame`."""
+        return Frame(
+            epsilon=self.epsilon,
+            weight_decay=weight_decay,
+            delayed=not self.use_standard_accumulator_update,
+            gradient_limit=self.gradient_limit if self.skip_nonfinite else math.inf,
+            tiny=tiny,
+            largest=largest,
+        )
+
+    def get_config(self, serialize: Callable[[Any], Any]) -> dict[str, Any]:
+        """All of them in plain types; ``serialize`` makes a plain form of a schedule."""
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        groups = {pattern: rule_config(rule, serialize) for pattern, rule in self.groups.items()}
+        return plain | {"rule": rule_config(self.rule, serialize), "groups": groups}
+
+
+def check_number(name: str, value: Any, *, scheduled: bool = False) -> None:
+    """Refuses what is neither a finite number of 0 or more nor, where that may be, a schedule.
+
+    Raises:
+      ValueError: Naming the argument, what was expected and what came.
+    """
+    # A serialised schedule is a mapping; a variable or a tensor is what Keras itself makes of a number.
+    if scheduled and (callable(value) or isinstance(value, Mapping) or hasattr(value, "dtype")):
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        kinds = "a finite number of 0 or more" + (" or a schedule" if scheduled else "")
+        raise ValueError(f"{name} must be {kinds}, got {value!r}")
+
+
+def check_patterns(name: str, patterns: Any) -> None:
+    """Refuses what is not a collection of regular expressions.
+
+    Raises:
+      ValueError: Naming the argument and the pattern.
+    """
+    if isinstance(patterns, str):
+        raise ValueError(
+            f"{name} must be a sequence of regular expressions, got the text {patterns!r}; write [{patterns!r}]"
+        )
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except (re.error, TypeError) as error:
+            raise ValueError(f"{name} must hold regular expressions, got {pattern!r}: {error}") from error
+
+
+def as_rule(name: str, value: Any, deserialize: Callable[[Any], Any]) -> Rule:
+    """A rule from what a user may write for one: a rule, its name, None for no clipping, or its configuration.
+
+    Args:
+      name: The argument, for the message.
+      value: What was written.
+      deserialize: Makes a schedule of its serialised form.
+
+    Raises:
+      ValueError: When it is none of these.
+    """
+    if isinstance(value, Rule):
+        return value
+    if value is None:
+        value = "none"
+    if isinstance(value, str):
+        value = {"rule": value}
+    if isinstance(value, Mapping) and "rule" in value:
+        fields = {key: deserialize(item) if isinstance(item, Mapping) else item for key, item in value.items()}
+        return rule_from_config(fields)
+    raise ValueError(f"{name} must be a rule, the name of one ({', '.join(RULES)}) or None, got {value!r}")
+
+
+def rule_config(rule: Rule, serialize: Callable[[Any], Any]) -> dict[str, Any]:
+    """A rule's configuration in plain types; the inverse of :func:`as_rule`."""
+    return {key: serialize(item) if callable(item) else item for key, item in rule.get_config().items()}
+
+
+def as_groups(value: Mapping[str, Any] | None, deserialize: Callable[[Any], Any]) -> dict[str, Rule]:
+    """Rules by pattern, each from what :func:`as_rule` takes.
+
+    Raises:
+      ValueError: When a pattern is no regular expression or a rule none.
+    """
+    check_patterns("groups", value or {})
+    return {pattern: as_rule(f"groups[{pattern!r}]", rule, deserialize) for pattern, rule in (value or {}).items()}
+
+
+def assign_rules(
+    names: Sequence[str], default: Rule, groups: Mapping[str, Rule], optional: Iterable[str] = ()
+) -> list[Rule]:
+    """The rule of each variable: that of the first pattern which is found in its name, else the default.
+
+    Args:
+      names: The variables' names.
+      default: The rule of a variable that no pattern matches.
+      groups: Rules by pattern, a regular expression.
+      optional: The patterns that need not match anything.
+
+    Raises:
+      ValueError: When any other pattern matches no variable.
+    """
+    optional = set(optional)
+    for pattern in groups:
+        if pattern not in optional and not any(re.search(pattern, name) for name in names):
+            some = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+            raise ValueError(
+                f"the pattern {pattern!r} matches none of the {len(names)} variables; correct it or leave it out. "
+                f"Their names: {some}"
+            )
+    return [next((rule for pattern, rule in groups.items() if re.search(pattern, name)), default) for name in names]
+
+
+def with_exclusions(
+    groups: Mapping[str, Rule], excluded: Sequence[str] | None
+) -> tuple[dict[str, Rule], Sequence[str]]:
+    """The groups, then the excluded patterns, by default embedding tables; and which patterns need not match."""
+    patterns = EXCLUDED if excluded is None else excluded
+    without = {pattern: NoClipping() for pattern in patterns if pattern not in groups}
+    return {**groups, **without}, EXCLUDED if excluded is None else ()
+
+
+def clippy_rule(
+    deserialize: Callable[[Any], Any], relative: Any, accumulator_relative: Any, absolute: Any, per: str
+) -> Rule:
+    """Clippy from the arguments that TFRS's users know.
+
+    Raises:
+      ValueError: Naming the argument, as the user knows it.
+    """
+    named = {
+        "variable_relative_threshold": relative,
+        "accumulator_relative_threshold": accumulator_relative,
+        "absolute_threshold": absolute,
+    }
+    for name, value in named.items():
+        check_number(name, value, scheduled=True)
+    thresholds = {"relative": relative, "absolute": absolute, "accumulator_relative": accumulator_relative}
+    return as_rule("rule", {"rule": "clippy", **thresholds, "per": per}, deserialize)
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """The names; one that stands twice is told apart by its place."""
+    return [name if list(names).count(name) == 1 else f"{name}#{place}" for place, name in enumerate(names)]
+
+
+def under_tfrs_names(config: dict[str, Any], excluded: Sequence[str] | None) -> dict[str, Any]:
+    """A configuration of Adagrad with Clippy under the arguments of ClippyAdagrad."""
+    rule, explain = config.pop("rule"), config.pop("explain")
+    return config | {
+        "variable_relative_threshold": rule["relative"],
+        "accumulator_relative_threshold": rule["accumulator_relative"],
+        "absolute_threshold": rule["absolute"],
+        "per": rule["per"],
+        "export_clipping_factors": explain,
+        "exclude_from_clipping": None if excluded is None else list(excluded),
+    }

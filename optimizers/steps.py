@@ -1,0 +1,147 @@
+"""The first half of a step, for any backend: from all gradients to factors, a verdict on the step, and what is kept.
+
+Nothing is written here. The second half, which differs between backends, writes what this one decided; so a bad gradient of
+one variable leaves all others untouched, and a norm can be taken over all variables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import explanations, factors, parts
+from .clipping import NO_GAMMA, Rule, Tensor
+from .parts import Part, Touched
+
+SKIPPED, IN_A_ROW, PER_VARIABLE = 0, 1, 2
+"""Places in the counts: skipped steps in all, in a row, and for each variable how often its gradient was bad."""
+
+
+class State(NamedTuple):
+    """What an optimizer keeps beside the accumulators; V variables. Entries that are not needed are None.
+
+    Attributes:
+      counts: ``[PER_VARIABLE + V]``, integers.
+      gammas: What AdaGC keeps, ``[V]``.
+      numbers: What the explanations keep, ``[V, NUMBERS]`` …
+      integers: … and ``[V, INTEGERS]``.
+    """
+
+    counts: Any
+    gammas: Any = None
+    numbers: Any = None
+    integers: Any = None
+
+
+class Plan(NamedTuple):
+    """What the first half decided.
+
+    Attributes:
+      sigmas: The factor of each variable.
+      eta: The learning rate.
+      sound: Whether the step is taken at all.
+      finite: For each variable whether its gradient is finite.
+      state: What is kept after the step.
+    """
+
+    sigmas: list[Tensor]
+    eta: Tensor
+    sound: Tensor
+    finite: Tensor
+    state: State
+
+
+def first_state(rules: Sequence[Rule], explain: bool) -> State:
+    """The state before the first step, as NumPy arrays.
+
+    Args:
+      rules: The rule of each variable.
+      explain: Whether the optimizer explains itself.
+    """
+    count = len(rules)
+    counts = np.zeros(PER_VARIABLE + count, np.int64)
+    gammas = np.full(count, NO_GAMMA, np.float32) if any(rule.keeps_state for rule in rules) else None
+    return State(counts, gammas, *(explanations.empty(count) if explain else ()))
+
+
+def plan(
+    ops: Any,
+    each: Callable[..., list[Any]],
+    chosen: Sequence[Part],
+    touched: Sequence[Touched],
+    table_rows: Sequence[Tensor | None],
+    *,
+    step: Tensor,
+    eta: Tensor,
+    state: State,
+    skip: bool,
+    sum_of_squares: Callable[[Tensor], Tensor],
+) -> Plan:
+    """Measures every variable once and decides.
+
+    Args:
+      ops: The namespace, see :mod:`.parts`.
+      each: Calls a function on ``ops``, the parts, lists with one entry for each part, and ``shared`` values; may compile.
+      chosen: The variables of the step.
+      touched: What their gradients touch.
+      table_rows: Of a sparse gradient the rows that it touches; None for a dense one.
+      step: The optimizer's step, counted from 0.
+      eta: The learning rate.
+      state: What is kept.
+      skip: Whether a bad gradient skips the step.
+      sum_of_squares: Of all coordinates of a tensor.
+    """
+    measured = each(parts.measure, chosen, touched, shared=[step])
+    found = factors.combine(ops, chosen, measured, step, eta, state.gammas)
+    sound = ops.all(found.sound) if skip else ops.ones_like(found.sound[0])
+    after = State(_counted(ops, state.counts, [part.index for part in chosen], found.sound, skip))
+    if state.gammas is not None:
+        after = after._replace(gammas=ops.where(sound, found.gammas, state.gammas))
+    if state.numbers is not None:
+        rows = [one.get("rows", ()) for one in measured]
+        seen = each(explanations.observe, chosen, touched, found.sigmas, rows, shared=[step, eta])
+        numbers, places = [], []
+        for values, sigma, in_table, (squares, coordinate, place) in zip(
+            touched, found.sigmas, table_rows, seen, strict=True
+        ):
+            norms = (sum_of_squares(values.g), squares, sum_of_squares(values.w))
+            numbers.append(explanations.numbers_of(ops, sigma, *norms, coordinate))
+            places.append(place if in_table is None else _in_table(ops, place, in_table))
+        kept = (state.numbers, state.integers)
+        at = [part.index for part in chosen]
+        new = explanations.merge(
+            ops, *(ops.take(one, at, axis=0) for one in kept), ops.stack(numbers), ops.stack(places), step
+        )
+        numbers, integers = (
+            ops.where(sound, ops.scatter_update(old, [[index] for index in at], one), old)
+            for old, one in zip(kept, new, strict=True)
+        )
+        after = after._replace(numbers=numbers, integers=integers)
+    return Plan(found.sigmas, eta, sound, found.sound, after)
+
+
+def failure(name: str, gradient_limit: float, allowed: int) -> str:
+    """What is said when too many steps in a row had to be skipped, the last one for a variable's gradient."""
+    return (
+        f"the gradient of '{name}' was not finite, or beyond {gradient_limit:g}, and the {allowed} steps before had to be "
+        "skipped for such gradients as well: look at the data and the loss of these steps, or raise max_skipped_steps"
+    )
+
+
+def _counted(ops: Any, counts: Tensor, indices: Sequence[int], sound: Tensor, skip: bool) -> Tensor:
+    if not skip:
+        return counts
+    bad = ops.cast(ops.where(ops.all(sound), 0, 1), counts.dtype)
+    in_a_row = (counts[IN_A_ROW] + 1) * bad - counts[IN_A_ROW]
+    more = ops.concatenate([ops.stack([bad, in_a_row]), ops.cast(ops.where(sound, 0, 1), counts.dtype)], axis=0)
+    places = [[SKIPPED], [IN_A_ROW], *([PER_VARIABLE + index] for index in indices)]
+    return counts + ops.scatter_update(ops.zeros_like(counts), places, more)
+
+
+def _in_table(ops: Any, place: Tensor, rows: Tensor) -> Tensor:
+    """Row and column in the table of a row and column in a sparse gradient; -1 for a row that is not there."""
+    rows = ops.pad(ops.cast(rows, place.dtype), [[0, 1]], constant_values=-1)
+    row = ops.where(place[0] < 0, ops.size(rows) - 1, place[0])
+    return ops.stack([ops.take(rows, row, axis=0), place[1]])
