@@ -15,6 +15,7 @@ from .adagrad import Adagrad
 from .clipping import RULES, AdaGC, AdaptiveGradientClipping, Clippy, GradientClipping, Lamb, NoClipping, Rule
 from .clippy_adagrad import ClippyAdagrad
 from .explanations import Coordinate, Explanation
+from .kernels import skipped_too_often
 from .schedules import WarmUp
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "NoClipping",
     "Rule",
     "WarmUp",
+    "skipped_too_often",
 ]

@@ -61,6 +61,8 @@ class Adagrad(tf_keras.optimizers.Optimizer):
         the accumulator of the steps before. Default True.
       clip_accumulator_update: The accumulator takes ``(sigma * g)^2`` also where sigma scales the step; only with
         ``use_standard_accumulator_update=False``. Default False.
+      exclude_from_clipping: Patterns of variables that no rule holds for; they come after the groups. Each must match a
+        variable. None: Keras's embedding tables (``embeddings``), where there are any. Default: no pattern.
       jit_compile: Measure and write large dense variables in one XLA program each, which halves a step's time on a CPU.
         Default True.
       name: Name of the optimizer.
@@ -97,6 +99,7 @@ class Adagrad(tf_keras.optimizers.Optimizer):
         max_skipped_steps: int | None = 20,
         use_standard_accumulator_update: bool = True,
         clip_accumulator_update: bool = False,
+        exclude_from_clipping: Sequence[str] | None = (),
         jit_compile: bool = True,
         name: str = "Adagrad",
         **kwargs: Any,
@@ -115,6 +118,7 @@ class Adagrad(tf_keras.optimizers.Optimizer):
             use_standard_accumulator_update=use_standard_accumulator_update,
             clip_accumulator_update=clip_accumulator_update,
             jit_compile=jit_compile,
+            exclude_from_clipping=settings.as_patterns("exclude_from_clipping", exclude_from_clipping),
         )
         self._programs = Programs(jit_compile)
         # Keras takes a decay of 0 for a decay, and would compile each variable's update by itself.
@@ -129,7 +133,7 @@ class Adagrad(tf_keras.optimizers.Optimizer):
         if getattr(self, "_built", False):
             return
         self._names = [variable.name for variable in var_list]
-        self._rules = self._no_dependency(self._assign_rules(self._names))
+        self._rules = self._no_dependency(self._settings.rules_of(self._names))
         self._shapes = [tuple(variable.shape) for variable in var_list]
         self._accumulators = [self._add_accumulator(variable) for variable in var_list]
         first = steps.first_state(self._rules, self._settings.explain)
@@ -137,9 +141,6 @@ class Adagrad(tf_keras.optimizers.Optimizer):
             *(None if v is None else self._add_state(v, n) for n, v in zip(State._fields, first, strict=True))
         )
         self._built = True
-
-    def _assign_rules(self, names: Sequence[str]) -> list[Rule]:
-        return settings.assign_rules(names, self._settings.rule, self._settings.groups)
 
     def _add_accumulator(self, variable: tf.Variable) -> tf.Variable:
         dtype = kernels.compute_dtype(variable)
@@ -277,6 +278,11 @@ class Adagrad(tf_keras.optimizers.Optimizer):
     # What it tells.
 
     @property
+    def explain(self) -> bool:
+        """Whether it keeps what :meth:`read_explanations` tells."""
+        return self._settings.explain
+
+    @property
     def skipped_steps(self) -> int:
         """Steps that were skipped because of a bad gradient, since the optimizer was made."""
         return int(kernels.value(self._state.counts)[steps.SKIPPED]) if getattr(self, "_built", False) else 0
@@ -307,7 +313,9 @@ class Adagrad(tf_keras.optimizers.Optimizer):
           ValueError: When the optimizer was not told to explain.
         """
         if not self._settings.explain:
-            raise ValueError("read_explanations needs an optimizer made with explain=True")
+            raise ValueError(
+                "read_explanations needs an optimizer made with explain=True (ClippyAdagrad: export_clipping_factors=True)"
+            )
         if not getattr(self, "_built", False):
             return {}
         variables = (self._state.numbers, self._state.integers)

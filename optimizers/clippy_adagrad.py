@@ -85,9 +85,6 @@ class ClippyAdagrad(Adagrad):
         per: str = "variable",
         **kwargs: Any,
     ):
-        if exclude_from_clipping is not None:
-            settings.check_patterns("exclude_from_clipping", exclude_from_clipping)
-        self.exclude_from_clipping = None if exclude_from_clipping is None else tuple(exclude_from_clipping)
         rule = settings.clippy_rule(
             schedule, variable_relative_threshold, accumulator_relative_threshold, absolute_threshold, per
         )
@@ -100,6 +97,7 @@ class ClippyAdagrad(Adagrad):
             explain=export_clipping_factors,
             use_standard_accumulator_update=use_standard_accumulator_update,
             clip_accumulator_update=clip_accumulator_update,
+            exclude_from_clipping=exclude_from_clipping,
             name=name,
             **kwargs,
         )
@@ -112,11 +110,8 @@ class ClippyAdagrad(Adagrad):
         self.export_clipping_factors = export_clipping_factors
         self.clip_accumulator_update = clip_accumulator_update
         self.use_standard_accumulator_update = use_standard_accumulator_update
-
-    def _assign_rules(self, names: Sequence[str]) -> list[Rule]:
-        groups, optional = settings.with_exclusions(self._settings.groups, self.exclude_from_clipping)
-        return settings.assign_rules(names, self._settings.rule, groups, optional)
+        self.exclude_from_clipping = self._settings.exclude_from_clipping
 
     def get_config(self) -> dict[str, Any]:
         """All arguments: a restored optimizer equals this one."""
-        return settings.under_tfrs_names(super().get_config(), self.exclude_from_clipping)
+        return settings.under_tfrs_names(super().get_config())

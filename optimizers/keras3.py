@@ -52,7 +52,8 @@ class Adagrad(keras.optimizers.Optimizer):
 
     Args:
       learning_rate, rule, groups, initial_accumulator_value, epsilon, explain, skip_nonfinite, gradient_limit,
-        max_skipped_steps, use_standard_accumulator_update, clip_accumulator_update, jit_compile, name: See
+        max_skipped_steps, use_standard_accumulator_update, clip_accumulator_update, exclude_from_clipping, jit_compile,
+        name: See
         :class:`steadyrank.optimizers.Adagrad`.
       **kwargs: As for any Keras 3 optimizer: ``weight_decay``, ``clipnorm``, ``use_ema``, ``loss_scale_factor`` …
 
@@ -80,6 +81,7 @@ class Adagrad(keras.optimizers.Optimizer):
         max_skipped_steps: int | None = 20,
         use_standard_accumulator_update: bool = True,
         clip_accumulator_update: bool = False,
+        exclude_from_clipping: Sequence[str] | None = (),
         jit_compile: bool = True,
         name: str = "adagrad",
         **kwargs: Any,
@@ -99,6 +101,7 @@ class Adagrad(keras.optimizers.Optimizer):
             use_standard_accumulator_update=use_standard_accumulator_update,
             clip_accumulator_update=clip_accumulator_update,
             jit_compile=jit_compile,
+            exclude_from_clipping=settings.as_patterns("exclude_from_clipping", exclude_from_clipping),
         )
         super().__init__(learning_rate if callable(learning_rate) else float(learning_rate), name=name, **kwargs)
         self._settings = told
@@ -110,7 +113,7 @@ class Adagrad(keras.optimizers.Optimizer):
         super().build(variables)
         self._names = [getattr(variable, "path", variable.name) for variable in variables]
         self._shapes = [tuple(variable.shape) for variable in variables]
-        self._rules = self._assign_rules(self._names)
+        self._rules = self._settings.rules_of(self._names)
         initializer = keras.initializers.Constant(self._settings.initial_accumulator_value)
         self._accumulators = [
             self.add_variable(
@@ -126,9 +129,6 @@ class Adagrad(keras.optimizers.Optimizer):
         self._state = State(
             *(None if v is None else self._add_state(v, n) for n, v in zip(State._fields, first, strict=True))
         )
-
-    def _assign_rules(self, names: Sequence[str]) -> list[Rule]:
-        return settings.assign_rules(names, self._settings.rule, self._settings.groups)
 
     def _add_state(self, value: np.ndarray, name: str) -> Any:
         # "int" is what the backend counts in: JAX has no 64 bits unless it is told to.
@@ -313,7 +313,9 @@ class Adagrad(keras.optimizers.Optimizer):
           ValueError: When the optimizer was not told to explain.
         """
         if not self._settings.explain:
-            raise ValueError("read_explanations needs an optimizer made with explain=True")
+            raise ValueError(
+                "read_explanations needs an optimizer made with explain=True (ClippyAdagrad: export_clipping_factors=True)"
+            )
         if not self.built:
             return {}
         kept = [_numpy(variable) for variable in (self._state.numbers, self._state.integers)]
@@ -373,8 +375,6 @@ class ClippyAdagrad(Adagrad):
         per: str = "variable",
         **kwargs: Any,
     ):
-        if exclude_from_clipping is not None:
-            settings.check_patterns("exclude_from_clipping", exclude_from_clipping)
         super().__init__(
             learning_rate,
             settings.clippy_rule(
@@ -386,18 +386,14 @@ class ClippyAdagrad(Adagrad):
             explain=export_clipping_factors,
             use_standard_accumulator_update=use_standard_accumulator_update,
             clip_accumulator_update=clip_accumulator_update,
+            exclude_from_clipping=exclude_from_clipping,
             name=name,
             **kwargs,
         )
-        self.exclude_from_clipping = None if exclude_from_clipping is None else tuple(exclude_from_clipping)
-
-    def _assign_rules(self, names: Sequence[str]) -> list[Rule]:
-        groups, optional = settings.with_exclusions(self._settings.groups, self.exclude_from_clipping)
-        return settings.assign_rules(names, self._settings.rule, groups, optional)
 
     def get_config(self) -> dict[str, Any]:
         """All arguments: a restored optimizer equals this one."""
-        return settings.under_tfrs_names(super().get_config(), self.exclude_from_clipping)
+        return settings.under_tfrs_names(super().get_config())
 
 
 def schedule(config: Any) -> Any:

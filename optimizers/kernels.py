@@ -11,6 +11,7 @@ The rows of a sparse gradient must be distinct; Keras sums repeated rows before 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeAlias
 
@@ -138,6 +139,12 @@ def fail_if_skipping(counts: tf.Tensor, sound: tf.Tensor, allowed: int, messages
     branches = [lambda message=message: tf.debugging.Assert(False, [message]) for message in messages]
     branch = tf.where(counts[IN_A_ROW] > allowed, first_bad, len(branches))
     tf.switch_case(branch, [*branches, tf.no_op])
+
+
+def skipped_too_often(error: tf.errors.OpError) -> str:
+    """The words of :func:`fail_if_skipping` in an error of a training step; "" when it is another error."""
+    found = re.search(r"the gradient of '.*?' was not finite.*? max_skipped_steps", str(error))
+    return found[0] if found else ""
 
 
 def write_step(

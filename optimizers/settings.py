@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .clipping import RULES, Frame, NoClipping, Rule, rule_from_config
@@ -33,6 +33,7 @@ class Settings:
     use_standard_accumulator_update: bool
     clip_accumulator_update: bool
     jit_compile: bool
+    exclude_from_clipping: Sequence[str] | None
 
     def __post_init__(self) -> None:
         for name in ("initial_accumulator_value", "epsilon", "gradient_limit"):
@@ -45,6 +46,27 @@ class Settings:
                 "clip_accumulator_update=True needs use_standard_accumulator_update=False: the factor is not known yet "
                 "when the accumulator takes the gradient first"
             )
+
+    def rules_of(self, names: Sequence[str]) -> list[Rule]:
+        """The rule of each variable: that of the first group or exclusion whose pattern is found in its name.
+
+        Raises:
+          ValueError: When a pattern that the user gave matches no variable.
+        """
+        excluded = EXCLUDED if self.exclude_from_clipping is None else self.exclude_from_clipping
+        without = {pattern: NoClipping() for pattern in excluded if pattern not in self.groups}
+        groups: dict[str, Rule] = {**self.groups, **without}
+        for pattern in groups:
+            given = pattern in self.groups or self.exclude_from_clipping is not None
+            if given and not any(re.search(pattern, name) for name in names):
+                some = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+                raise ValueError(
+                    f"the pattern {pattern!r} matches none of the {len(names)} variables; correct it or leave it out. "
+                    f"Their names: {some}"
+                )
+        return [
+            next((rule for pattern, rule in groups.items() if re.search(pattern, name)), self.rule) for name in names
+        ]
 
     def frame(self, weight_decay: float, tiny: float, largest: float) -> Frame:
         """Adagrad's side of a variable's step; see :class:`~.clipping.Frame`."""
@@ -61,7 +83,9 @@ class Settings:
         """All of them in plain types; ``serialize`` makes a plain form of a schedule."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         groups = {pattern: rule_config(rule, serialize) for pattern, rule in self.groups.items()}
-        return plain | {"rule": rule_config(self.rule, serialize), "groups": groups}
+        excluded = None if self.exclude_from_clipping is None else list(self.exclude_from_clipping)
+        rule = rule_config(self.rule, serialize)
+        return plain | {"rule": rule, "groups": groups, "exclude_from_clipping": excluded}
 
 
 def check_number(name: str, value: Any, *, scheduled: bool = False) -> None:
@@ -93,6 +117,18 @@ def check_patterns(name: str, patterns: Any) -> None:
             re.compile(pattern)
         except (re.error, TypeError) as error:
             raise ValueError(f"{name} must hold regular expressions, got {pattern!r}: {error}") from error
+
+
+def as_patterns(name: str, patterns: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Patterns as a tuple, None as it is.
+
+    Raises:
+      ValueError: See :func:`check_patterns`.
+    """
+    if patterns is None:
+        return None
+    check_patterns(name, patterns)
+    return tuple(patterns)
 
 
 def as_rule(name: str, value: Any, deserialize: Callable[[Any], Any]) -> Rule:
@@ -133,40 +169,6 @@ def as_groups(value: Mapping[str, Any] | None, deserialize: Callable[[Any], Any]
     return {pattern: as_rule(f"groups[{pattern!r}]", rule, deserialize) for pattern, rule in (value or {}).items()}
 
 
-def assign_rules(
-    names: Sequence[str], default: Rule, groups: Mapping[str, Rule], optional: Iterable[str] = ()
-) -> list[Rule]:
-    """The rule of each variable: that of the first pattern which is found in its name, else the default.
-
-    Args:
-      names: The variables' names.
-      default: The rule of a variable that no pattern matches.
-      groups: Rules by pattern, a regular expression.
-      optional: The patterns that need not match anything.
-
-    Raises:
-      ValueError: When any other pattern matches no variable.
-    """
-    optional = set(optional)
-    for pattern in groups:
-        if pattern not in optional and not any(re.search(pattern, name) for name in names):
-            some = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-            raise ValueError(
-                f"the pattern {pattern!r} matches none of the {len(names)} variables; correct it or leave it out. "
-                f"Their names: {some}"
-            )
-    return [next((rule for pattern, rule in groups.items() if re.search(pattern, name)), default) for name in names]
-
-
-def with_exclusions(
-    groups: Mapping[str, Rule], excluded: Sequence[str] | None
-) -> tuple[dict[str, Rule], Sequence[str]]:
-    """The groups, then the excluded patterns, by default embedding tables; and which patterns need not match."""
-    patterns = EXCLUDED if excluded is None else excluded
-    without = {pattern: NoClipping() for pattern in patterns if pattern not in groups}
-    return {**groups, **without}, EXCLUDED if excluded is None else ()
-
-
 def clippy_rule(
     deserialize: Callable[[Any], Any], relative: Any, accumulator_relative: Any, absolute: Any, per: str
 ) -> Rule:
@@ -191,7 +193,7 @@ def unique(names: Sequence[str]) -> list[str]:
     return [name if list(names).count(name) == 1 else f"{name}#{place}" for place, name in enumerate(names)]
 
 
-def under_tfrs_names(config: dict[str, Any], excluded: Sequence[str] | None) -> dict[str, Any]:
+def under_tfrs_names(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration of Adagrad with Clippy under the arguments of ClippyAdagrad."""
     rule, explain = config.pop("rule"), config.pop("explain")
     return config | {
@@ -200,5 +202,4 @@ def under_tfrs_names(config: dict[str, Any], excluded: Sequence[str] | None) -> 
         "absolute_threshold": rule["absolute"],
         "per": rule["per"],
         "export_clipping_factors": explain,
-        "exclude_from_clipping": None if excluded is None else list(excluded),
     }

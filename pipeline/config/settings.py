@@ -11,7 +11,10 @@ import math
 import re
 
 SOURCES = ("simulated", "movielens")
-RULES = ("clippy", "none")
+RULES = ("none", "gc", "agc", "lamb", "clippy", "adagc")
+# What may share one factor under a rule, and whether the rule may scale the gradient or the step.
+_GRANULARITIES = {"gc": ("variable", "global"), "agc": ("variable", "unit"), "clippy": ("variable", "row")}
+_ORDERED = ("gc", "agc", "adagc")
 STRATEGIES = ("one_device", "mirrored")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -102,26 +105,68 @@ class Model:
 
 
 @dataclasses.dataclass(frozen=True)
-class Optimizer:
-    """Adagrad and what clips it. The names are those of the optimizer's own arguments.
+class Group:
+    """A rule of its own for some variables (``optimizer.groups``, a list in a YAML file).
 
     Attributes:
-      rule: ``clippy`` or ``none`` (plain Adagrad).
-      learning_rate: Rate after the warm-up.
-      warmup_steps: Steps over which the rate rises in a straight line from 0 to ``learning_rate``.
-      initial_accumulator_value: Start of Adagrad's accumulators.
+      pattern: A regular expression that is searched in the variables' names, such as ``tower_`` or ``shared/layer_0``.
+        The first group that matches a variable holds for it; a group must match one.
+      rule: As ``optimizer.rule``.
+      threshold: As ``optimizer.threshold``.
       variable_relative_threshold: Clippy's lambda_rel.
       absolute_threshold: Clippy's lambda_abs.
+      per: As ``optimizer.per``.
+      order: As ``optimizer.order``.
+    """
+
+    pattern: str
+    rule: str = "clippy"
+    threshold: float | None = None
+    variable_relative_threshold: float = 0.5
+    absolute_threshold: float = 1e-2
+    per: str = ""
+    order: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """Adagrad and the rule that bounds its steps. The names are those of the optimizer's own arguments.
+
+    Attributes:
+      rule: ``none`` (plain Adagrad), ``gc``, ``agc``, ``lamb``, ``clippy`` or ``adagc``.
+      learning_rate: Rate after the warm-up.
+      warmup_steps: Steps over which the rate rises in a straight line from 0 to ``learning_rate``.
+      final_rate_share: Share of the rate that is left at the end of the run, to which it falls in a straight line from the
+        beginning on; 1 for a constant rate, which is what a run that will be continued day by day wants.
+      initial_accumulator_value: Start of Adagrad's accumulators.
+      threshold: Largest norm of the gradient (gc, usual value 1), largest ratio of its norm to the weights' (agc, 0.01) or to
+        its moving average (adagc, 1.05). null: the usual value.
+      variable_relative_threshold: Clippy's lambda_rel.
+      absolute_threshold: Clippy's lambda_abs.
+      per: What shares one factor: ``variable``; ``row`` (clippy), ``unit`` (agc) or ``global`` (gc). Empty: ``variable``.
+      order: Whether the rule scales the gradient ``before`` the accumulator or the step ``after`` it (gc, agc, adagc).
+        Empty: as published.
+      groups: Rules of their own for some variables.
       exclude_from_clipping: Regular expressions; a variable whose name matches one is not clipped.
+      max_skipped_steps: Steps in a row that may be skipped because a gradient was not finite; after one more the run ends
+        as diverged.
+      explain: Whether factors, norms and the coordinates that bind are recorded by layer.
     """
 
     rule: str = "clippy"
     learning_rate: float = 0.5
     warmup_steps: int = 100
+    final_rate_share: float = 1.0
     initial_accumulator_value: float = 0.1
+    threshold: float | None = None
     variable_relative_threshold: float = 0.5
     absolute_threshold: float = 1e-2
+    per: str = ""
+    order: str = ""
+    groups: tuple[Group, ...] = ()
     exclude_from_clipping: tuple[str, ...] = ("embeddings",)
+    max_skipped_steps: int = 20
+    explain: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +229,6 @@ def _problems(config: Config):
 
     yield from one_of("data.source", data.source, SOURCES)
     yield from one_of("model.precision", model.precision, PRECISIONS)
-    yield from one_of("optimizer.rule", optimizer.rule, RULES)
     yield from one_of("training.strategy", training.strategy, STRATEGIES)
     yield from at_least(
         1,
@@ -208,8 +252,8 @@ def _problems(config: Config):
         optimizer__warmup_steps=optimizer.warmup_steps,
         optimizer__learning_rate=optimizer.learning_rate,
         optimizer__initial_accumulator_value=optimizer.initial_accumulator_value,
-        optimizer__variable_relative_threshold=optimizer.variable_relative_threshold,
-        optimizer__absolute_threshold=optimizer.absolute_threshold,
+        optimizer__final_rate_share=optimizer.final_rate_share,
+        optimizer__max_skipped_steps=optimizer.max_skipped_steps,
         training__seed=training.seed,
         training__replicas=training.replicas,
         training__evaluation_rows=training.evaluation_rows,
@@ -217,11 +261,25 @@ def _problems(config: Config):
     for name, units in (("model.shared_units", model.shared_units), ("model.tower_units", model.tower_units)):
         if any(width < 1 for width in units):
             yield f"{name} must hold widths of 1 or more, got {list(units)}"
-    for pattern in optimizer.exclude_from_clipping:
+    named = [("optimizer", optimizer), *((f"optimizer.groups[{i}]", group) for i, group in enumerate(optimizer.groups))]
+    for name, rule in named:
+        yield from one_of(f"{name}.rule", rule.rule, RULES)
+        yield from one_of(f"{name}.per", rule.per or "variable", _GRANULARITIES.get(rule.rule, ("variable",)))
+        orders = ("before", "after") if rule.rule in _ORDERED else ("",)
+        yield from one_of(f"{name}.order", rule.order, ("", *orders))
+        numbers = {
+            "threshold": 0 if rule.threshold is None else rule.threshold,
+            "variable_relative_threshold": rule.variable_relative_threshold,
+            "absolute_threshold": rule.absolute_threshold,
+        }
+        yield from at_least(0, **{f"{name}.{field}": number for field, number in numbers.items()})
+    patterns = [("optimizer.exclude_from_clipping", pattern) for pattern in optimizer.exclude_from_clipping]
+    patterns += [(f"optimizer.groups[{i}].pattern", group.pattern) for i, group in enumerate(optimizer.groups)]
+    for name, pattern in patterns:
         try:
             re.compile(pattern)
         except re.error as error:
-            yield f"optimizer.exclude_from_clipping must hold regular expressions, got {pattern!r}: {error}"
+            yield f"{name} must hold regular expressions, got {pattern!r}: {error}"
     days = data.simulated.days if data.source == "simulated" else data.movielens.periods
     if days < data.holdout_days + 1:
         where = "data.simulated.days" if data.source == "simulated" else "data.movielens.periods"

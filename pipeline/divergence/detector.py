@@ -18,6 +18,9 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
+# What nothing that comes after can mend.
+_FINAL = ("chance", "nonfinite")
+
 
 @dataclasses.dataclass(frozen=True)
 class Event:
@@ -26,7 +29,8 @@ class Event:
     Attributes:
       step: The training step of the publication in which it was seen.
       kind: ``out_of_range`` (it began), ``micro_divergence`` (it came back), ``full_divergence`` (it stayed),
-        ``recovery`` (it came back after a full divergence) or ``chance`` (the final model ranks like a coin).
+        ``recovery`` (it came back after a full divergence), ``chance`` (the final model ranks like a coin) or ``nonfinite``
+        (training could not go on).
       task: The task, or "" for the whole model.
       evidence: What was measured, in words.
     """
@@ -77,7 +81,7 @@ class Detector:
     @property
     def verdict(self) -> str:
         """``full`` while a task is fully diverged, else ``micro`` if anything left its range, else ``healthy``."""
-        if any(task.full for task in self._tasks.values()) or any(e.kind == "chance" for e in self.events):
+        if any(task.full for task in self._tasks.values()) or any(e.kind in _FINAL for e in self.events):
             return "full"
         return "micro" if self.events else "healthy"
 
@@ -113,6 +117,12 @@ class Detector:
             new.append(Event(step, "chance", "", "on held-out data no task is predicted better than by a constant"))
         self.events += new
         return new
+
+    def declare_nonfinite(self, step: int, evidence: str) -> Event:
+        """Takes note that training could not go on for numbers that are not finite: a full divergence."""
+        event = Event(step, "nonfinite", "", evidence)
+        self.events.append(event)
+        return event
 
     def _worse(self, state: _Task, step: int, name: str, reason: str) -> list[Event]:
         new = []

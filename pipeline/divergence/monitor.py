@@ -75,6 +75,10 @@ class DivergenceMonitor(tf_keras.callbacks.Callback):
         """Judges the final model by its metrics on held-out data; see :meth:`.detector.Detector.judge`."""
         return self._detector.judge(step, metrics)
 
+    def declare_nonfinite(self, step: int, evidence: str) -> Event:
+        """Takes note that training could not go on; see :meth:`.detector.Detector.declare_nonfinite`."""
+        return self._detector.declare_nonfinite(step, evidence)
+
     def report(self) -> dict:
         """What ``divergence.json`` holds: the verdict and the events, in plain types."""
         return {"verdict": self.verdict, "events": [vars(event) for event in self.events]}

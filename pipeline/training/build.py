@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import tf_keras
 
 from ...models.ranker import MultitaskRanker
 from ...models.schema import Schema
 from ...models.statistics import Statistics
-from ...optimizers import ClippyAdagrad, WarmUp
-from ..config.settings import Config, Optimizer
+from ...optimizers import RULES, Adagrad, Rule, WarmUp
+from ..config.settings import Config, Group, Optimizer
 
 
-def make_ranker(config: Config, schema: Schema, statistics: Statistics) -> MultitaskRanker:
+def make_ranker(config: Config, schema: Schema, statistics: Statistics, total_steps: int) -> MultitaskRanker:
     """A compiled ranker; inside a strategy's scope, one of that strategy.
 
     Sets Keras's dtype policy for this process to ``model.precision``.
+
+    Args:
+      config: The configuration.
+      schema: What enters and leaves the ranker.
+      statistics: What was learned from data.
+      total_steps: Steps of the whole run, over which the rate may fall.
     """
     tf_keras.mixed_precision.set_global_policy(config.model.precision)
     ranker = MultitaskRanker(
@@ -27,7 +35,7 @@ def make_ranker(config: Config, schema: Schema, statistics: Statistics) -> Multi
         tower_units=config.model.tower_units,
         l2=config.model.l2,
     )
-    optimizer = make_optimizer(config.optimizer)
+    optimizer = make_optimizer(config.optimizer, total_steps)
     if config.model.precision == "mixed_float16":
         optimizer = tf_keras.mixed_precision.LossScaleOptimizer(optimizer)
     ranker.compile(optimizer=optimizer, steps_per_execution=config.training.steps_per_execution)
@@ -36,16 +44,35 @@ def make_ranker(config: Config, schema: Schema, statistics: Statistics) -> Multi
     return ranker
 
 
-def make_optimizer(settings: Optimizer) -> tf_keras.optimizers.Optimizer:
-    """Adagrad under the rule that the settings name, warmed up."""
-    rate = WarmUp(settings.learning_rate, settings.warmup_steps)
-    if settings.rule == "none":
-        return tf_keras.optimizers.Adagrad(rate, initial_accumulator_value=settings.initial_accumulator_value)
-    return ClippyAdagrad(
-        rate,
-        initial_accumulator_value=settings.initial_accumulator_value,
-        variable_relative_threshold=settings.variable_relative_threshold,
-        absolute_threshold=settings.absolute_threshold,
-        export_clipping_factors=True,
-        exclude_from_clipping=settings.exclude_from_clipping,
+def make_optimizer(settings: Optimizer, total_steps: int) -> tf_keras.optimizers.Optimizer:
+    """Adagrad under the rules that the settings name, warmed up."""
+    # The default excludes what there is of embedding tables; a pattern of the user's own must match something.
+    excluded = (
+        None if settings.exclude_from_clipping == Optimizer().exclude_from_clipping else settings.exclude_from_clipping
     )
+    rate, share = settings.learning_rate, settings.final_rate_share
+    if share != 1:
+        rate = tf_keras.optimizers.schedules.PolynomialDecay(rate, max(total_steps, 1), rate * share)
+    return Adagrad(
+        WarmUp(rate, settings.warmup_steps),
+        make_rule(settings),
+        groups={group.pattern: make_rule(group) for group in settings.groups},
+        exclude_from_clipping=excluded,
+        initial_accumulator_value=settings.initial_accumulator_value,
+        max_skipped_steps=settings.max_skipped_steps,
+        explain=settings.explain,
+    )
+
+
+def make_rule(settings: Optimizer | Group) -> Rule:
+    """The rule that the settings name, with those of its fields that they set."""
+    given = {
+        "relative": settings.variable_relative_threshold if settings.rule == "clippy" else settings.threshold,
+        "absolute": settings.absolute_threshold if settings.rule == "clippy" else None,
+        "threshold": settings.threshold,
+        "per": settings.per or None,
+        "order": settings.order or None,
+    }
+    kind = RULES[settings.rule]
+    known = {field.name for field in dataclasses.fields(kind)}
+    return kind(**{name: value for name, value in given.items() if name in known and value is not None})

@@ -63,10 +63,11 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
     step = run.read_status().get("step", 0)
     try:
         run.write_status("running", step)
+        total_steps = Plan(config, source).total_steps
         statistics = learn_statistics(source, config.data.statistics_rows)
         with strategy.scope():
-            ranker = make_ranker(config, source.schema, statistics)
-        progress = Progress(Plan(config, source).total_steps, config.data.batch_size, sys.stderr)
+            ranker = make_ranker(config, source.schema, statistics, total_steps)
+        progress = Progress(total_steps, config.data.batch_size, sys.stderr)
         checkpoints = Checkpoints(run.checkpoints, ranker)
         step = checkpoints.restore(progress.note) if resume else 0
 

@@ -7,9 +7,11 @@ import functools
 import signal
 from collections.abc import Mapping
 
+import tensorflow as tf
 import tf_keras
 
 from ...models.ranker import MultitaskRanker
+from ...optimizers import skipped_too_often
 from ..config.settings import Config
 from ..data.batches import evaluation_batches, steps_of, training_batches
 from ..data.ceiling import ceiling
@@ -116,7 +118,14 @@ def train(
                 start=start,
             )
             fed = feed(ranker.distribute_strategy, batches, clock)
-            ranker.fit(fed, steps_per_epoch=steps, verbose=0, callbacks=[publisher, monitor, keeper])
+            try:
+                ranker.fit(fed, steps_per_epoch=steps, verbose=0, callbacks=[publisher, monitor, keeper])
+            except tf.errors.InvalidArgumentError as error:
+                evidence = skipped_too_often(error)
+                if not evidence:
+                    raise
+                publisher.note(monitor.declare_nonfinite(publisher.step, evidence))
+                return {}
             checkpoints.save(publisher.step, monitor.verdict)
             keeper.raise_if_preempted()
             if ranker.stop_training:

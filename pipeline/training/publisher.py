@@ -7,8 +7,11 @@
 | ``auc/<task>`` | likewise | when both classes were there |
 | ``rmse/<task>``, ``rmse_of_mean/<task>`` | likewise | when a row had a label |
 | ``learning_rate`` | of the last step | every publication |
-| ``clipping_factor/<layer>`` | smallest since the last publication, over the layer's variables | when the optimizer clips |
-| ``clipped_steps/<layer>`` | steps with a factor below 1 since then, the most of its variables | when the optimizer clips |
+| ``clipping_factor/<layer>`` | smallest since the last publication, over the layer's variables | of a layer that a rule holds for |
+| ``clipped_steps/<layer>`` | steps with a factor below 1 since then, the most of its variables | likewise |
+| ``norm/gradient/<layer>``, ``norm/update/<layer>`` | largest norm since then, over the layer's variables together | when the optimizer explains |
+| ``norm/parameter/<layer>`` | norm of the layer's weights, before the last step | likewise |
+| ``nonfinite_steps`` | steps skipped since then because a gradient was not finite | every publication |
 | ``examples_per_second``, ``input_wait_fraction`` | over the time since then that went into training | every publication |
 | ``day`` | name of the day that is trained on | every publication |
 """
@@ -23,8 +26,9 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from ...optimizers.adagrad import ClippyAdagrad
+from ...optimizers import Adagrad
 from ..data.waiting import WaitClock
+from ..divergence.detector import Event
 from ..divergence.monitor import DivergenceMonitor
 from .progress import Progress
 from .writers import Writer
@@ -70,6 +74,7 @@ class Publisher(tf_keras.callbacks.Callback):
         self.step = step
         self.seconds = 0.0
         self._published = step
+        self._skipped, self._began_once = 0, False
         self.begin_day("", 0)
 
     def begin_day(self, name: str, start: int) -> None:
@@ -79,6 +84,9 @@ class Publisher(tf_keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """A fit begins: time and input before it do not count."""
+        if not self._began_once and isinstance(_inner(self.model.optimizer), Adagrad):
+            # What an earlier process skipped, before it was resumed, has been published.
+            self._skipped, self._began_once = _inner(self.model.optimizer).skipped_steps, True
         self._fit_began = self.step
         self._begin_window()
 
@@ -93,18 +101,22 @@ class Publisher(tf_keras.callbacks.Callback):
         if logs and self.step > self._published:
             self._publish(logs)
 
+    def note(self, event: Event) -> None:
+        """Shows an event."""
+        self._progress.note(f"step {event.step:,}: {event.kind} of {event.task or 'the model'}: {event.evidence}")
+
     def _publish(self, logs: Mapping[str, Any]) -> None:
         seconds = time.perf_counter() - self._began
         self.seconds += seconds
         metrics = defined({key: float(value) for key, value in logs.items()})
         metrics["learning_rate"] = float(tf.convert_to_tensor(_inner(self.model.optimizer).learning_rate))
-        metrics |= self._clipping()
+        metrics |= self._optimizer()
         metrics["examples_per_second"] = (self.step - self._published) * self._batch_size / seconds
         metrics["input_wait_fraction"] = (self._clock.seconds - self._waited) / seconds
         self._writer.write(self.step, metrics | {"day": self._day})
         self._progress.update(self.step, metrics["loss"])
         for event in self._monitor.observe(self.step, metrics):
-            self._progress.note(f"step {event.step:,}: {event.kind} of {event.task or 'the model'}: {event.evidence}")
+            self.note(event)
         self.model.reset_metrics()
         self._published = self.step
         self._begin_window()
@@ -112,16 +124,26 @@ class Publisher(tf_keras.callbacks.Callback):
     def _begin_window(self) -> None:
         self._began, self._waited = time.perf_counter(), self._clock.seconds
 
-    def _clipping(self) -> dict[str, float]:
+    def _optimizer(self) -> dict[str, float]:
         optimizer = _inner(self.model.optimizer)
-        if not isinstance(optimizer, ClippyAdagrad):
+        if not isinstance(optimizer, Adagrad):
             return {}
-        metrics: dict[str, float] = {}
-        for name, clipping in optimizer.read_clipping().items():
-            factor, steps = f"clipping_factor/{layer_of(name)}", f"clipped_steps/{layer_of(name)}"
-            metrics[factor] = min(metrics.get(factor, 1.0), clipping.smallest)
-            metrics[steps] = max(metrics.get(steps, 0), clipping.clipped_steps)
-        return metrics
+        skipped = optimizer.skipped_steps
+        metrics: dict[str, float] = {"nonfinite_steps": skipped - self._skipped}
+        self._skipped = skipped
+        if not optimizer.explain:
+            return metrics
+        squares: dict[str, float] = {}
+        for name, explained in optimizer.read_explanations().items():
+            layer = layer_of(name)
+            if explained.rule != "none":
+                factor, steps = f"clipping_factor/{layer}", f"clipped_steps/{layer}"
+                metrics[factor] = min(metrics.get(factor, 1.0), explained.smallest_factor)
+                metrics[steps] = max(metrics.get(steps, 0), explained.clipped_steps)
+            for kind in ("gradient", "update", "parameter"):
+                key = f"norm/{kind}/{layer}"
+                squares[key] = squares.get(key, 0.0) + getattr(explained, f"{kind}_norm") ** 2
+        return metrics | {key: math.sqrt(total) for key, total in squares.items()}
 
 
 def defined(metrics: Mapping[str, float]) -> dict[str, float]:

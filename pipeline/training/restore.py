@@ -27,7 +27,8 @@ def restore_ranker(run: RunDirectory) -> tuple[MultitaskRanker, int]:
     # Means and deviations are weights: the checkpoint holds the learned ones.
     numerical = [f for f in schema.features if f.kind == "numerical" and f.normalization != "none"]
     ones = {feature.name: np.ones(feature.width, np.float32) for feature in numerical}
-    ranker = make_ranker(config, schema, Statistics(mean=ones, deviation=ones))
+    # Restored to be looked at, not to be trained: how long a run it was makes no difference.
+    ranker = make_ranker(config, schema, Statistics(mean=ones, deviation=ones), total_steps=1)
     step = Checkpoints(run.checkpoints, ranker).restore(lambda line: print(line, file=sys.stderr))
     if not step:
         raise UserError(f"--model_dir={run.path} holds no checkpoint yet; train first")

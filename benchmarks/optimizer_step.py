@@ -1,0 +1,282 @@
+"""How long one optimizer step takes: ours beside TFRS's, Keras's, TensorFlow's fused kernel and PyTorch's, and the floor.
+
+    python benchmarks/optimizer_step.py
+
+All contenders of a case take turns in one process, round after round, on the same gradients; medians over the rounds and
+ratios to ``tf_keras`` Adagrad are printed as a table in Markdown. Memory is what a step needs at its peak beyond what is
+held between steps. PyTorch is left out when it is not installed (``pip install torch``).
+
+The floor is bytes over bandwidth. Dense: Adagrad must read w, g and G and write w and G; Clippy must have looked at all
+three before, since sigma depends on all of a variable: 32 bytes a coordinate (20 for plain Adagrad). Sparse: the same for the
+touched rows, and 8 bytes for each number of the gradient, whose repeated rows have to be summed first. The bandwidth is
+that of copying an array of the case's size on all cores.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import gc
+import importlib.util
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from absl import app, flags
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+
+import keras
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+import tf_keras
+
+from steadyrank.optimizers import Adagrad, ClippyAdagrad
+from steadyrank.optimizers import keras3 as ours_for_keras3
+
+ROUNDS = flags.DEFINE_integer("rounds", 15, "Steps of each contender that are timed.", lower_bound=3)
+DENSE = flags.DEFINE_list("dense", ["4194304", "67108864"], "Sizes of the dense variable.")
+SPARSE = flags.DEFINE_list("sparse", ["100000", "4000000", "8000000"], "Rows of the embedding table.")
+RATE = 0.01
+IDS, WIDTH, ZIPF = 16_384, 32, 1.2
+REFERENCE = "tf_keras Adagrad"
+COORDINATES_A_ROW = 2048
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One variable and its gradient.
+
+    Attributes:
+      title: For the table.
+      weights: Makes the first weights.
+      rows: The rows that the gradient touches, repeated ones too; None for a dense gradient.
+      gradient: The gradient, or the values of its rows.
+    """
+
+    title: str
+    weights: Callable[[], np.ndarray]
+    rows: np.ndarray | None
+    gradient: np.ndarray
+
+
+def cases() -> Iterator[Case]:
+    """The cases, one at a time, since their arrays are large."""
+    rng = np.random.default_rng(0)
+
+    def normal(*shape: int, scale: float) -> np.ndarray:
+        return rng.standard_normal(shape, dtype=np.float32) * np.float32(scale)
+
+    for size in map(int, DENSE.value):
+        shape = (size // COORDINATES_A_ROW, COORDINATES_A_ROW)
+        yield Case(
+            f"dense, {size / 2**20:.0f} M", lambda shape=shape: normal(*shape, scale=0.05), None, normal(*shape, scale=0.01)
+        )
+    for count in map(int, SPARSE.value):
+        # By rank, then spread over the table, as hashed ids are.
+        rank = np.minimum(rng.zipf(ZIPF, IDS), count) - 1
+        rows = rank * 2_654_435_761 % count
+        yield Case(
+            f"sparse, {IDS // 1024} k ids x {WIDTH}, {count / 1e6:g} M rows",
+            lambda count=count: normal(count, WIDTH, scale=0.05),
+            rows,
+            normal(IDS, WIDTH, scale=0.01),
+        )
+
+
+def main(argv: list[str]) -> None:
+    """Prints a table for each case."""
+    del argv
+    for case in cases():
+        print(f"\n**{case.title}**\n\n| optimizer | ms | least ms | ratio | peak memory, MiB |\n|---|---|---|---|---|")
+        steps = {name: make(case) for name, make in contenders(case).items()}
+        times = measure(steps)
+        reference = np.median(times[REFERENCE])
+        for name, seconds in times.items():
+            median, least = np.median(seconds), min(seconds)
+            memory = peak_memory(steps[name]) / 2**20
+            print(f"| {name} | {median * 1e3:.2f} | {least * 1e3:.2f} | {median / reference:.2f} | {memory:.0f} |")
+        del steps
+        gc.collect()
+        bandwidth, clippy, adagrad = floor(case)
+        print(
+            f"| *floor of Clippy (of Adagrad)* | {clippy * 1e3:.2f} ({adagrad * 1e3:.2f}) | | {clippy / reference:.2f} "
+            f"({adagrad / reference:.2f}) | 0 |\n\nCopy bandwidth {bandwidth / 1e9:.1f} GB/s.",
+            flush=True,
+        )
+    torch = f", PyTorch {__import__('torch').__version__}" if importlib.util.find_spec("torch") else ""
+    print(
+        f"\n{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {processor()}, Python {platform.python_version()}, "
+        f"TensorFlow {tf.__version__}, tf_keras {tf_keras.__version__}, Keras {keras.__version__}, TFRS {tfrs.__version__}"
+        f"{torch}; command: python {' '.join(sys.argv)}"
+    )
+
+
+Step = Callable[[], object]
+
+
+def contenders(case: Case) -> dict[str, Callable[[Case], Step]]:
+    """Who takes part, by name; each makes its variable and returns its step."""
+    theirs = tfrs.experimental.optimizers.ClippyAdagrad
+    clip_all = {"exclude_from_clipping": []}
+    known: dict[str, Callable[[Case], Step]] = {
+        REFERENCE: keras2(lambda: tf_keras.optimizers.Adagrad(RATE)),
+        "steadyrank ClippyAdagrad": keras2(lambda: ClippyAdagrad(RATE, **clip_all)),
+        "steadyrank ClippyAdagrad, explaining": keras2(
+            lambda: ClippyAdagrad(RATE, export_clipping_factors=True, **clip_all)
+        ),
+        "steadyrank Adagrad, no rule": keras2(lambda: Adagrad(RATE)),
+        "TFRS ClippyAdagrad": keras2(lambda: theirs(RATE)),
+        "TensorFlow's fused kernel": fused,
+        "Keras 3 Adagrad": in_keras3(lambda: keras.optimizers.Adagrad(RATE)),
+        "steadyrank Keras 3 ClippyAdagrad": in_keras3(lambda: ours_for_keras3.ClippyAdagrad(RATE, **clip_all)),
+    }
+    if case.rows is not None:
+        known["steadyrank ClippyAdagrad, per row"] = keras2(lambda: ClippyAdagrad(RATE, per="row", **clip_all))
+    if importlib.util.find_spec("torch"):
+        known["PyTorch Adagrad"] = in_torch(fused=False)
+        if case.rows is None:
+            known["PyTorch Adagrad, fused"] = in_torch(fused=True)
+    return known
+
+
+def keras2(make: Callable[[], tf_keras.optimizers.Optimizer]) -> Callable[[Case], Step]:
+    """A Keras 2 optimizer."""
+
+    def prepare(case: Case) -> Step:
+        variable, optimizer = tf.Variable(case.weights()), make()
+        optimizer.build([variable])
+        gradient = in_tensorflow(case)
+        step = tf.function(lambda gradient: optimizer.apply_gradients([(gradient, variable)]))
+        return lambda: step(gradient).numpy()
+
+    return prepare
+
+
+def in_keras3(make: Callable[[], keras.optimizers.Optimizer]) -> Callable[[Case], Step]:
+    """A Keras 3 optimizer, on TensorFlow."""
+
+    def prepare(case: Case) -> Step:
+        variable, optimizer = keras.Variable(case.weights()), make()
+        optimizer.build([variable])
+        gradient = in_tensorflow(case)
+
+        @tf.function
+        def step(gradient: tf.Tensor) -> tf.Tensor:
+            optimizer.apply([gradient], [variable])
+            return tf.convert_to_tensor(optimizer.iterations)
+
+        return lambda: step(gradient).numpy()
+
+    return prepare
+
+
+def fused(case: Case) -> Step:
+    """TensorFlow's own Adagrad kernel, without any rule; a sparse one applies repeated rows one after the other."""
+    variable = tf.Variable(case.weights())
+    accumulator = tf.Variable(tf.fill(variable.shape, 0.1))
+    gradient = in_tensorflow(case)
+
+    @tf.function
+    def step(gradient: tf.Tensor) -> tf.Tensor:
+        common = {"var": variable.handle, "accum": accumulator.handle, "lr": RATE, "epsilon": 1e-7}
+        if isinstance(gradient, tf.IndexedSlices):
+            tf.raw_ops.ResourceSparseApplyAdagradV2(grad=gradient.values, indices=gradient.indices, **common)
+        else:
+            tf.raw_ops.ResourceApplyAdagradV2(grad=gradient, **common)
+        return tf.gather(variable, 0)[0]
+
+    return lambda: step(gradient).numpy()
+
+
+def in_torch(fused: bool) -> Callable[[Case], Step]:
+    """PyTorch's Adagrad."""
+    import torch
+
+    def prepare(case: Case) -> Step:
+        weights = torch.nn.Parameter(torch.from_numpy(case.weights()))
+        options = {"fused": True} if fused else {"foreach": False}
+        optimizer = torch.optim.Adagrad([weights], RATE, initial_accumulator_value=0.1, eps=1e-7, **options)
+        values = torch.from_numpy(case.gradient)
+        rows = None if case.rows is None else torch.from_numpy(case.rows[np.newaxis])
+
+        def step() -> None:
+            # A sparse gradient is made anew, since its repeated rows are summed within the step, as the others do.
+            weights.grad = values if rows is None else torch.sparse_coo_tensor(rows, values, weights.shape)
+            optimizer.step()
+
+        return step
+
+    return prepare
+
+
+def in_tensorflow(case: Case) -> tf.Tensor | tf.IndexedSlices:
+    """The gradient."""
+    values = tf.constant(case.gradient)
+    return values if case.rows is None else tf.IndexedSlices(values, tf.constant(case.rows), None)
+
+
+def measure(steps: dict[str, Step]) -> dict[str, list[float]]:
+    """Seconds of each step, the contenders taking turns."""
+    for step in steps.values():
+        # The first call traces and compiles, the second finds its memory.
+        step()
+        step()
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(ROUNDS.value):
+        for name, step in steps.items():
+            began = time.perf_counter()
+            step()
+            times[name].append(time.perf_counter() - began)
+    return times
+
+
+def peak_memory(step: Step) -> int:
+    """Bytes that two steps need at their peak beyond what is resident before."""
+    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+    def resident(which: str) -> int:
+        line = next(line for line in status.read_text().splitlines() if line.startswith(which))
+        return int(line.split()[1]) * 1024
+
+    gc.collect()
+    before = resident("VmRSS")
+    # Sets the peak to what is resident now.
+    reset.write_text("5")
+    step()
+    step()
+    return max(0, resident("VmHWM") - before)
+
+
+def floor(case: Case) -> tuple[float, float, float]:
+    """The copy bandwidth in bytes a second, and the least seconds of Clippy and of plain Adagrad."""
+    size = max(case.gradient.size, 1 << 22)
+    source, target = np.ones(size, np.float32), np.empty(size, np.float32)
+    parts = np.array_split(np.arange(size), os.cpu_count() or 1)
+    bounds = [slice(part[0], part[-1] + 1) for part in parts]
+    least = float("inf")
+    with concurrent.futures.ThreadPoolExecutor(len(bounds)) as pool:
+        for _ in range(2 * ROUNDS.value):
+            began = time.perf_counter()
+            list(pool.map(lambda part: np.copyto(target[part], source[part]), bounds))
+            least = min(least, time.perf_counter() - began)
+    bandwidth = 8 * size / least
+    if case.rows is None:
+        return bandwidth, 32 * case.gradient.size / bandwidth, 20 * case.gradient.size / bandwidth
+    touched, summing = len(np.unique(case.rows)) * WIDTH, 8 * case.gradient.size
+    return bandwidth, (32 * touched + summing) / bandwidth, (20 * touched + summing) / bandwidth
+
+
+def processor() -> str:
+    """The processor's name."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    app.run(main)

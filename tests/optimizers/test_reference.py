@@ -1,0 +1,151 @@
+"""The optimizer against its second implementation, step by step, over gradients of every kind."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from steadyrank.optimizers import Adagrad, kernels
+from tests.optimizers.reference import CASES, NAMES, WEIGHTS, Reference
+
+CLIPPY = {"rule": "clippy", "relative": 0.5, "absolute": 1e-2, "accumulator_relative": 0.0, "per": "variable"}
+GC = {"rule": "gc", "threshold": 1.0, "per": "variable", "order": "before"}
+AGC = {"rule": "agc", "threshold": 0.05, "per": "variable", "order": "before"}
+ADAGC = {"rule": "adagc", "relative": 1.05, "absolute": 1.0, "beta": 0.9, "start": 3, "order": "before"}
+
+DELAYED = {"use_standard_accumulator_update": False}
+DELAYED_AND_CLIPPED = {**DELAYED, "clip_accumulator_update": True}
+
+# By name: the rule, and what else the optimizer is told.
+SETTINGS = {
+    "none": ({"rule": "none"}, {"learning_rate": 0.1}),
+    "none, delayed, decay": ({"rule": "none"}, {"learning_rate": 0.1, "weight_decay": 0.3, **DELAYED}),
+    "gc": (GC, {"learning_rate": 0.1}),
+    "gc after": ({**GC, "order": "after"}, {"learning_rate": 0.1, "epsilon": 1e-2}),
+    "gc global": ({**GC, "per": "global", "threshold": 3.0}, {"learning_rate": 0.1, "initial_accumulator_value": 1.0}),
+    "gc after, delayed and clipped": ({**GC, "order": "after"}, {"learning_rate": 0.1, **DELAYED_AND_CLIPPED}),
+    "agc": (AGC, {"learning_rate": 0.5}),
+    "agc after": ({**AGC, "order": "after"}, {"learning_rate": 0.5}),
+    "agc unit": ({**AGC, "per": "unit"}, {"learning_rate": 0.5}),
+    "agc unit after": ({**AGC, "per": "unit", "order": "after"}, {"learning_rate": 0.5, "weight_decay": 0.1}),
+    "lamb": ({"rule": "lamb"}, {"learning_rate": 0.1}),
+    "lamb, delayed, decay": ({"rule": "lamb"}, {"learning_rate": 0.1, "weight_decay": 0.3, **DELAYED}),
+    "clippy": (CLIPPY, {"learning_rate": 0.5}),
+    "clippy row": ({**CLIPPY, "per": "row"}, {"learning_rate": 0.5}),
+    "clippy, decay": (CLIPPY, {"learning_rate": 1.0, "weight_decay": 2.0}),
+    "clippy, delayed": ({**CLIPPY, "accumulator_relative": 0.1}, {"learning_rate": 1.0, **DELAYED}),
+    "clippy row, delayed and clipped": ({**CLIPPY, "per": "row"}, {"learning_rate": 1.0, **DELAYED_AND_CLIPPED}),
+    "adagc": (ADAGC, {"learning_rate": 0.1}),
+    "adagc after": ({**ADAGC, "order": "after"}, {"learning_rate": 0.1}),
+}
+
+# All cases in one sequence, for what has to be compiled first.
+EVERYTHING = [(f"step {n} of '{case}'", step) for case, steps in CASES.items() for n, step in enumerate(steps)]
+
+
+def optimizer_of(name, **arguments):
+    rule, told = SETTINGS[name]
+    return Adagrad(rule=rule, **told, **arguments)
+
+
+def reference_of(name):
+    rule, told = SETTINGS[name]
+    told = dict(told)
+    delayed = not told.pop("use_standard_accumulator_update", True)
+    clipped = told.pop("clip_accumulator_update", False)
+    return Reference(rule, weights=WEIGHTS, delayed=delayed, clip_accumulator=clipped, **told)
+
+
+def tensor(gradient, like):
+    if gradient is None:
+        return None
+    if isinstance(gradient, tuple):
+        ids, rows = gradient
+        return tf.IndexedSlices(tf.constant(rows, like.dtype), tf.constant(ids, tf.int64), tf.constant(like.shape, tf.int64))
+    return tf.constant(gradient, like.dtype)
+
+
+class Comparison:
+    """Both implementations side by side; says where they part."""
+
+    def __init__(self, name, **arguments):
+        self.reference = reference_of(name)
+        self.optimizer = optimizer_of(name, **arguments)
+        self.variables = [tf.Variable(w, dtype=tf.float32, name=n) for n, w in zip(NAMES, WEIGHTS, strict=True)]
+        self.optimizer.build(self.variables)
+        self.largest = [np.abs(w).max() for w in WEIGHTS]
+
+    def step(self, gradients, where, apply=None):
+        given = [tensor(g, v) for g, v in zip(gradients, self.variables, strict=True)]
+        if apply is None:
+            self.optimizer.apply_gradients(zip(given, self.variables, strict=True))
+        else:
+            apply(given)
+        self.reference.step(gradients)
+        for i, name in enumerate(NAMES):
+            w, expected = self.variables[i].numpy(), self.reference.weights[i]
+            # What was rounded once, at the size that the weights had then, stays.
+            self.largest[i] = max(self.largest[i], np.abs(expected).max())
+            tolerance = 2e-5 * self.largest[i]
+            assert np.isfinite(w).all(), f"{where}: {name} is not finite"
+            np.testing.assert_allclose(w, expected, rtol=0, atol=tolerance, err_msg=f"{where}: weights of {name}")
+            accumulator, expected = self.optimizer._accumulators[i].numpy(), self.reference.accumulators[i]
+            np.testing.assert_allclose(accumulator, expected, rtol=1e-4, err_msg=f"{where}: accumulator of {name}")
+        assert self.optimizer.skipped_steps == self.reference.skipped, f"{where}: skipped steps"
+
+    def compare_factors(self, where):
+        factors = [float(factor) for factor in self.optimizer.clipping_factors]
+        np.testing.assert_allclose(factors, self.reference.sigmas, rtol=2e-3, err_msg=f"{where}: sigmas of {NAMES}")
+
+    def compare_counts(self):
+        bad = {f"{n}:0": count for n, count in zip(NAMES, self.reference.bad, strict=True) if count}
+        assert self.optimizer.read_nonfinite_gradients() == bad
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("case", CASES)
+def test_eager_steps_equal_the_reference(name, case):
+    compared = Comparison(name)
+    for n, gradients in enumerate(CASES[case]):
+        compared.step(gradients, f"step {n}")
+    compared.compare_counts()
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_steps_in_a_graph_equal_the_reference_and_report_its_factors(name):
+    compared = Comparison(name, explain=True)
+    apply = in_a_graph(compared)
+    factors = []
+    for where, gradients in EVERYTHING:
+        compared.step(gradients, where, apply)
+        compared.compare_factors(where)
+        factors += compared.reference.sigmas
+    compared.compare_counts()
+    # The comparison is worth something only if the rule acted, and not always.
+    if SETTINGS[name][0]["rule"] != "none":
+        assert min(factors) < 0.1
+        assert max(factors) >= 1.0
+
+
+@pytest.mark.parametrize("name", ["agc unit after", "clippy row, delayed and clipped", "adagc"])
+def test_compiled_steps_equal_the_reference(name, monkeypatch):
+    monkeypatch.setattr(kernels, "_WORTH_A_PROGRAM", 0)
+    compared = Comparison(name, explain=True)
+    apply = in_a_graph(compared)
+    for where, gradients in EVERYTHING:
+        # Each set of variables is compiled anew, and takes as long as all the rest.
+        if None not in gradients:
+            compared.step(gradients, where, apply)
+            compared.compare_factors(where)
+    assert compared.optimizer._programs._made
+
+
+def in_a_graph(compared):
+    optimizer, variables = compared.optimizer, compared.variables
+
+    @tf.function(reduce_retracing=True)
+    def apply(given):
+        optimizer.apply_gradients(zip(given, variables, strict=True))
+
+    return apply
