@@ -57,12 +57,14 @@ class Case:
       weights: Makes the first weights.
       rows: The rows that the gradient touches, repeated ones too; None for a dense gradient.
       gradient: The gradient, or the values of its rows.
+      table_rows: Rows of the table, for a sparse gradient.
     """
 
     title: str
     weights: Callable[[], np.ndarray]
     rows: np.ndarray | None
     gradient: np.ndarray
+    table_rows: int = 0
 
 
 def cases() -> Iterator[Case]:
@@ -75,7 +77,10 @@ def cases() -> Iterator[Case]:
     for size in map(int, DENSE.value):
         shape = (size // COORDINATES_A_ROW, COORDINATES_A_ROW)
         yield Case(
-            f"dense, {size / 2**20:.0f} M", lambda shape=shape: normal(*shape, scale=0.05), None, normal(*shape, scale=0.01)
+            f"dense, {size / 2**20:.0f} M",
+            lambda shape=shape: normal(*shape, scale=0.05),
+            None,
+            normal(*shape, scale=0.01),
         )
     for count in map(int, SPARSE.value):
         # By rank, then spread over the table, as hashed ids are.
@@ -86,6 +91,7 @@ def cases() -> Iterator[Case]:
             lambda count=count: normal(count, WIDTH, scale=0.05),
             rows,
             normal(IDS, WIDTH, scale=0.01),
+            count,
         )
 
 
@@ -218,7 +224,9 @@ def in_torch(fused: bool) -> Callable[[Case], Step]:
 def in_tensorflow(case: Case) -> tf.Tensor | tf.IndexedSlices:
     """The gradient."""
     values = tf.constant(case.gradient)
-    return values if case.rows is None else tf.IndexedSlices(values, tf.constant(case.rows), None)
+    if case.rows is None:
+        return values
+    return tf.IndexedSlices(values, tf.constant(case.rows), tf.constant([case.table_rows, WIDTH], tf.int64))
 
 
 def measure(steps: dict[str, Step]) -> dict[str, list[float]]:

@@ -197,6 +197,9 @@ class Adagrad(tf_keras.optimizers.Optimizer):
             grads = [kernels.map_values(_infinite_to_nan, g) for g in grads]
         return super()._clip_gradients(grads)
 
+    def _deduplicate_sparse_grad(self, grads: Sequence[Gradient]) -> list[Gradient]:
+        return [kernels.without_repeated_rows(gradient, self._programs) for gradient in grads]
+
     def _internal_apply_gradients(self, grads_and_vars: Sequence[tuple[Gradient, tf.Variable]]) -> tf.Tensor:
         gradients, variables = map(list, zip(*grads_and_vars, strict=True))
         chosen = [self._part(v, isinstance(g, tf.IndexedSlices)) for g, v in grads_and_vars]
@@ -204,8 +207,7 @@ class Adagrad(tf_keras.optimizers.Optimizer):
             kernels.read(variable, self._accumulators[part.index], gradient)
             for part, gradient, variable in zip(chosen, gradients, variables, strict=True)
         ]
-        dense = [variable for part, variable in zip(chosen, variables, strict=True) if not part.sparse]
-        compiled = kernels.compiles(self._programs, self._distribution_strategy, dense)
+        compiled = kernels.compiles(self._programs, self._distribution_strategy, gradients)
         plan = steps.plan(
             Ops,
             functools.partial(self._programs.each, compiled=compiled),

@@ -207,15 +207,14 @@ class Adagrad(keras.optimizers.Optimizer):
     def _tensorflow_step(self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any) -> None:
         variables = [getattr(variable, "value", variable) for variable in trainable_variables]
         reduced = self._all_reduce_sum_gradients(list(zip(grads, variables, strict=True)))
-        gradients = [kernels.without_repeated_rows(gradient) for gradient, _ in reduced]
+        gradients = [kernels.without_repeated_rows(gradient, self._programs) for gradient, _ in reduced]
         accumulators = [accumulator.value for accumulator in self._accumulators]
         chosen = [self._part(v, isinstance(g, tf.IndexedSlices)) for g, v in zip(gradients, variables, strict=True)]
         touched = [
             kernels.read(variable, accumulators[part.index], gradient)
             for part, gradient, variable in zip(chosen, gradients, variables, strict=True)
         ]
-        dense = [variable for part, variable in zip(chosen, variables, strict=True) if not part.sparse]
-        compiled = kernels.compiles(self._programs, self._distribution_strategy, dense)
+        compiled = kernels.compiles(self._programs, self._distribution_strategy, gradients)
         each = functools.partial(self._programs.each, compiled=compiled)
         rows = [gradient.indices if part.sparse else None for part, gradient in zip(chosen, gradients, strict=True)]
         plan = self._plan(kernels.Ops, each, chosen, touched, rows, learning_rate, kernels.sum_of_squares)

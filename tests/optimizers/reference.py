@@ -182,7 +182,7 @@ def _noise(rng: np.random.Generator, ids: Sequence[int] = (4, 1, 2), spread: flo
     """Gradients for all variables; each has a scale of its own, up to ``spread`` powers of ten from 1."""
     scales = 10.0 ** rng.uniform(-spread, spread, size=4)
     shapes = [w.shape for w in WEIGHTS[:3]]
-    dense = [scale * rng.normal(size=shape) for scale, shape in zip(scales[:3], shapes, strict=True)]
+    dense = [np.array(scale * rng.normal(size=shape)) for scale, shape in zip(scales[:3], shapes, strict=True)]
     return [*dense, (list(ids), scales[3] * rng.normal(size=(len(ids), 2)))]
 
 
@@ -218,7 +218,7 @@ def _cases() -> dict[str, list[list[Gradient]]]:
             _changed(_noise(rng), "matrix", (0, 0), 1.0),
         ],
         "zeros": [
-            [*zeros, (np.arange(6), np.zeros((6, 2)))],
+            [*zeros, (range(6), np.zeros((6, 2)))],
             _noise(rng),
             [zeros[0], *_noise(rng)[1:]],
             [*zeros, no_rows],

@@ -1,0 +1,322 @@
+"""Keras 2 optimizers under strategies: two replicas, two workers, and a cluster of workers and parameter servers equal one.
+
+Workers, servers and the coordinator are processes of their own, see workers.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from steadyrank.optimizers import ClippyAdagrad
+from tests.optimizers import workers
+from tests.optimizers.workers import Training
+
+SECONDS = 150
+ONE = tf.distribute.get_strategy()
+
+
+# Processes.
+
+
+def free_addresses(count: int) -> list[str]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("localhost", 0))
+        return [f"localhost:{each.getsockname()[1]}" for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+class Processes:
+    """Processes that run workers.py; all of them are killed at the end of the block, whatever happens."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._started: list[subprocess.Popen] = []
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for process in self._started:
+            process.kill()
+        for process in self._started:
+            process.wait()
+            process.stdin.close()
+
+    def start(self, role: str, *arguments: str, **variables: str) -> Path:
+        """Starts one, and returns where it will leave what it found."""
+        name = f"{role}{len(self._started)}"
+        with open(self._folder / f"{name}.log", "wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, workers.__file__, role, *arguments, "--out", str(self._folder / name)],
+                env=os.environ | variables,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self._started.append(process)
+        return self._folder / name
+
+    def results(self, paths: Sequence[Path]) -> list[dict[str, Any]]:
+        """What these processes found, once they have ended."""
+        by_path = {self._folder / f"{Path(p.args[2]).name}{i}": p for i, p in enumerate(self._started)}
+        deadline = time.monotonic() + SECONDS
+        for path in paths:
+            try:
+                code = by_path[path].wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                code = f"none within {SECONDS} s"
+            if code != 0:
+                pytest.fail(f"exit code of {path.name}: {code}\n{path.with_suffix('.log').read_text()[-4000:]}")
+        return [pickle.loads(path.read_bytes()) for path in paths]
+
+
+def task(cluster: dict[str, list[str]], kind: str, index: int) -> str:
+    return json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
+
+
+# Comparison.
+
+
+def assert_same(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """Weights, accumulators and explanations agree to rounding, in every replica's copy."""
+    for name, [expected] in theirs["weights"].items():
+        for copy in ours["weights"][name]:
+            np.testing.assert_allclose(copy, expected, rtol=1e-5, atol=2e-6, err_msg=name)
+    for name, copies, [expected] in zip(theirs["weights"], ours["accumulators"], theirs["accumulators"], strict=True):
+        for copy in copies:
+            np.testing.assert_allclose(copy, expected, rtol=1e-4, err_msg=f"accumulator of {name}")
+    assert_same_explanations(ours["explanations"], theirs["explanations"])
+    assert (ours["skipped"], ours["nonfinite"]) == (theirs["skipped"], theirs["nonfinite"])
+
+
+def assert_same_explanations(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    assert list(ours) == list(theirs)
+    for name, expected in theirs.items():
+        found = ours[name]
+        assert (found.rule, found.clipped_steps) == (expected.rule, expected.clipped_steps), name
+        for number in ("factor", "smallest_factor", "gradient_norm", "update_norm", "parameter_norm"):
+            assert getattr(found, number) == pytest.approx(getattr(expected, number), rel=1e-4), (name, number)
+        assert (found.bound_by is None) == (expected.bound_by is None), name
+        if expected.bound_by:
+            where = (expected.bound_by.iteration, expected.bound_by.index)
+            assert (found.bound_by.iteration, found.bound_by.index) == where, name
+            for number in ("weight", "gradient", "accumulator", "step"):
+                value = getattr(expected.bound_by, number)
+                assert getattr(found.bound_by, number) == pytest.approx(value, rel=1e-4, abs=1e-6), (name, number)
+
+
+def assert_clipped_now_and_then(told: dict[str, Any]) -> None:
+    """A comparison is worth something only if the rule did something."""
+    assert min(explanation.smallest_factor for explanation in told["explanations"].values()) < 0.5
+
+
+# Two replicas on one machine.
+
+
+class TestTwoReplicas:
+    @pytest.mark.parametrize("name", workers.OPTIMIZERS)
+    def test_with_half_the_batch_each_equal_one_with_all_of_it(self, name, two_replicas):
+        steps = workers.batches(4)
+        one = Training(ONE, workers.OPTIMIZERS[name]).run(steps).tell()
+        two = Training(two_replicas, workers.OPTIMIZERS[name]).run(steps).tell()
+        assert all(len(copies) == 2 for copies in two["weights"].values())
+        assert_same(two, one)
+        assert_clipped_now_and_then(one)
+
+    def test_a_nan_on_one_replica_skips_the_step_on_both(self, two_replicas):
+        first, second, third = workers.batches(3)
+        make = workers.OPTIMIZERS["clippy on all"]
+        one = Training(ONE, make).run([first, second]).tell()
+        two = Training(two_replicas, make).run([first, workers.with_nan(third, row=1), second]).tell()
+        assert two["skipped"] == 1
+        assert two["nonfinite"]["lower/kernel:0"] == 1
+        for name, [expected] in one["weights"].items():
+            for copy in two["weights"][name]:
+                np.testing.assert_allclose(copy, expected, rtol=1e-5, atol=2e-6, err_msg=name)
+
+    def test_fit_of_several_steps_at_once_equals_fit_on_one(self, two_replicas):
+        assert_same(fit(two_replicas, steps_per_execution=4), fit(ONE))
+
+
+# A training step in one program.
+
+
+def fit(strategy: tf.distribute.Strategy, spoilt: bool = False, **arguments: Any) -> dict[str, Any]:
+    with strategy.scope():
+        model, optimizer = workers.ranker(), workers.OPTIMIZERS["clippy on all"]()
+        model.compile(optimizer, "mse", **arguments)
+    steps = workers.batches(8)
+    if spoilt:
+        steps[3] = workers.with_nan(steps[3], row=1)
+    ids, numbers, labels = (np.concatenate(column) for column in zip(*steps, strict=True))
+    data = tf.data.Dataset.from_tensor_slices(((ids, numbers), labels)).batch(workers.ROWS)
+    model.fit(data, verbose=0)
+    return workers.tell(strategy, model, optimizer)
+
+
+class TestOneProgram:
+    def test_a_compiled_step_equals_an_uncompiled_one(self):
+        compiled, plain = (fit(ONE, jit_compile=jit) for jit in (True, False))
+        assert_same(compiled, plain)
+        assert_clipped_now_and_then(plain)
+
+    def test_a_nan_skips_the_step_in_it(self):
+        told = fit(ONE, spoilt=True, jit_compile=True, steps_per_execution=4)
+        assert told["skipped"] == 1
+        assert all(np.isfinite(copy).all() for [copy] in told["weights"].values())
+
+    def test_a_custom_step_may_be_compiled(self):
+        w, table = tf.Variable(tf.ones([3])), tf.Variable(tf.ones([4, 2]))
+        optimizer = ClippyAdagrad(1.0, export_clipping_factors=True, exclude_from_clipping=())
+        optimizer.build([w, table])
+
+        @tf.function(jit_compile=True)
+        def step(x: tf.Tensor, ids: tf.Tensor) -> None:
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(w * x) + tf.reduce_sum(tf.gather(table, ids))
+            optimizer.minimize(loss, [w, table], tape=tape)
+
+        step(tf.constant([100.0, 0.0, 0.0]), tf.constant([1, 1]))
+        # Steps of 100 / sqrt(0.1 + 100^2) and, from the summed gradient, 2 / sqrt(0.1 + 2^2); 0.51 is allowed.
+        np.testing.assert_allclose(w, [0.49, 1.0, 1.0], rtol=1e-6)
+        np.testing.assert_allclose(table, [[1.0, 1.0], [0.49, 0.49], [1.0, 1.0], [1.0, 1.0]], rtol=1e-6)
+        step(tf.constant([np.nan, 0.0, 0.0]), tf.constant([1, 1]))
+        assert optimizer.skipped_steps == 1
+        np.testing.assert_allclose(w, [0.49, 1.0, 1.0], rtol=1e-6)
+
+
+def test_in_a_graph_a_step_that_nothing_binds_is_not_counted_as_clipped():
+    # So many that their factors are computed as a vector.
+    variables = [tf.Variable([1.0], name=f"v{place}") for place in range(20)]
+    optimizer = ClippyAdagrad(1e-3, export_clipping_factors=True)
+    optimizer.build(variables)
+    tf.function(lambda: optimizer.apply_gradients([(tf.constant([1.0]), variable) for variable in variables]))()
+    assert {float(factor) for factor in optimizer.clipping_factors} == {1.0}
+    assert [told.clipped_steps for told in optimizer.read_explanations().values()] == [0] * 20
+
+
+# Two workers in step, each in a process of its own.
+
+
+@pytest.fixture(scope="module")
+def peers(tmp_path_factory) -> list[dict[str, Any]]:
+    cluster = {"worker": free_addresses(2)}
+    with Processes(tmp_path_factory.mktemp("peers")) as processes:
+        return processes.results(
+            [processes.start("peer", TF_CONFIG=task(cluster, "worker", index)) for index in range(2)]
+        )
+
+
+class TestTwoWorkers:
+    def test_end_with_equal_weights_and_explanations(self, peers):
+        first, second = (peer["good"] for peer in peers)
+        for name, [expected] in first["weights"].items():
+            np.testing.assert_array_equal(second["weights"][name][0], expected, err_msg=name)
+        assert second["explanations"] == first["explanations"]
+
+    def test_equal_one_process_with_the_whole_batch(self, peers):
+        one = Training(ONE, workers.OPTIMIZERS["clippy on all"]).run(workers.batches(3)).tell()
+        for peer in peers:
+            assert_same(peer["good"], one)
+        assert_clipped_now_and_then(one)
+
+    def test_a_nan_in_one_workers_data_skips_the_step_on_both(self, peers):
+        good = Training(ONE, lambda: ClippyAdagrad(0.2)).run(workers.batches(2)).tell()
+        for peer in peers:
+            assert peer["spoilt"]["skipped"] == 1
+            assert peer["spoilt"]["nonfinite"]["lower/kernel:0"] == 1
+            for name, [expected] in good["weights"].items():
+                np.testing.assert_allclose(
+                    peer["spoilt"]["weights"][name][0], expected, rtol=1e-5, atol=2e-6, err_msg=name
+                )
+
+    def test_both_stop_when_too_many_steps_in_a_row_are_skipped(self, peers):
+        for peer in peers:
+            assert "the gradient of 'table/embeddings:0' was not finite" in peer["error"].replace("\\", "")
+
+
+# Workers that take steps by themselves, and servers that hold the variables in shards.
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("cluster")
+    addresses = free_addresses(4)
+    jobs = {"worker": addresses[:2], "ps": addresses[2:]}
+    with Processes(folder) as processes:
+        for kind in jobs:
+            for index in range(2):
+                processes.start("server", TF_CONFIG=task(jobs, kind, index))
+        coordinator = processes.start("coordinator", "--cluster", json.dumps(jobs), "--folder", str(folder))
+        return processes.results([coordinator])[0]
+
+
+def unsharded(rule: str, **arguments: Any) -> dict[str, Any]:
+    return workers.take_steps(ONE, lambda function: function(), workers.SHARDED_RULES[rule], **arguments)
+
+
+class TestShards:
+    @pytest.mark.parametrize("rule", workers.SHARDED_RULES)
+    def test_a_variable_in_shards_is_stepped_as_a_whole(self, rule, cluster):
+        shards, whole = cluster[rule], unsharded(rule, steps=2)
+        assert (shards["shards"], whole["shards"]) == ([2, 2], [1, 1])
+        for name in ("kernel", "table"):
+            np.testing.assert_allclose(shards[name], whole[name], rtol=1e-6, err_msg=name)
+        for found, expected in zip(shards["accumulators"], whole["accumulators"], strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+    def test_what_binds_in_one_shard_shrinks_the_other(self, cluster):
+        told = cluster["clippy"]["explanations"]
+        for name in ("kernel", "table"):
+            first, second = (told[f"{name}/part_{place}:0"] for place in range(2))
+            # The large gradient lies in the second shard.
+            assert second.gradient_norm > 1000 * first.gradient_norm > 0
+            assert first.factor == second.factor < 0.9
+
+    def test_explanations_on_the_coordinator_name_the_coordinate_that_bound(self, cluster):
+        told, whole = cluster["clippy"]["explanations"], unsharded("clippy", steps=2)["explanations"]
+        # Row 4 of 6 is row 1 of the second half, row 9 of 10 is row 4.
+        assert told["kernel/part_1:0"].bound_by.index == (1, 1)
+        assert told["table/part_1:0"].bound_by.index == (4, 0)
+        for name in ("kernel", "table"):
+            ours, expected = told[f"{name}/part_1:0"], whole[f"{name}:0"]
+            assert ours.smallest_factor == pytest.approx(expected.smallest_factor)
+            assert ours.bound_by.gradient == expected.bound_by.gradient == 50.0
+
+    def test_a_nan_in_one_shard_skips_the_step_in_all(self, cluster):
+        spoilt, whole = cluster["spoilt"], unsharded("clippy", steps=3, spoil=1)
+        assert spoilt["skipped"] == whole["skipped"] == 1
+        assert spoilt["nonfinite"]["kernel/part_1:0"] == 1
+        for name in ("kernel", "table"):
+            np.testing.assert_allclose(spoilt[name], whole[name], rtol=1e-6, err_msg=name)
+
+    def test_fit_learns(self, cluster):
+        losses = cluster["fit"]["losses"]
+        assert losses[-1] < 0.2 * losses[0]
+        assert cluster["fit"]["saved"]["iterations"] == 60
+
+    def test_a_checkpoint_restores_all_of_it(self, cluster):
+        saved, restored = cluster["fit"]["saved"], cluster["fit"]["restored"]
+        assert restored["explanations"] == saved["explanations"]
+        assert any(told.clipped_steps for told in saved["explanations"].values())
+        assert restored["iterations"] == saved["iterations"]
+        for what in ("weights", "accumulators"):
+            for ours, expected in zip(restored[what], saved[what], strict=True):
+                np.testing.assert_array_equal(ours, expected)
