@@ -69,7 +69,8 @@ class Frame:
 
     def inverse_root(self, ops: Any, accumulator: Tensor) -> Tensor:
         """``1 / sqrt(G + epsilon)``, finite also where nothing has been accumulated yet."""
-        return ops.rsqrt(ops.maximum(accumulator + self.epsilon, self.tiny))
+        under_root = accumulator + self.epsilon
+        return ops.rsqrt(under_root if self.epsilon >= self.tiny else ops.maximum(under_root, self.tiny))
 
     def divisor(self, ops: Any, g: Tensor, accumulator: Tensor) -> Tensor:
         """The accumulator that r is formed from: with g in it, or as it was before."""
@@ -85,9 +86,12 @@ def demand(ops: Any, frame: Frame, w: Tensor, g: Tensor, accumulator: Tensor, th
     divisor = frame.divisor(ops, g, accumulator)
     distance = ops.abs(frame.direction(ops, w, g, divisor))
     allowed = thresholds.relative * ops.abs(w) + thresholds.absolute
-    if not _is_zero(thresholds.accumulator_relative):
+    if not _is_number(thresholds.accumulator_relative, at_most=0):
         allowed = allowed + thresholds.accumulator_relative * frame.inverse_root(ops, divisor)
-    asked = ops.where(distance == 0, ops.zeros_like(distance), ops.minimum(distance / allowed, _FORBIDDEN))
+    asked = distance / allowed
+    # Where every coordinate may move a little, and none asks for more than 1, the quotient is a number.
+    if frame.delayed or frame.weight_decay or not _is_number(thresholds.absolute, at_least=1e-20):
+        asked = ops.where(distance == 0, ops.zeros_like(distance), ops.minimum(asked, _FORBIDDEN))
     return marked(ops, frame, g, asked)
 
 
@@ -130,34 +134,52 @@ def deltas(
     accumulator: Tensor,
     *,
     eta: Tensor,
-    before: Tensor,
-    after: Tensor,
+    before: Tensor | None = None,
+    after: Tensor | None = None,
     accumulated: Tensor | None = None,
+    at_most_one: bool = True,
     sound: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """What one step adds to w and to G.
 
-    Neither can leave the range of numbers: G stays at ``frame.largest`` and w within plus and minus it.
+    Neither can leave the range of numbers: G stays at ``frame.largest`` and w within plus and minus it. Bounds that the
+    arguments leave no way to reach are not computed.
 
     Args:
       ops: The namespace.
       frame: Adagrad's side.
       w, g, accumulator: Of one shape.
       eta: The learning rate.
-      before: Factor of the gradient, before the accumulator.
-      after: Factor of the step.
+      before: Factor of the gradient, before the accumulator; None for 1.
+      after: Factor of the step; None for 1.
       accumulated: Factor of the gradient that the accumulator takes, where that differs from ``before``.
+      at_most_one: Whether the factors are known to be at most 1.
       sound: Whether the step is taken at all; where it is False, both results are 0.
     """
     g = ops.where(sound, g, ops.zeros_like(g))
-    after = ops.where(sound, after, ops.zeros_like(after))
-    taken = g * (before if accumulated is None else accumulated)
-    g = g * before
-    gain = ops.minimum(ops.square(taken), frame.largest - accumulator)
-    r = frame.direction(ops, w, g, accumulator if frame.delayed else accumulator + gain)
-    step = after * ops.minimum(ops.maximum(eta * r, -frame.largest), frame.largest)
-    lowest, highest = -frame.largest - ops.minimum(w, 0.0), frame.largest - ops.maximum(w, 0.0)
-    return ops.minimum(ops.maximum(-step, lowest), highest), gain
+    taken = g if accumulated is None else g * accumulated
+    if before is not None:
+        # A factor is 0 where the gradient is not finite, and may be anything else.
+        g = g * ops.where(sound, before, ops.zeros_like(before))
+        taken = g if accumulated is None else taken
+    gain = ops.square(taken)
+    # Less than half a unit in the last place of the bound is lost when it is added there.
+    if not frame.gradient_limit**2 <= 2.0**-25 * frame.largest:
+        gain = ops.minimum(gain, frame.largest - accumulator)
+    step = eta * frame.direction(ops, w, g, accumulator if frame.delayed else accumulator + gain)
+    tame = at_most_one and not frame.delayed and not frame.weight_decay
+    if not tame:
+        step = _within(ops, step, frame.largest)
+    if after is not None:
+        step = step * ops.where(sound, after, ops.zeros_like(after))
+        step = step if tame else _within(ops, step, frame.largest)
+    elif frame.weight_decay:
+        step = ops.where(sound, step, ops.zeros_like(step))
+    return _within(ops, w - step, frame.largest) - w, gain
+
+
+def _within(ops: Any, x: Tensor, bound: float) -> Tensor:
+    return ops.minimum(ops.maximum(x, -bound), bound)
 
 
 def largest(ops: Any, values: Tensor, axis: Any = None) -> Tensor:
@@ -417,5 +439,6 @@ def _at_most_one(ops: Any, allowed: Any, norm: Tensor) -> Tensor:
     return ops.where(there, ops.minimum(allowed / ops.where(there, norm, one), one), one)
 
 
-def _is_zero(threshold: Any) -> bool:
-    return isinstance(threshold, (int, float)) and threshold == 0
+def _is_number(threshold: Any, at_least: float = 0.0, at_most: float = math.inf) -> bool:
+    """Whether a threshold is a number in these bounds, known before the step; a scheduled one is not."""
+    return isinstance(threshold, (int, float)) and at_least <= threshold <= at_most

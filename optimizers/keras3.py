@@ -197,9 +197,9 @@ class Adagrad(keras.optimizers.Optimizer):
             chosen,
             touched,
             rows,
-            step=ops.convert_to_tensor(self.iterations),
-            eta=ops.convert_to_tensor(learning_rate),
-            state=State(*(None if kept is None else ops.convert_to_tensor(kept) for kept in self._state)),
+            step=_tensor(self.iterations),
+            eta=_tensor(learning_rate),
+            state=State(*(None if kept is None else _tensor(kept) for kept in self._state)),
             skip=self._settings.skip_nonfinite,
             sum_of_squares=sum_of_squares,
         )
@@ -411,6 +411,11 @@ def _each(function: Any, chosen: Sequence[Part], *values: Sequence[Any], shared:
 
 def _map_values(function: Any, gradient: Any) -> Any:
     return kernels.map_values(function, gradient) if _ON_TENSORFLOW else function(gradient)
+
+
+def _tensor(value: Any) -> Any:
+    # Keras hands some variables through as they are, which no compiled function takes.
+    return tf.convert_to_tensor(getattr(value, "value", value)) if _ON_TENSORFLOW else ops.convert_to_tensor(value)
 
 
 def _numpy(variable: Any) -> np.ndarray:

@@ -83,13 +83,10 @@ def limits(variable: tf.Variable) -> tuple[float, float]:
 
 
 def read(variable: tf.Variable, accumulator: tf.Variable, gradient: Gradient) -> Touched:
-    """What ``gradient`` touches; zeros for a row -1, see :func:`without_repeated_rows`."""
+    """What ``gradient`` touches."""
     dtype = compute_dtype(variable)
     if isinstance(gradient, tf.IndexedSlices):
-        rows = tf.maximum(gradient.indices, 0)
-        w, g, past = tf.gather(variable, rows), gradient.values, tf.gather(accumulator, rows)
-        there = tf.reshape(gradient.indices >= 0, [-1] + [1] * (variable.shape.rank - 1))
-        w = tf.where(there, w, tf.zeros([], w.dtype))
+        w, g, past = tf.gather(variable, gradient.indices), gradient.values, tf.gather(accumulator, gradient.indices)
     else:
         w, g, past = tf.convert_to_tensor(variable), gradient, tf.convert_to_tensor(accumulator)
     return Touched(tf.cast(w, dtype), tf.cast(g, dtype), tf.cast(past, dtype))
@@ -103,22 +100,19 @@ def map_values(function: Callable[[tf.Tensor], tf.Tensor], gradient: Gradient) -
 
 
 def without_repeated_rows(gradient: Gradient, programs: Programs) -> Gradient:
-    """A sparse gradient with each row once, repeated ones summed; a dense one as it is.
-
-    How many rows are left is known only at run time, and XLA wants to know it before. Where programs are worth it, the
-    result has as many rows as ``gradient``, the last of which are zeros for the row -1: nobody's.
-    """
+    """A sparse gradient with each row once, repeated ones summed; a dense one as it is."""
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
     values = tf.convert_to_tensor(gradient.values)
     rows, place = tf.unique(gradient.indices)
-    if not programs.worth([values.shape]):
+    if programs.worth([values.shape]):
+        # A third of the time of TensorFlow's own kernel, though a program must know how many rows it returns, and so
+        # returns as many as it got.
+        count = values.shape[0]
+        summed = programs.run(("sum rows", count), functools.partial(_summed, count), values, place)
+        summed = summed[: tf.size(rows)]
+    else:
         summed = tf.math.unsorted_segment_sum(values, place, tf.size(rows))
-        return tf.IndexedSlices(summed, rows, gradient.dense_shape)
-    count = values.shape[0]
-    summed = programs.run(("sum rows", count), functools.partial(_summed, count), values, place)
-    rows = tf.pad(rows, [[0, count - tf.size(rows)]], constant_values=-1)
-    rows.set_shape([count])
     return tf.IndexedSlices(summed, rows, gradient.dense_shape)
 
 
@@ -202,13 +196,13 @@ def write_step(
 
         def write(target: tf.Variable, g: Any, read_before: Any, sigma: Any, eta: Any, sound: Any, part: Part = part):
             values = Touched(*read_before) if read_before else None
-            _write(part, target, accumulators[part.index], g, values, sigma, eta, sound, clip_accumulator, programs)
+            _write(part, target, accumulators[part.index], g, values, sigma, eta, sound, clip_accumulator)
 
         arguments = (gradient, touched[place], plan.sigmas[place], plan.eta, plan.sound)
         distribution.extended.update(variable, write, args=arguments, group=False)
     if not dense:
         return
-    compiled, _ = compiles(programs, distribution, [variables[place] for place, _ in dense])
+    compiled = compiles(programs, distribution, [variables[place] for place, _ in dense])
     for copy in range(copies):
 
         def local(value: Any, copy: int = copy) -> Any:
@@ -219,7 +213,7 @@ def write_step(
         def write_all(dense_gradients: Any, sigmas: Any, eta: Any, sound: Any, targets: Any = targets) -> None:
             for (_, part), target, gradient, sigma in zip(dense, targets, dense_gradients, sigmas, strict=True):
                 with tf.device(None if compiled else target[0].device):
-                    _write(part, *target, gradient, None, sigma, eta, sound, clip_accumulator, programs)
+                    _write(part, *target, gradient, None, sigma, eta, sound, clip_accumulator)
 
         arguments = (
             [local(gradients[place]) for place, _ in dense],
@@ -234,14 +228,12 @@ def write_step(
             write_all(*arguments)
 
 
-def compiles(programs: Programs, distribution: Any, gradients: Sequence[Gradient]) -> tuple[bool, bool]:
-    """Whether the dense variables of a step, and the sparse ones, should be measured by a program."""
+def compiles(programs: Programs, distribution: Any, gradients: Sequence[Gradient]) -> bool:
+    """Whether the dense variables of a step should be measured and written by programs."""
     # A parameter server's variables lie on other machines, one here and one there: no program holds them all.
     if isinstance(distribution, tf.distribute.ParameterServerStrategy):
-        return False, False
-    dense = [gradient.shape for gradient in gradients if not isinstance(gradient, tf.IndexedSlices)]
-    sparse = [gradient.values.shape for gradient in gradients if isinstance(gradient, tf.IndexedSlices)]
-    return programs.worth(dense), programs.worth(sparse)
+        return False
+    return programs.worth([gradient.shape for gradient in gradients if not isinstance(gradient, tf.IndexedSlices)])
 
 
 def _write(
@@ -254,27 +246,16 @@ def _write(
     eta: tf.Tensor,
     sound: tf.Tensor,
     clip_accumulator: bool,
-    programs: Programs,
 ) -> None:
     touched = touched or read(variable, accumulator, gradient)
-    change = functools.partial(_changes, part, clip_accumulator)
-    if part.sparse and programs.worth([touched.g.shape]):
-        amounts = programs.run(("change", part.index), change, touched, sigma, eta, sound)
-    else:
-        amounts = change(touched, sigma, eta, sound)
+    amounts = changes(Ops, part, touched, sigma=sigma, eta=eta, sound=sound, clip_accumulator=clip_accumulator)
     for target, amount in zip((variable, accumulator), amounts, strict=True):
         amount = tf.cast(amount, own_dtype(target))
         # Adding, not assigning: workers that train side by side lose nothing of one another's steps.
         if isinstance(gradient, tf.IndexedSlices):
-            target.scatter_add(tf.IndexedSlices(amount, tf.maximum(gradient.indices, 0)))
+            target.scatter_add(tf.IndexedSlices(amount, gradient.indices))
         else:
             target.assign_add(amount)
-
-
-def _changes(
-    part: Part, clip_accumulator: bool, touched: Touched, sigma: tf.Tensor, eta: tf.Tensor, sound: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    return changes(Ops, part, touched, sigma=sigma, eta=eta, sound=sound, clip_accumulator=clip_accumulator)
 
 
 class Programs:
@@ -305,16 +286,16 @@ class Programs:
         parts: Sequence[Part],
         *values: Sequence[Any],
         shared: Sequence[tf.Tensor],
-        compiled: tuple[bool, bool],
+        compiled: bool,
     ) -> list[Any]:
-        """Calls ``function`` for the dense parts and for the sparse ones, compiled if wished; one result for each part.
+        """Calls ``function`` for the dense parts, compiled if wished, and for the sparse ones; one result for each part.
 
         Args:
           function: Called with :class:`Ops` and parts, then for each of ``values`` the parts' own, then ``shared``.
           parts: All parts.
           *values: Each one value for each part.
           shared: The same for all.
-          compiled: Whether the dense parts, and the sparse ones, are worth a program.
+          compiled: Whether the dense parts are worth a program.
         """
         results: list[Any] = [None] * len(parts)
         for sparse in (False, True):
@@ -323,7 +304,7 @@ class Programs:
                 continue
             call = functools.partial(function, Ops, [parts[i] for i in places])
             arguments = [[each[i] for i in places] for each in values] + list(shared)
-            if compiled[sparse]:
+            if compiled and not sparse:
                 key = (function.__name__, *(parts[i].index for i in places))
                 found = self.run(key, call, *arguments)
             else:

@@ -93,15 +93,15 @@ def changes(
     clip_accumulator: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """What the step adds to a part's weights and to its accumulator, in the part's dtype; see :func:`.clipping.deltas`."""
-    one = ops.ones_like(ops.cast(eta, part.dtype))
-    before, after = (sigma, one) if part.rule.scales_gradient else (one, sigma)
+    scales_gradient = part.rule.scales_gradient
     return clipping.deltas(
         ops,
         part.frame,
         *touched,
         eta=ops.cast(eta, part.dtype),
-        before=before,
-        after=after,
+        before=sigma if scales_gradient else None,
+        after=None if scales_gradient or isinstance(part.rule, clipping.NoClipping) else sigma,
         accumulated=sigma if clip_accumulator else None,
+        at_most_one=not isinstance(part.rule, clipping.Lamb),
         sound=sound,
     )
