@@ -49,6 +49,7 @@ PERIODS = 20
 SEARCH, VALIDATION = range(14), range(14, 16)
 TRAINING, HELD_OUT = range(16), range(16, 20)
 MOST_EPOCHS, PATIENCE = 30, 2
+PASSES = load("movielens").data.passes
 
 Encoded = dict[str, np.ndarray]
 
@@ -101,10 +102,12 @@ def main(arguments: flags.FlagValues) -> int:
             scores(log.schema, held_out, linear(log.schema, training, held_out))
         ],
         f"plain Keras: {words(CHOSEN)}": [],
+        "the same, day by day": [],
         f"preset movielens: {preset_words()}": [],
     }
-    *_, plain, preset = results
-    seconds: dict[str, list[float]] = {plain: [], preset: []}
+    *_, plain, by_day, preset = results
+    seconds: dict[str, list[float]] = {plain: [], by_day: [], preset: []}
+    days = [len(log.block(day, 0)["rating"]) for day in TRAINING]
 
     def measure(name: str, predict: Callable[[], Columns]) -> None:
         start = time.monotonic()
@@ -114,6 +117,7 @@ def main(arguments: flags.FlagValues) -> int:
 
     for seed in range(arguments.seeds):
         measure(plain, functools.partial(plain_predictions, log.schema, training, held_out, seed))
+        measure(by_day, functools.partial(plain_predictions, log.schema, training, held_out, seed, days))
         measure(preset, functools.partial(preset_predictions, log, held_out, seed, arguments.data_dir))
     print(table(log.schema, results))
     print(
@@ -272,13 +276,32 @@ def mean_of_bag(bag: Sequence[tf.Tensor]) -> tf.Tensor:
     return tf.math.divide_no_nan(tf.reduce_sum(embedded * there, axis=1), tf.reduce_sum(there, axis=1))
 
 
-def plain_predictions(schema: Schema, training: Columns, held_out: Columns, seed: int) -> Columns:
-    """The plain model with the chosen settings, trained on all training rows."""
+def plain_predictions(
+    schema: Schema, training: Columns, held_out: Columns, seed: int, days: Sequence[int] = ()
+) -> Columns:
+    """The plain model with the chosen settings, trained on all training rows shuffled; or day after day, twice on each.
+
+    Args:
+      schema: What enters and leaves.
+      training: The training rows, in the order of time.
+      held_out: What to predict.
+      seed: Seed of weights and order.
+      days: Rows of each day; none: all rows are shuffled together.
+    """
     tf_keras.utils.set_random_seed(seed)
     known, asked = encode(schema, training, held_out)
     labels = {task.name: training[task.label] for task in schema.tasks}
     model = plain_model(schema, known, label_means(labels), CHOSEN)
-    model.fit(known, labels, batch_size=CHOSEN.batch_size, epochs=CHOSEN.epochs, verbose=0)
+    start = 0
+    for rows_of_day in days or [len(next(iter(labels.values())))]:
+        part = slice(start, start := start + rows_of_day)
+        model.fit(
+            {name: column[part] for name, column in known.items()},
+            {name: label[part] for name, label in labels.items()},
+            batch_size=CHOSEN.batch_size,
+            epochs=PASSES if days else CHOSEN.epochs,
+            verbose=0,
+        )
     return {name: values[:, 0] for name, values in model.predict(asked, batch_size=1024, verbose=0).items()}
 
 

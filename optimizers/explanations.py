@@ -109,17 +109,23 @@ def observe(
 
 def numbers_of(
     ops: Any,
-    sigma: Tensor,
-    gradient_squares: Tensor,
-    update_squares: Tensor,
-    weight_squares: Tensor,
-    coordinate: Tensor,
+    sigmas: Sequence[Tensor],
+    gradient_squares: Sequence[Tensor],
+    update_squares: Sequence[Tensor],
+    weight_squares: Sequence[Tensor],
+    coordinates: Sequence[Tensor],
 ) -> Tensor:
-    """One part's numbers, ``[NUMBERS]``, float32, from sums of squares and what :func:`observe` returned."""
+    """The parts' numbers, ``[parts, NUMBERS]``, float32, from sums of squares and what :func:`observe` returned."""
+
+    def stacked(values: Sequence[Tensor]) -> Tensor:
+        return ops.stack([ops.cast(value, "float32") for value in values])
+
     # Over no rows there is no factor, and nothing was shortened.
-    smallest = 1.0 - clipping.largest(ops, 1.0 - sigma) if len(sigma.shape) else sigma
-    norms = [ops.sqrt(squares) for squares in (gradient_squares, ops.sum(update_squares), weight_squares)]
-    return ops.cast(ops.concatenate([ops.stack([smallest, smallest, *norms]), coordinate], axis=0), "float32")
+    smallest = stacked([1.0 - clipping.largest(ops, 1.0 - sigma) if len(sigma.shape) else sigma for sigma in sigmas])
+    squares = [gradient_squares, [ops.sum(update) for update in update_squares], weight_squares]
+    norms = ops.sqrt(ops.stack([stacked(each) for each in squares], axis=1))
+    twice = ops.stack([smallest, smallest], axis=1)
+    return ops.concatenate([twice, norms, stacked(coordinates)], axis=1)
 
 
 def merge(

@@ -100,20 +100,24 @@ def plan(
     if state.gammas is not None:
         after = after._replace(gammas=ops.where(sound, found.gammas, state.gammas))
     if state.numbers is not None:
-        rows = [one.get("rows", ()) for one in measured]
-        seen = each(explanations.observe, chosen, touched, found.sigmas, rows, shared=[step, eta])
-        numbers, places = [], []
-        for values, sigma, in_table, (squares, coordinate, place) in zip(
-            touched, found.sigmas, table_rows, seen, strict=True
-        ):
-            norms = (sum_of_squares(values.g), squares, sum_of_squares(values.w))
-            numbers.append(explanations.numbers_of(ops, sigma, *norms, coordinate))
-            places.append(place if in_table is None else _in_table(ops, place, in_table))
+        demands = [one.get("rows", ()) for one in measured]
+        seen = each(explanations.observe, chosen, touched, found.sigmas, demands, shared=[step, eta])
+        updates, coordinates, places = zip(*seen, strict=True)
+        numbers = explanations.numbers_of(
+            ops,
+            found.sigmas,
+            [sum_of_squares(values.g) for values in touched],
+            updates,
+            [sum_of_squares(values.w) for values in touched],
+            coordinates,
+        )
+        in_tables = [
+            place if rows is None else _in_table(ops, place, rows)
+            for place, rows in zip(places, table_rows, strict=True)
+        ]
         kept = (state.numbers, state.integers)
         at = [part.index for part in chosen]
-        new = explanations.merge(
-            ops, *(ops.take(one, at, axis=0) for one in kept), ops.stack(numbers), ops.stack(places), step
-        )
+        new = explanations.merge(ops, *(ops.take(one, at, axis=0) for one in kept), numbers, ops.stack(in_tables), step)
         numbers, integers = (
             ops.where(sound, ops.scatter_update(old, [[index] for index in at], one), old)
             for old, one in zip(kept, new, strict=True)
