@@ -39,6 +39,8 @@ setup(
         # TensorFlow and tf_keras carry the same minor version: one without the other does not import.
         "tensorflow>=2.21,<2.22",
         "tf_keras>=2.21,<2.22",
+        # TensorFlow brings it; steadyrank.optimizers.keras3 stands on it.
+        "keras>=3.10,<4",
         "tensorflow-recommenders>=0.7.7,<0.8",
         "tensorflow-datasets>=4.9.10,<5",
         # tensorflow-datasets imports it and does not declare it.
@@ -53,6 +55,8 @@ setup(
         "dev": [
             "pytest>=8",
             "hypothesis>=6.100",
+            # Keras 3 runs on it too, and so must steadyrank.optimizers.keras3.
+            "jax>=0.6",
             "ruff>=0.12,<1",
             "mypy>=1.11",
             "types-PyYAML",

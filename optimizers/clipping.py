@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeAlias
 
@@ -38,8 +39,11 @@ _AGC_FLOOR = 1e-3
 _LARGEST_FACTOR = 1e30
 # AdaGC's gamma of a variable whose gradient has been 0 so far.
 NO_GAMMA = 1e30
-# Demand of a coordinate that moves and must not: larger than any other, and finite, since infinity tells of a bad gradient.
+# Squared demand of a coordinate that moves and must not: larger than any other, and finite, since infinity tells of a bad
+# gradient.
 _FORBIDDEN = 1e37
+# No coordinate is allowed more than this at once.
+_WIDEST = 1e18
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,22 +81,25 @@ class Frame:
         return accumulator if self.delayed else accumulator + ops.square(g)
 
 
-def demand(ops: Any, frame: Frame, w: Tensor, g: Tensor, accumulator: Tensor, thresholds: Clippy) -> Tensor:
-    """How far each coordinate would move at the rate 1, in units of what Clippy allows it; of w's shape.
+def squared_demand(ops: Any, frame: Frame, w: Tensor, g: Tensor, accumulator: Tensor, thresholds: Clippy) -> Tensor:
+    """How far each coordinate would move at the rate 1, in units of what Clippy allows it, squared; of w's shape.
 
-    ``abs(r_i) / (relative * abs(w_i) + absolute)``, 0 for a coordinate that does not move, also where nothing is allowed;
-    ``_FORBIDDEN`` where a coordinate moves that must not; infinite where g is not finite.
+    ``(r_i / (relative * abs(w_i) + absolute))^2``, 0 for a coordinate that does not move, also where nothing is allowed;
+    ``_FORBIDDEN`` where a coordinate moves that must not; infinite where g is not finite. Squared, since that spares each
+    coordinate a root and a division, and the largest one is what counts.
     """
     divisor = frame.divisor(ops, g, accumulator)
-    distance = ops.abs(frame.direction(ops, w, g, divisor))
     allowed = thresholds.relative * ops.abs(w) + thresholds.absolute
     if not _is_number(thresholds.accumulator_relative, at_most=0):
         allowed = allowed + thresholds.accumulator_relative * frame.inverse_root(ops, divisor)
-    asked = distance / allowed
-    # Where every coordinate may move a little, and none asks for more than 1, the quotient is a number.
-    if frame.delayed or frame.weight_decay or not _is_number(thresholds.absolute, at_least=1e-20):
-        asked = ops.where(distance == 0, ops.zeros_like(distance), ops.minimum(asked, _FORBIDDEN))
-    return marked(ops, frame, g, asked)
+    # A weight of more than 1e18 may move less than it might, and no square overflows.
+    allowed = ops.square(ops.minimum(allowed, _WIDEST))
+    if frame.delayed or frame.weight_decay or frame.epsilon < frame.tiny or not _is_number(thresholds.absolute, 1e-15):
+        distance = ops.square(frame.direction(ops, w, g, divisor))
+        asked = ops.minimum(distance / allowed, _FORBIDDEN)
+        return marked(ops, frame, g, ops.where(distance == 0, ops.zeros_like(distance), asked))
+    # The usual case: every coordinate may move a little, and none asks for more than 1, so that the quotient is a number.
+    return marked(ops, frame, g, ops.square(g) / ((divisor + frame.epsilon) * allowed))
 
 
 def marked(ops: Any, frame: Frame, g: Tensor, value: Tensor) -> Tensor:
@@ -107,7 +114,8 @@ def measure(
 
     Args:
       ops: The namespace.
-      what: ``sanity`` (0, or infinite when g is not finite), ``demand`` (the largest, see :func:`demand`), or the sum of the
+      what: ``sanity`` (0, or infinite when g is not finite), ``demand`` (the largest, see
+        :func:`squared_demand`), or the sum of the
         squares of g (``gradient``), r (``direction``) or w (``parameter``). All but the last are infinite when a coordinate
         of g is not finite.
       frame: Adagrad's side.
@@ -119,7 +127,7 @@ def measure(
         return ops.sum(ops.square(w), axis=axis, keepdims=axis is not None)
     if what == "demand":
         assert isinstance(rule, Clippy)
-        return largest(ops, demand(ops, frame, w, g, accumulator, rule), axis)
+        return ops.sqrt(largest(ops, squared_demand(ops, frame, w, g, accumulator, rule), axis))
     if what == "sanity":
         return largest(ops, marked(ops, frame, g, ops.zeros_like(g)), axis)
     vector = g if what == "gradient" else frame.direction(ops, w, g, frame.divisor(ops, g, accumulator))
@@ -207,7 +215,7 @@ class Rule:
     def __post_init__(self) -> None:
         for field in self.thresholds:
             value = getattr(self, field)
-            if not callable(value) and not (isinstance(value, (int, float)) and value >= 0 and math.isfinite(value)):
+            if not callable(value) and not (isinstance(value, numbers.Real) and value >= 0 and math.isfinite(value)):
                 raise ValueError(
                     f"{self.name}: {field} must be a finite number of 0 or more, or a schedule, got {value!r}"
                 )
@@ -351,7 +359,7 @@ class Clippy(Rule):
         """See the class; exactly 0 where a coordinate would move that may not move at all."""
         asked = eta * measured["demand"]
         shrunk = 1.0 / ops.maximum(asked, 1.0)
-        return ops.where(measured["demand"] >= _FORBIDDEN, ops.zeros_like(shrunk), shrunk)
+        return ops.where(measured["demand"] >= 0.99 * math.sqrt(_FORBIDDEN), ops.zeros_like(shrunk), shrunk)
 
     def _choices(self) -> dict[str, tuple[str, ...]]:
         return {"per": ("variable", "row")}
@@ -385,7 +393,7 @@ class AdaGC(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.beta < 1:
+        if not isinstance(self.beta, numbers.Real) or not 0 <= self.beta < 1:
             raise ValueError(f"adagc: beta must be from 0 to below 1, got {self.beta!r}")
         if not isinstance(self.start, int) or self.start < 1:
             raise ValueError(f"adagc: start must be an integer of 1 or more, got {self.start!r}")
@@ -441,4 +449,4 @@ def _at_most_one(ops: Any, allowed: Any, norm: Tensor) -> Tensor:
 
 def _is_number(threshold: Any, at_least: float = 0.0, at_most: float = math.inf) -> bool:
     """Whether a threshold is a number in these bounds, known before the step; a scheduled one is not."""
-    return isinstance(threshold, (int, float)) and at_least <= threshold <= at_most
+    return isinstance(threshold, numbers.Real) and at_least <= threshold <= at_most

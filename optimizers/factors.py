@@ -60,11 +60,17 @@ def combine(
             together = {what: ops.stack([measured[i][what] for i in places]) for what in rule.measures}
             sound.append(ops.isfinite(together[first]))
             if isinstance(rule, AdaGC):
-                total = ops.sum(ops.stack([own[i]["gradient"] for i in places]))
+                total = ops.cast(_total(ops, parts, own, some.rule, "gradient"), some.dtype)
                 indices = [parts[i].index for i in places]
                 found, gammas = _adagc(ops, rule, together["gradient"], total, gammas, indices, step)
             else:
-                found = rule.sigma(ops, _shared(ops, rule, together), rate)
+                if rule.granularity == "global":
+                    totals = {what: _total(ops, parts, own, some.rule, what) for what in rule.measures}
+                    together = {
+                        what: ops.ones_like(each) * ops.cast(totals[what], some.dtype)
+                        for what, each in together.items()
+                    }
+                found = rule.sigma(ops, together, rate)
             for i, sigma in zip(places, ops.unstack(found, len(places)), strict=True):
                 sigmas[i] = sigma
         order += places
@@ -73,11 +79,11 @@ def combine(
     return Factors(sigmas, ops.take(ops.concatenate(sound, axis=0), back, axis=0), gammas)
 
 
-def _shared(ops: Any, rule: Rule, measured: Measures) -> Measures:
-    """The measures of a rule that has one sigma for all variables: their sum, for each."""
-    if rule.granularity != "global":
-        return measured
-    return {what: ops.ones_like(values) * ops.sum(values) for what, values in measured.items()}
+def _total(ops: Any, parts: Sequence[Part], measured: Sequence[Measures], rule: Rule, what: str) -> Tensor:
+    """A measure summed over all variables that a rule holds for, in the widest of their dtypes."""
+    held = [(part, measures) for part, measures in zip(parts, measured, strict=True) if part.rule == rule]
+    widest = max(part.dtype for part, _ in held)
+    return ops.sum(ops.stack([ops.cast(measures[what], widest) for _, measures in held]))
 
 
 def _adagc(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -97,7 +98,7 @@ def check_number(name: str, value: Any, *, scheduled: bool = False) -> None:
     # A serialised schedule is a mapping; a variable or a tensor is what Keras itself makes of a number.
     if scheduled and (callable(value) or isinstance(value, Mapping) or hasattr(value, "dtype")):
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or value < 0:
         kinds = "a finite number of 0 or more" + (" or a schedule" if scheduled else "")
         raise ValueError(f"{name} must be {kinds}, got {value!r}")
 
