@@ -155,7 +155,8 @@ def fail_if_skipping(counts: tf.Tensor, sound: tf.Tensor, allowed: int, messages
 
 def skipped_too_often(error: tf.errors.OpError) -> str:
     """The words of :func:`fail_if_skipping` in an error of a training step; "" when it is another error."""
-    found = re.search(r"the gradient of '.*?' was not finite.*? max_skipped_steps", str(error))
+    # TensorFlow prints a message's quotes with backslashes.
+    found = re.search(r"the gradient of .*? was not finite.*? max_skipped_steps", str(error).replace("\\", ""))
     return found[0] if found else ""
 
 

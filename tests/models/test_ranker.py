@@ -105,13 +105,13 @@ class TestReplicas:
             two = ranker(ClippyAdagrad(2.0, export_clipping_factors=True), l2=1e-2)
         logs = [model.fit(batches(columns, 32), verbose=0).history for model in (one, two)]
         assert {k: pytest.approx(v[0], rel=1e-4) for k, v in logs[0].items()} == {k: v[0] for k, v in logs[1].items()}
-        ours, theirs = one.optimizer.read_clipping(), two.optimizer.read_clipping()
-        assert min(c.smallest for c in ours.values()) < 0.5, "nothing was clipped: the test would show nothing"
+        ours, theirs = one.optimizer.read_explanations(), two.optimizer.read_explanations()
+        assert min(c.smallest_factor for c in ours.values()) < 0.5, "nothing was clipped: the test would show nothing"
         assert {name: c.clipped_steps for name, c in ours.items()} == {
             name: c.clipped_steps for name, c in theirs.items()
         }
         for name in ours:
-            assert theirs[name].smallest == pytest.approx(ours[name].smallest, rel=1e-3), name
+            assert theirs[name].smallest_factor == pytest.approx(ours[name].smallest_factor, rel=1e-3), name
         for a, b in zip(one.trainable_variables, two.trainable_variables, strict=True):
             np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=2e-5, err_msg=a.name)
         single = {k: float(v) for k, v in one.measured().items()}

@@ -120,6 +120,23 @@ class TestDivergence:
         assert "Traceback" not in ran.stderr
         assert (tmp_path / "run" / "report.html").is_file()
 
+    def test_gradients_that_stay_bad_end_the_run_as_diverged(self, train, tmp_path):
+        ran = train(
+            tmp_path / "run",
+            "--config.optimizer.rule=none",
+            "--config.optimizer.learning_rate=1e6",
+            "--config.optimizer.max_skipped_steps=5",
+            "--config.training.stop_on_divergence=false",
+        )
+        assert ran.returncode == 3, ran.stderr
+        assert "Traceback" not in ran.stderr
+        divergence = json.loads((tmp_path / "run" / "divergence.json").read_text())
+        assert divergence["verdict"] == "full"
+        last = divergence["events"][-1]
+        assert last["kind"] == "nonfinite"
+        assert "the gradient of 'ranker/" in last["evidence"]
+        assert not (tmp_path / "run" / "export").exists()
+
     def test_with_clippy_the_same_run_is_healthy_and_exports(self, train, tmp_path):
         ran = train(tmp_path / "run", "--config.optimizer.rule=clippy", *HAZARD)
         assert ran.returncode == 0, ran.stderr

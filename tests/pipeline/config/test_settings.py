@@ -12,7 +12,10 @@ from steadyrank.pipeline.config.settings import Config, Data, Model, Movielens, 
     ("wrong", "message"),
     [
         ({"data": Data(source="csv")}, "data.source must be one of simulated, movielens, got 'csv'"),
-        ({"optimizer": Optimizer(rule="clip")}, "optimizer.rule must be one of none, gc, agc, lamb, clippy, adagc, got 'clip'"),
+        (
+            {"optimizer": Optimizer(rule="clip")},
+            "optimizer.rule must be one of none, gc, agc, lamb, clippy, adagc, got 'clip'",
+        ),
         ({"training": Training(strategy="tpu")}, "training.strategy must be one of one_device, mirrored, got 'tpu'"),
         ({"model": Model(precision="half")}, "model.precision must be one of "),
         ({"data": Data(batch_size=0)}, "data.batch_size must be a finite number, 1 or more, got 0"),
