@@ -7,6 +7,7 @@ the whole optimizer, so that nothing between two readings is missed and nothing 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from . import clipping
 from .clipping import Clippy, Tensor
-from .parts import Part, Touched, changes
+from .parts import Part, Touched
 
 # Columns of the numbers that are kept for each variable …
 _FACTOR, _SMALLEST, _GRADIENT, _UPDATE, _PARAMETER, _AT = range(6)
@@ -95,16 +96,26 @@ def observe(
       eta: The learning rate.
 
     Returns:
-      For each part the squares of its update, summed over its last axis (a program of XLA adds up a vector slowly, so the
+      For each part the squares of its update, summed in part (a program of XLA adds up a vector slowly, so the
       rest of the sum is left to the caller); the numbers of the coordinate that binds; its row and column.
     """
     seen = []
     for part, values, sigma, demands in zip(parts, touched, sigmas, rows, strict=True):
-        change, _ = changes(ops, part, values, sigma=sigma, eta=eta, sound=True)
-        squares = ops.square(change)
+        g = values.g * sigma if part.rule.scales_gradient else values.g
+        r = part.frame.direction(ops, values.w, g, part.frame.divisor(ops, g, values.accumulator))
+        step = ops.cast(eta, part.dtype) * (r if part.rule.scales_gradient else sigma * r)
+        squares = ops.square(step)
         numbers, place = _coordinate(ops, part, values, demands, eta, step)
-        seen.append((ops.sum(squares, axis=-1) if part.rank else squares, ops.stack(numbers), ops.stack(place)))
+        seen.append((_partly_summed(ops, squares), ops.stack(numbers), ops.stack(place)))
     return seen
+
+
+def _partly_summed(ops: Any, squares: Tensor) -> Tensor:
+    """A sixteenth of the numbers, where they can be cut into blocks of 16 by 16: XLA adds up such blocks as vectors."""
+    shape = squares.shape
+    if all(isinstance(length, int) for length in shape) and math.prod(shape) % 256 == 0 and math.prod(shape):
+        return ops.sum(ops.reshape(squares, (-1, 16, 16)), axis=1)
+    return ops.sum(squares, axis=-1) if len(shape) else squares
 
 
 def numbers_of(
@@ -120,8 +131,11 @@ def numbers_of(
     def stacked(values: Sequence[Tensor]) -> Tensor:
         return ops.stack([ops.cast(value, "float32") for value in values])
 
-    # Over no rows there is no factor, and nothing was shortened.
-    smallest = stacked([1.0 - clipping.largest(ops, 1.0 - sigma) if len(sigma.shape) else sigma for sigma in sigmas])
+    def smallest_of(sigma: Tensor) -> Tensor:
+        # Over no rows there is no factor, and nothing was shortened.
+        return ops.min(ops.pad(ops.reshape(sigma, (-1,)), [[0, 1]], constant_values=1.0)) if len(sigma.shape) else sigma
+
+    smallest = stacked([smallest_of(sigma) for sigma in sigmas])
     squares = [gradient_squares, [ops.sum(update) for update in update_squares], weight_squares]
     norms = ops.sqrt(ops.stack([stacked(each) for each in squares], axis=1))
     twice = ops.stack([smallest, smallest], axis=1)
