@@ -199,7 +199,7 @@ def _cases() -> dict[str, list[list[Gradient]]]:
     zeros = [np.zeros(w.shape) for w in WEIGHTS[:3]]
     no_rows: Gradient = ([], np.zeros((0, 2)))
     return {
-        "noise over scales from 1e-3 to 1e3": [_noise(rng, spread=3.0) for _ in range(8)],
+        "noise over scales from 1e-3 to 1e3": [_noise(rng, spread=3.0) for _ in range(6)],
         "spikes of 1e4 and 1e6": [
             _noise(rng),
             _changed(_noise(rng), "matrix", (1, 2), 1e4),

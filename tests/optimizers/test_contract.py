@@ -21,20 +21,18 @@ from steadyrank.optimizers import (
     tfrs,
 )
 
+# Each rule once, in the way that asks most of the optimizer; Clippy for whole variables is ClippyAdagrad's.
 FAMILY = {
     "none": functools.partial(Adagrad, rule=None),
-    "gc": functools.partial(Adagrad, rule=GradientClipping(1.0)),
-    "gc global": functools.partial(Adagrad, rule=GradientClipping(1.0, per="global")),
-    "agc": functools.partial(Adagrad, rule=AdaptiveGradientClipping(0.1)),
-    "agc unit": functools.partial(Adagrad, rule=AdaptiveGradientClipping(0.1, per="unit")),
+    "gc": functools.partial(Adagrad, rule=GradientClipping(1.0, per="global")),
+    "agc": functools.partial(Adagrad, rule=AdaptiveGradientClipping(0.1, per="unit")),
     "lamb": functools.partial(Adagrad, rule="lamb"),
-    "clippy": functools.partial(Adagrad, rule="clippy"),
-    "clippy row": functools.partial(Adagrad, rule=Clippy(per="row")),
+    "clippy": functools.partial(Adagrad, rule=Clippy(per="row")),
     "adagc": functools.partial(Adagrad, rule=AdaGC(start=2)),
     "ClippyAdagrad": ClippyAdagrad,
     "tfrs": tfrs.ClippyAdagrad,
 }
-CLIPPY = ["clippy", "clippy row", "ClippyAdagrad", "tfrs"]
+CLIPPY = ["clippy", "ClippyAdagrad", "tfrs"]
 
 
 @pytest.fixture(params=FAMILY)
@@ -164,8 +162,8 @@ class TestExecution:
         for g, values in zip(gradients, slices, strict=True):
             take(eager, (g, w), (rows(values, [3, 0], table), table))
             step(g, values)
-        np.testing.assert_allclose(w.numpy(), w_in_graph.numpy(), rtol=1e-6)
-        np.testing.assert_allclose(table.numpy(), table_in_graph.numpy(), rtol=1e-6)
+        np.testing.assert_allclose(w.numpy(), w_in_graph.numpy(), rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(table.numpy(), table_in_graph.numpy(), rtol=1e-6, atol=1e-6)
 
     def test_a_train_step_compiled_as_a_whole_gives_the_same_numbers(self, make):
         x, y = noise(8, 3), noise(8, 2, seed=4, scale=10.0)
@@ -206,7 +204,7 @@ class TestExecution:
             shared, shared_table, mirrored = start()
 
         def on_replica(g, values, ids):
-            sparse = tf.IndexedSlices(values, ids, (5, 2))
+            sparse = tf.IndexedSlices(values, ids, tf.constant([5, 2], tf.int64))
             mirrored.apply_gradients([(g, shared), (sparse, shared_table)])
 
         @tf.function
@@ -305,15 +303,18 @@ class TestKeeping:
             for g in steps:
                 take(optimizer, (g, w))
             checkpoint.write(path)
-            return w.numpy(), kept(optimizer)[0], optimizer.read_explanations(), int(optimizer.iterations)
+            return w, optimizer
 
-        whole = run(str(tmp_path / "whole"), gradients, restore=False)
+        whole, optimizer = run(str(tmp_path / "whole"), gradients, restore=False)
         run(str(tmp_path / "parts"), gradients[:3], restore=False)
-        parts = run(str(tmp_path / "parts"), gradients[3:], restore=True)
-        np.testing.assert_array_equal(whole[0], parts[0])
-        np.testing.assert_array_equal(whole[1], parts[1])
-        if "tfrs" not in type(make()).__module__:
-            assert whole[2:] == parts[2:]
+        parts, resumed = run(str(tmp_path / "parts"), gradients[3:], restore=True)
+        np.testing.assert_array_equal(whole.numpy(), parts.numpy())
+        np.testing.assert_array_equal(kept(optimizer)[0], kept(resumed)[0])
+        assert int(optimizer.iterations) == int(resumed.iterations) == len(gradients)
+        # The drop-in for TFRS writes what TFRS writes.
+        if not isinstance(optimizer, tfrs.ClippyAdagrad):
+            assert optimizer.skipped_steps == resumed.skipped_steps == 1
+            assert optimizer.read_explanations() == resumed.read_explanations()
 
     @pytest.mark.parametrize("before", [False, True])
     def test_explanations_may_be_switched_between_saving_and_restoring(self, make, tmp_path, before):
@@ -496,9 +497,10 @@ class TestConfiguration:
         ],
         ids=str,
     )
-    def test_a_wrong_argument_is_named(self, make, arguments, named):
+    @pytest.mark.parametrize("kind", [Adagrad, ClippyAdagrad, tfrs.ClippyAdagrad])
+    def test_a_wrong_argument_is_named(self, kind, arguments, named):
         with pytest.raises((ValueError, TypeError), match=named):
-            make(**arguments)
+            kind(**arguments)
 
     @pytest.mark.parametrize("kind", [ClippyAdagrad, tfrs.ClippyAdagrad])
     @pytest.mark.parametrize(
@@ -570,9 +572,8 @@ class TestKerasArguments:
         for a, b in zip(clipped, plain, strict=True):
             np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-6)
 
-    def test_a_constraint_holds_after_the_step(self, make):
+    def test_a_constraint_holds_after_the_step(self):
         w = tf.Variable([0.05, 3.0], constraint=lambda x: tf.maximum(x, 0.0))
-        optimizer = make(1.0, initial_accumulator_value=1e-4)
-        for _ in range(30):
-            take(optimizer, ([1.0, -1.0], w))
-        assert (w.numpy() >= 0).all()
+        take(Adagrad(1.0), ([1.0, -1.0], w))
+        assert w.numpy()[0] == 0.0
+        assert w.numpy()[1] > 3.0

@@ -1,0 +1,312 @@
+"""A bad gradient changes nothing and is counted, too many of them are an error, and no sequence of gradients can do harm."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from steadyrank.optimizers import (
+    AdaGC,
+    Adagrad,
+    AdaptiveGradientClipping,
+    Clippy,
+    ClippyAdagrad,
+    GradientClipping,
+    Lamb,
+    NoClipping,
+    skipped_too_often,
+)
+
+RULES = [
+    NoClipping(),
+    GradientClipping(1.0),
+    GradientClipping(1.0, per="global", order="after"),
+    AdaptiveGradientClipping(0.1),
+    AdaptiveGradientClipping(0.1, per="unit"),
+    Lamb(),
+    Clippy(),
+    Clippy(per="row"),
+    AdaGC(start=1),
+]
+BAD = [float("nan"), float("inf"), -float("inf"), 1e30]
+
+
+class Model:
+    """A matrix, a scalar and a table with sparse gradients, under one optimizer."""
+
+    def __init__(self, optimizer):
+        rng = np.random.default_rng(1)
+        self.matrix = tf.Variable(rng.normal(size=(3, 2)).astype(np.float32), name="matrix")
+        self.scalar = tf.Variable(0.5, name="scalar")
+        self.table = tf.Variable(rng.normal(size=(4, 2)).astype(np.float32), name="table")
+        self.variables = [self.matrix, self.scalar, self.table]
+        self.optimizer = optimizer
+        optimizer.build(self.variables)
+
+    def step(self, seed, **bad):
+        """One step of noise; ``bad`` puts a value into the gradient of the variable of that name."""
+        rng = np.random.default_rng(seed)
+        gradients = {name: rng.normal(size=shape) for name, shape in (("matrix", (3, 2)), ("table", (3, 2)))}
+        gradients["scalar"] = np.array(rng.normal())
+        for name, value in bad.items():
+            gradients[name][(1,) * gradients[name].ndim] = value
+        matrix, scalar, values = (tf.constant(gradients[n], tf.float32) for n in ("matrix", "scalar", "table"))
+        sparse = tf.IndexedSlices(values, tf.constant([3, 0, 3]), tf.constant([4, 2]))
+        self.apply([matrix, scalar, sparse])
+
+    def apply(self, gradients):
+        self.optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
+
+    def kept(self):
+        """All weights and all accumulators."""
+        return [v.numpy() for v in (*self.variables, *self.optimizer._accumulators)]
+
+
+def assert_same(mine, theirs):
+    for a, b in zip(mine, theirs, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("where", ["matrix", "scalar", "table"])
+def test_a_bad_gradient_changes_nothing_and_later_steps_are_as_if_it_had_not_been(rule, bad, where):
+    struck, spared = Model(Adagrad(0.1, rule)), Model(Adagrad(0.1, rule))
+    for model in (struck, spared):
+        model.step(seed=0)
+    before = struck.kept()
+    struck.step(seed=1, **{where: bad})
+    assert_same(struck.kept(), before)
+    for model in (struck, spared):
+        model.step(seed=2)
+    assert_same(struck.kept(), spared.kept())
+    # The coordinate that was struck moves on.
+    assert (struck.kept()[0] != before[0]).all()
+    assert struck.optimizer.skipped_steps == 1
+    assert struck.optimizer.read_nonfinite_gradients() == {f"{where}:0": 1}
+    assert int(struck.optimizer.iterations) == 3
+
+
+def test_bad_gradients_are_counted_by_variable():
+    model = Model(Adagrad(0.1, "clippy"))
+    model.step(0, matrix=np.nan)
+    model.step(1, matrix=np.inf, table=1e30)
+    model.step(2)
+    assert model.optimizer.skipped_steps == 2
+    assert model.optimizer.read_nonfinite_gradients() == {"matrix:0": 2, "table:0": 1}
+
+
+def test_before_the_first_step_nothing_is_counted():
+    optimizer = Adagrad()
+    assert optimizer.skipped_steps == 0
+    assert optimizer.read_nonfinite_gradients() == {}
+
+
+def test_a_bad_gradient_of_a_variable_that_no_rule_clips_counts_as_well():
+    model = Model(Adagrad(0.1, "clippy", groups={"table": None}))
+    before = model.kept()
+    model.step(0, table=np.nan)
+    assert_same(model.kept(), before)
+
+
+def test_gradients_up_to_the_limit_are_good():
+    w, optimizer = tf.Variable([1.0, 1.0]), Adagrad(0.1, gradient_limit=100.0)
+    optimizer.apply_gradients([(tf.constant([100.0, -100.0]), w)])
+    assert optimizer.skipped_steps == 0
+    assert (w.numpy() != 1.0).all()
+    optimizer.apply_gradients([(tf.constant([1.0, -100.001]), w)])
+    assert optimizer.skipped_steps == 1
+
+
+@pytest.mark.parametrize("switch", ["clipnorm", "global_clipnorm", "clipvalue"])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_clipping_by_keras_does_not_hide_what_is_not_finite(switch, bad):
+    model = Model(Adagrad(0.1, **{switch: 1.0}))
+    before = model.kept()
+    model.step(0, matrix=bad)
+    assert_same(model.kept(), before)
+    assert model.optimizer.skipped_steps == 1
+    assert model.optimizer.read_nonfinite_gradients() == {"matrix:0": 1}
+
+
+def test_a_nan_on_one_replica_skips_the_step_on_all(two_replicas):
+    with two_replicas.scope():
+        w, table = tf.Variable(tf.ones(3), name="w"), tf.Variable(tf.ones([4, 2]), name="table")
+        optimizer = Adagrad(0.1, "clippy", max_skipped_steps=2)
+        optimizer.build([w, table])
+
+    def on_replica(g, values):
+        sparse = tf.IndexedSlices(values, tf.constant([3, 0]), tf.constant([4, 2]))
+        optimizer.apply_gradients([(g, w), (sparse, table)])
+
+    @tf.function
+    def run(g, values):
+        two_replicas.run(on_replica, args=(g, values))
+
+    def step(g, values):
+        run(
+            *(
+                two_replicas.experimental_distribute_values_from_function(
+                    lambda context, array=array: np.float32(array)[context.replica_id_in_sync_group]
+                )
+                for array in (g, values)
+            )
+        )
+
+    def kept():
+        variables = (w, table, *optimizer._accumulators)
+        return [copy.numpy() for v in variables for copy in two_replicas.experimental_local_results(v)]
+
+    good, good_rows = np.ones((2, 3)), np.ones((2, 2, 2))
+    bad, bad_rows = good.copy(), good_rows.copy()
+    bad[1, 2], bad_rows[0, 1, 1] = np.nan, np.inf
+    step(good, good_rows)
+    before = kept()
+    step(bad, good_rows)
+    step(good, bad_rows)
+    assert_same(kept(), before)
+    assert optimizer.skipped_steps == 2
+    assert optimizer.read_nonfinite_gradients() == {"w:0": 1, "table:0": 1}
+    with pytest.raises(tf.errors.InvalidArgumentError, match="w:0"):
+        step(bad, good_rows)
+    assert_same(kept(), before)
+    step(good, good_rows)
+    assert not (kept()[0] == before[0]).any()
+
+
+class TestTooManyInARow:
+    @pytest.mark.parametrize("in_a_graph", [False, True])
+    def test_one_more_than_allowed_is_an_error_that_names_the_variable(self, in_a_graph):
+        model = Model(Adagrad(0.1, "clippy", max_skipped_steps=2))
+        if in_a_graph:
+            model.apply = tf.function(model.apply)
+        before = model.kept()
+        for seed in range(2):
+            model.step(seed, table=np.nan)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"table:0.*the 2 steps before.*max_skipped_steps"):
+            model.step(2, table=np.nan)
+        assert_same(model.kept(), before)
+
+    def test_a_good_step_begins_the_row_anew(self):
+        model = Model(Adagrad(0.1, max_skipped_steps=2))
+        for seed, bad in enumerate([True, True, False, True, True]):
+            model.step(seed, **({"scalar": np.inf} if bad else {}))
+        assert model.optimizer.skipped_steps == 4
+        with pytest.raises(tf.errors.InvalidArgumentError, match="'scalar:0'"):
+            model.step(5, scalar=np.inf)
+
+    def test_none_may_be_allowed(self):
+        model = Model(Adagrad(0.1, max_skipped_steps=0))
+        model.step(0)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="'matrix:0'"):
+            model.step(1, matrix=np.nan)
+
+    def test_any_number_may_be_allowed(self):
+        model = Model(Adagrad(0.1, max_skipped_steps=None))
+        for seed in range(25):
+            model.step(seed, matrix=np.nan)
+        assert model.optimizer.skipped_steps == 25
+
+    def test_by_default_twenty_are_allowed(self):
+        model = Model(ClippyAdagrad(0.1))
+        for seed in range(20):
+            model.step(seed, matrix=np.nan)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="'matrix:0'"):
+            model.step(20, matrix=np.nan)
+
+    @pytest.mark.parametrize("in_a_graph", [False, True])
+    def test_the_error_is_told_from_others(self, in_a_graph):
+        model = Model(Adagrad(0.1, max_skipped_steps=0))
+        if in_a_graph:
+            model.apply = tf.function(model.apply)
+        with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+            model.step(0, matrix=np.nan)
+        said = skipped_too_often(caught.value)
+        assert "matrix:0" in said
+        assert said.startswith("the gradient of ")
+        assert said.endswith("max_skipped_steps")
+        with pytest.raises(tf.errors.InvalidArgumentError) as other:
+            tf.reshape(tf.zeros(3), [2])
+        assert skipped_too_often(other.value) == ""
+
+
+class TestWhatASkippedStepLeavesAlone:
+    @pytest.mark.parametrize("dtype", ["float16", "float32"])
+    def test_weights_near_the_largest_number(self, dtype):
+        largest = float(tf.as_dtype(dtype).max)
+        w, other = tf.Variable([largest, -largest, 1.0], dtype=dtype), tf.Variable(1.0)
+        before = w.numpy()
+        optimizer = Adagrad(0.1)
+        optimizer.apply_gradients([(tf.zeros(3, dtype), w), (tf.constant(np.nan), other)])
+        np.testing.assert_array_equal(w.numpy(), before)
+
+    def test_moving_averages_and_what_they_replace(self):
+        model = Model(Adagrad(0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=2))
+        model.step(0)
+        averages = [average.numpy() for average in model.optimizer._model_variables_moving_average]
+        before = model.kept()
+        model.step(1, matrix=np.nan)
+        assert_same(model.kept(), before)
+        assert_same([average.numpy() for average in model.optimizer._model_variables_moving_average], averages)
+
+
+class TestNothingDoesHarm:
+    @settings(deadline=None, max_examples=100)
+    @given(data=st.data(), rule=st.sampled_from(RULES), dtype=st.sampled_from(["float16", "bfloat16", "float32"]))
+    def test_weights_and_slots_stay_finite(self, data, rule, dtype):
+        largest = float(tf.as_dtype(dtype).max)
+        numbers = st.one_of(
+            st.floats(width=32),
+            st.sampled_from([0.0, 1.0, -1.0, 1e-45, 1e-38, 1e10, -1e10, largest, -largest, np.nan, np.inf]),
+        )
+        finite = st.one_of(st.sampled_from([0.0, 1e-45, 1.0, largest, -largest]), st.floats(-1e3, 1e3, width=32))
+        arrays = hnp.arrays(np.float32, (2, 2), elements=numbers)
+        w, table = (
+            tf.Variable(data.draw(hnp.arrays(np.float32, (2, 2), elements=finite)), dtype=dtype) for _ in range(2)
+        )
+        scalar = tf.Variable(data.draw(finite), dtype=dtype)
+        optimizer = Adagrad(
+            data.draw(st.sampled_from([0.0, 1e-30, 0.1, 1.0, 1e10, 1e30])),
+            rule,
+            initial_accumulator_value=data.draw(st.sampled_from([0.0, 0.1, 1e30])),
+            epsilon=data.draw(st.sampled_from([0.0, 1e-30, 1e-7])),
+            weight_decay=data.draw(st.sampled_from([None, 0.1, 1.0])),
+            use_standard_accumulator_update=data.draw(st.booleans()),
+            use_ema=data.draw(st.booleans()),
+        )
+        for _ in range(data.draw(st.integers(1, 3))):
+            dense, values = (tf.cast(data.draw(arrays), dtype) for _ in range(2))
+            sparse = tf.IndexedSlices(values, tf.constant(data.draw(st.sampled_from([[0, 1], [1, 1]]))), (2, 2))
+            alone = tf.cast(data.draw(numbers), dtype)
+            optimizer.apply_gradients([(dense, w), (sparse, table), (alone, scalar)])
+        for variable in (w, table, scalar, *optimizer.variables):
+            assert np.isfinite(tf.cast(variable, tf.float64).numpy()).all(), variable.name
+
+    def test_nor_does_a_decay_of_more_than_the_whole_weight_at_a_rate_of_zero(self):
+        w = tf.Variable([3e38])
+        Adagrad(0.0, weight_decay=10.0).apply_gradients([(tf.constant([1.0]), w)])
+        np.testing.assert_array_equal(w.numpy(), np.float32([3e38]))
+
+    @pytest.mark.parametrize("rate", [float("inf"), float("nan"), 1e39])
+    def test_nor_does_a_rate_that_is_not_finite(self, rate):
+        models = {str(rule): Model(Adagrad(0.1, rule)) for rule in RULES}
+        for model in models.values():
+            model.optimizer.learning_rate = rate
+            model.step(0, matrix=0.0)
+        harmed = [name for name, model in models.items() if not all(np.isfinite(kept).all() for kept in model.kept())]
+        assert not harmed
+
+
+def test_bad_gradients_pass_when_they_are_not_to_be_skipped():
+    model = Model(Adagrad(0.1, skip_nonfinite=False, max_skipped_steps=0))
+    before = model.kept()
+    model.step(0, matrix=np.nan)
+    assert np.isnan(model.matrix.numpy()).sum() == 1
+    assert np.isfinite(model.scalar.numpy())
+    assert model.scalar.numpy() != before[1]
+    assert model.optimizer.skipped_steps == 0
+    assert model.optimizer.read_nonfinite_gradients() == {}
