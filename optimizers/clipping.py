@@ -215,7 +215,7 @@ class Rule:
     def __post_init__(self) -> None:
         for field in self.thresholds:
             value = getattr(self, field)
-            if not callable(value) and not (isinstance(value, numbers.Real) and value >= 0 and math.isfinite(value)):
+            if not callable(value) and not (isinstance(value, numbers.Real) and 0 <= float(value) < math.inf):
                 raise ValueError(
                     f"{self.name}: {field} must be a finite number of 0 or more, or a schedule, got {value!r}"
                 )
@@ -393,7 +393,7 @@ class AdaGC(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.beta, numbers.Real) or not 0 <= self.beta < 1:
+        if not isinstance(self.beta, numbers.Real) or not 0 <= float(self.beta) < 1:
             raise ValueError(f"adagc: beta must be from 0 to below 1, got {self.beta!r}")
         if not isinstance(self.start, int) or self.start < 1:
             raise ValueError(f"adagc: start must be an integer of 1 or more, got {self.start!r}")
@@ -449,4 +449,4 @@ def _at_most_one(ops: Any, allowed: Any, norm: Tensor) -> Tensor:
 
 def _is_number(threshold: Any, at_least: float = 0.0, at_most: float = math.inf) -> bool:
     """Whether a threshold is a number in these bounds, known before the step; a scheduled one is not."""
-    return isinstance(threshold, numbers.Real) and at_least <= threshold <= at_most
+    return isinstance(threshold, numbers.Real) and at_least <= float(threshold) <= at_most

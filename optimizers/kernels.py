@@ -199,8 +199,8 @@ def write_step(
             values = Touched(*read_before) if read_before else None
             _write(part, target, accumulators[part.index], g, values, sigma, eta, sound, clip_accumulator)
 
-        arguments = (gradient, touched[place], plan.sigmas[place], plan.eta, plan.sound)
-        distribution.extended.update(variable, write, args=arguments, group=False)
+        given = (gradient, touched[place], plan.sigmas[place], plan.eta, plan.sound)
+        distribution.extended.update(variable, write, args=given, group=False)
     if not dense:
         return
     compiled = compiles(programs, distribution, [variables[place] for place, _ in dense])
@@ -212,9 +212,11 @@ def write_step(
         targets = [(local(variables[place]), local(accumulators[part.index])) for place, part in dense]
 
         def write_all(dense_gradients: Any, sigmas: Any, eta: Any, sound: Any, targets: Any = targets) -> None:
-            for (_, part), target, gradient, sigma in zip(dense, targets, dense_gradients, sigmas, strict=True):
-                with tf.device(None if compiled else target[0].device):
-                    _write(part, *target, gradient, None, sigma, eta, sound, clip_accumulator)
+            for (_, part), (target, accumulator), gradient, sigma in zip(
+                dense, targets, dense_gradients, sigmas, strict=True
+            ):
+                with tf.device(None if compiled else target.device):
+                    _write(part, target, accumulator, gradient, None, sigma, eta, sound, clip_accumulator)
 
         arguments = (
             [local(gradients[place]) for place, _ in dense],

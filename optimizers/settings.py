@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .clipping import RULES, Frame, NoClipping, Rule, rule_from_config
+from .clipping import RULES, Clippy, Frame, NoClipping, Rule, rule_from_config
 
 # Keras's embedding tables. The paper clips the other variables only.
 EXCLUDED = ("embeddings",)
@@ -172,7 +172,7 @@ def as_groups(value: Mapping[str, Any] | None, deserialize: Callable[[Any], Any]
 
 def clippy_rule(
     deserialize: Callable[[Any], Any], relative: Any, accumulator_relative: Any, absolute: Any, per: str
-) -> Rule:
+) -> Clippy:
     """Clippy from the arguments that TFRS's users know.
 
     Raises:
@@ -185,8 +185,7 @@ def clippy_rule(
     }
     for name, value in named.items():
         check_number(name, value, scheduled=True)
-    thresholds = {"relative": relative, "absolute": absolute, "accumulator_relative": accumulator_relative}
-    return as_rule("rule", {"rule": "clippy", **thresholds, "per": per}, deserialize)
+    return Clippy(deserialize(relative), deserialize(absolute), deserialize(accumulator_relative), per)
 
 
 def unique(names: Sequence[str]) -> list[str]:

@@ -117,7 +117,8 @@ def plan(
         ]
         kept = (state.numbers, state.integers)
         at = [part.index for part in chosen]
-        new = explanations.merge(ops, *(ops.take(one, at, axis=0) for one in kept), numbers, ops.stack(in_tables), step)
+        before = [ops.take(one, at, axis=0) for one in kept]
+        new = explanations.merge(ops, before[0], before[1], numbers, ops.stack(in_tables), step)
         numbers, integers = (
             ops.where(sound, ops.scatter_update(old, [[index] for index in at], one), old)
             for old, one in zip(kept, new, strict=True)

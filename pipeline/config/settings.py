@@ -13,7 +13,11 @@ import re
 SOURCES = ("simulated", "movielens")
 RULES = ("none", "gc", "agc", "lamb", "clippy", "adagc")
 # What may share one factor under a rule, and whether the rule may scale the gradient or the step.
-_GRANULARITIES = {"gc": ("variable", "global"), "agc": ("variable", "unit"), "clippy": ("variable", "row")}
+_GRANULARITIES: dict[str, tuple[str, ...]] = {
+    "gc": ("variable", "global"),
+    "agc": ("variable", "unit"),
+    "clippy": ("variable", "row"),
+}
 _ORDERED = ("gc", "agc", "adagc")
 STRATEGIES = ("one_device", "mirrored")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -261,7 +265,8 @@ def _problems(config: Config):
     for name, units in (("model.shared_units", model.shared_units), ("model.tower_units", model.tower_units)):
         if any(width < 1 for width in units):
             yield f"{name} must hold widths of 1 or more, got {list(units)}"
-    named = [("optimizer", optimizer), *((f"optimizer.groups[{i}]", group) for i, group in enumerate(optimizer.groups))]
+    groups = [(f"optimizer.groups[{i}]", group) for i, group in enumerate(optimizer.groups)]
+    named: list[tuple[str, Optimizer | Group]] = [("optimizer", optimizer), *groups]
     for name, rule in named:
         yield from one_of(f"{name}.rule", rule.rule, RULES)
         yield from one_of(f"{name}.per", rule.per or "variable", _GRANULARITIES.get(rule.rule, ("variable",)))
