@@ -39,8 +39,7 @@ _AGC_FLOOR = 1e-3
 _LARGEST_FACTOR = 1e30
 # AdaGC's gamma of a variable whose gradient has been 0 so far.
 NO_GAMMA = 1e30
-# Squared demand of a coordinate that moves and must not: larger than any other, and finite, since infinity tells of a bad
-# gradient.
+# Demand of a coordinate that moves and must not: larger than any other, and finite, since infinity tells of a bad gradient.
 _FORBIDDEN = 1e37
 # No coordinate is allowed more than this at once.
 _WIDEST = 1e18
@@ -81,25 +80,31 @@ class Frame:
         return accumulator if self.delayed else accumulator + ops.square(g)
 
 
-def squared_demand(ops: Any, frame: Frame, w: Tensor, g: Tensor, accumulator: Tensor, thresholds: Clippy) -> Tensor:
-    """How far each coordinate would move at the rate 1, in units of what Clippy allows it, squared; of w's shape.
+def demand(ops: Any, frame: Frame, w: Tensor, g: Tensor, accumulator: Tensor, thresholds: Clippy) -> Tensor:
+    """How far each coordinate would move at the rate 1, in units of what Clippy allows it; of w's shape.
 
-    ``(r_i / (relative * abs(w_i) + absolute))^2``, 0 for a coordinate that does not move, also where nothing is allowed;
-    ``_FORBIDDEN`` where a coordinate moves that must not; infinite where g is not finite. Squared, since that spares each
-    coordinate a root and a division, and the largest one is what counts.
+    ``abs(r_i) / (relative * abs(w_i) + absolute)``, 0 for a coordinate that does not move, also where nothing is allowed;
+    ``_FORBIDDEN`` where a coordinate moves that must not; infinite where g is not finite. *Squared* where
+    :func:`squares_demand` says so, which spares each coordinate a root and a division; the order stays.
     """
     divisor = frame.divisor(ops, g, accumulator)
     allowed = thresholds.relative * ops.abs(w) + thresholds.absolute
+    if squares_demand(frame, thresholds):
+        # A weight of more than 1e18 may move less than it might, and no square overflows.
+        allowed = ops.square(ops.minimum(allowed, _WIDEST))
+        return marked(ops, frame, g, ops.square(g) / ((divisor + frame.epsilon) * allowed))
     if not _is_number(thresholds.accumulator_relative, at_most=0):
         allowed = allowed + thresholds.accumulator_relative * frame.inverse_root(ops, divisor)
-    # A weight of more than 1e18 may move less than it might, and no square overflows.
-    allowed = ops.square(ops.minimum(allowed, _WIDEST))
-    if frame.delayed or frame.weight_decay or frame.epsilon < frame.tiny or not _is_number(thresholds.absolute, 1e-15):
-        distance = ops.square(frame.direction(ops, w, g, divisor))
-        asked = ops.minimum(distance / allowed, _FORBIDDEN)
-        return marked(ops, frame, g, ops.where(distance == 0, ops.zeros_like(distance), asked))
-    # The usual case: every coordinate may move a little, and none asks for more than 1, so that the quotient is a number.
-    return marked(ops, frame, g, ops.square(g) / ((divisor + frame.epsilon) * allowed))
+    distance = ops.abs(frame.direction(ops, w, g, divisor))
+    asked = ops.minimum(distance / allowed, _FORBIDDEN)
+    return marked(ops, frame, g, ops.where(distance == 0, ops.zeros_like(distance), asked))
+
+
+def squares_demand(frame: Frame, thresholds: Clippy) -> bool:
+    """Whether :func:`demand` is squared: in the usual case, in which every coordinate may move and none asks for more than 1."""
+    unusual = frame.delayed or frame.weight_decay or frame.epsilon < frame.tiny
+    fixed = _is_number(thresholds.absolute, at_least=1e-15) and _is_number(thresholds.accumulator_relative, at_most=0)
+    return fixed and not unusual
 
 
 def marked(ops: Any, frame: Frame, g: Tensor, value: Tensor) -> Tensor:
@@ -114,8 +119,7 @@ def measure(
 
     Args:
       ops: The namespace.
-      what: ``sanity`` (0, or infinite when g is not finite), ``demand`` (the largest, see
-        :func:`squared_demand`), or the sum of the
+      what: ``sanity`` (0, or infinite when g is not finite), ``demand`` (the largest, see :func:`demand`), or the sum of the
         squares of g (``gradient``), r (``direction``) or w (``parameter``). All but the last are infinite when a coordinate
         of g is not finite.
       frame: Adagrad's side.
@@ -127,7 +131,8 @@ def measure(
         return ops.sum(ops.square(w), axis=axis, keepdims=axis is not None)
     if what == "demand":
         assert isinstance(rule, Clippy)
-        return ops.sqrt(largest(ops, squared_demand(ops, frame, w, g, accumulator, rule), axis))
+        found = largest(ops, demand(ops, frame, w, g, accumulator, rule), axis)
+        return ops.sqrt(found) if squares_demand(frame, rule) else found
     if what == "sanity":
         return largest(ops, marked(ops, frame, g, ops.zeros_like(g)), axis)
     vector = g if what == "gradient" else frame.direction(ops, w, g, frame.divisor(ops, g, accumulator))
@@ -359,7 +364,7 @@ class Clippy(Rule):
         """See the class; exactly 0 where a coordinate would move that may not move at all."""
         asked = eta * measured["demand"]
         shrunk = 1.0 / ops.maximum(asked, 1.0)
-        return ops.where(measured["demand"] >= 0.99 * math.sqrt(_FORBIDDEN), ops.zeros_like(shrunk), shrunk)
+        return ops.where(measured["demand"] >= 0.99 * _FORBIDDEN, ops.zeros_like(shrunk), shrunk)
 
     def _choices(self) -> dict[str, tuple[str, ...]]:
         return {"per": ("variable", "row")}

@@ -216,7 +216,7 @@ def _coordinate(
         # A sparse gradient may have no row; one of zeros, which demands nothing, stands for it then.
         row = ops.argmax(ops.pad(demands, [[0, 1]]) if part.sparse else demands)
         w, g, accumulator = (ops.reshape(_row(ops, x, row, part), (-1,)) for x in values)
-    column = ops.argmax(clipping.squared_demand(ops, part.frame, w, g, accumulator, rule))
+    column = ops.argmax(clipping.demand(ops, part.frame, w, g, accumulator, rule))
     w, g, accumulator = (ops.take(x, column, axis=0) for x in (w, g, accumulator))
     r = part.frame.direction(ops, w, g, part.frame.divisor(ops, g, accumulator))
     numbers = [w, g, accumulator, ops.cast(eta, part.dtype) * r]

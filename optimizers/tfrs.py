@@ -76,8 +76,11 @@ class ClippyAdagrad(clippy_adagrad.ClippyAdagrad):
         )
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
-        # TFRS's checkpoints hold no counts: with them among the children, restoring one would seem incomplete.
+        # TFRS's checkpoints hold no counts: with them among the children, restoring one would seem incomplete. Where a rule
+        # remembers, which TFRS has not, what it remembers must be kept.
         children = super()._trackable_children(save_type, **kwargs)
+        if getattr(self, "_state", None) is not None and self._state.gammas is not None:
+            return children
         return {name: child for name, child in children.items() if name != "_state"}
 
 
