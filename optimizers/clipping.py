@@ -102,9 +102,11 @@ def demand(ops: Any, frame: Frame, w: Tensor, g: Tensor, accumulator: Tensor, th
 
 def squares_demand(frame: Frame, thresholds: Clippy) -> bool:
     """Whether :func:`demand` is squared: in the usual case, in which every coordinate may move and none asks for more than 1."""
-    unusual = frame.delayed or frame.weight_decay or frame.epsilon < frame.tiny
-    fixed = _is_number(thresholds.absolute, at_least=1e-15) and _is_number(thresholds.accumulator_relative, at_most=0)
-    return fixed and not unusual
+    absolute, accumulator_relative = thresholds.absolute, thresholds.accumulator_relative
+    if not _is_number(absolute) or not _is_number(accumulator_relative, at_most=0):
+        return False
+    # Their product is the least that is divided by.
+    return frame.epsilon * float(absolute) ** 2 >= 1e-30 and not frame.delayed and not frame.weight_decay
 
 
 def marked(ops: Any, frame: Frame, g: Tensor, value: Tensor) -> Tensor:

@@ -103,8 +103,8 @@ def observe(
     for part, values, sigma, demands in zip(parts, touched, sigmas, rows, strict=True):
         g = values.g * sigma if part.rule.scales_gradient else values.g
         r = part.frame.direction(ops, values.w, g, part.frame.divisor(ops, g, values.accumulator))
-        step = ops.cast(eta, part.dtype) * (r if part.rule.scales_gradient else sigma * r)
-        squares = ops.square(step)
+        moved = ops.cast(eta, part.dtype) * (r if part.rule.scales_gradient else sigma * r)
+        squares = ops.square(moved)
         numbers, place = _coordinate(ops, part, values, demands, eta, step)
         seen.append((_partly_summed(ops, squares), ops.stack(numbers), ops.stack(place)))
     return seen
