@@ -141,6 +141,9 @@ class Adagrad(tf_keras.optimizers.Optimizer):
             *(None if v is None else self._add_state(v, n) for n, v in zip(State._fields, first, strict=True))
         )
         self._built = True
+        if hasattr(self, "_coalesced_children"):
+            # Keras remembers what a checkpoint consists of; before this, it did not consist of much.
+            del self._coalesced_children
 
     def _add_accumulator(self, variable: tf.Variable) -> tf.Variable:
         dtype = kernels.compute_dtype(variable)
@@ -179,7 +182,11 @@ class Adagrad(tf_keras.optimizers.Optimizer):
         named = {"iterations": self.iterations}
         if not isinstance(self._learning_rate, tf_keras.optimizers.schedules.LearningRateSchedule):
             named["learning_rate"] = self._learning_rate
+        if not getattr(self, "_built", False):
+            return named
         named |= {f"accumulator_{i}": accumulator for i, accumulator in enumerate(self._accumulators)}
+        averages = self._model_variables_moving_average if self.use_ema else ()
+        named |= {f"average_{i}": average for i, average in enumerate(averages)}
         return named | {name: kept for name, kept in self._state._asdict().items() if kept is not None}
 
     # A step.
@@ -192,10 +199,16 @@ class Adagrad(tf_keras.optimizers.Optimizer):
         """Nothing: the decay is part of the step, so that the rule bounds both together."""
 
     def _clip_gradients(self, grads: Sequence[Gradient]) -> Sequence[Gradient]:
-        if self.clipvalue and self._settings.skip_nonfinite:
-            # Clipped to a value, an infinite coordinate would pass for a finite one.
-            grads = [kernels.map_values(_infinite_to_nan, g) for g in grads]
-        return super()._clip_gradients(grads)
+        if not (self.clipvalue or self.clipnorm or self.global_clipnorm) or not self._settings.skip_nonfinite:
+            return super()._clip_gradients(grads)
+        # Clipped, a bad coordinate would pass for a good one, or make the gradients of all variables bad.
+        limit = self._settings.gradient_limit
+        marked = [kernels.map_values(lambda x: kernels.nan_beyond(limit, x), g) for g in grads]
+        clipped = super()._clip_gradients(marked)
+        if not self.global_clipnorm:
+            return clipped
+        finite = tf.math.is_finite(tf.linalg.global_norm(marked))
+        return [kernels.either(finite, *pair) for pair in zip(clipped, marked, strict=True)]
 
     def _deduplicate_sparse_grad(self, grads: Sequence[Gradient]) -> list[Gradient]:
         return [kernels.without_repeated_rows(gradient, self._programs) for gradient in grads]
@@ -223,7 +236,7 @@ class Adagrad(tf_keras.optimizers.Optimizer):
         allowed = self._settings.max_skipped_steps
         if self._settings.skip_nonfinite and allowed is not None:
             names = [self._names[part.index] for part in chosen]
-            messages = [steps.failure(name, self._settings.gradient_limit, allowed) for name in names]
+            messages = steps.failures(names, self._settings.gradient_limit, allowed)
             kernels.fail_if_skipping(plan.state.counts, plan.finite, allowed, messages)
         # The rows of sparse gradients are not read again.
         read_before = [values if part.sparse else () for part, values in zip(chosen, touched, strict=True)]
@@ -247,14 +260,19 @@ class Adagrad(tf_keras.optimizers.Optimizer):
         )
         kernels.keep(distribution, self._state, plan.state)
         if self.use_ema:
-            self._update_model_variables_moving_average(variables)
-            if self.ema_overwrite_frequency:
-                tf.cond(
-                    (self.iterations + 1) % self.ema_overwrite_frequency == 0,
-                    lambda: self._overwrite_model_variables_with_average_value(variables),
-                    lambda: None,
-                )
+            # A step that was skipped is none of the averages' either.
+            sound = distribution.experimental_local_results(plan.sound)[0]
+            tf.cond(sound, lambda: self._average(variables), lambda: None)
         return self.iterations.assign_add(1)
+
+    def _average(self, variables: Any) -> None:
+        self._update_model_variables_moving_average(variables)
+        if self.ema_overwrite_frequency:
+            tf.cond(
+                (self.iterations + 1) % self.ema_overwrite_frequency == 0,
+                lambda: self._overwrite_model_variables_with_average_value(variables),
+                lambda: None,
+            )
 
     def _part(self, variable: tf.Variable, sparse: bool) -> Part:
         key = self._var_key(variable)
@@ -338,7 +356,3 @@ class Adagrad(tf_keras.optimizers.Optimizer):
 def schedule(config: Any) -> Any:
     """A Keras 2 schedule from its configuration; anything else as it is."""
     return tf_keras.optimizers.schedules.deserialize(config) if isinstance(config, Mapping) else config
-
-
-def _infinite_to_nan(values: tf.Tensor) -> tf.Tensor:
-    return tf.where(tf.math.is_inf(values), tf.constant(float("nan"), values.dtype), values)

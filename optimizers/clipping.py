@@ -55,7 +55,8 @@ class Frame:
       delayed: r is formed from the accumulator of the steps before.
       gradient_limit: A coordinate of g beyond it counts as not finite.
       tiny: Smallest normal number of the dtype in which the step is computed.
-      largest: Bound of weights and accumulators, a little below the variable's largest number.
+      largest: Bound of the weights, a little below the variable's largest number.
+      largest_accumulator: Bound of the accumulators, likewise.
     """
 
     epsilon: float
@@ -64,6 +65,7 @@ class Frame:
     gradient_limit: float
     tiny: float
     largest: float
+    largest_accumulator: float
 
     def direction(self, ops: Any, w: Tensor, g: Tensor, accumulator: Tensor) -> Tensor:
         """r, with the weight decay; 0 where g and w are 0, whatever the accumulator. ``accumulator`` is the one to divide by."""
@@ -103,7 +105,7 @@ def demand(ops: Any, frame: Frame, w: Tensor, g: Tensor, accumulator: Tensor, th
 def squares_demand(frame: Frame, thresholds: Clippy) -> bool:
     """Whether :func:`demand` is squared: in the usual case, in which every coordinate may move and none asks for more than 1."""
     absolute, accumulator_relative = thresholds.absolute, thresholds.accumulator_relative
-    if not _is_number(absolute) or not _is_number(accumulator_relative, at_most=0):
+    if callable(absolute) or not _is_number(absolute) or not _is_number(accumulator_relative, at_most=0):
         return False
     # Their product is the least that is divided by.
     return frame.epsilon * float(absolute) ** 2 >= 1e-30 and not frame.delayed and not frame.weight_decay
@@ -157,7 +159,8 @@ def deltas(
 ) -> tuple[Tensor, Tensor]:
     """What one step adds to w and to G.
 
-    Neither can leave the range of numbers: G stays at ``frame.largest`` and w within plus and minus it. Bounds that the
+    Neither can leave the range of numbers: G stays at ``frame.largest_accumulator`` and w within plus and
+    minus ``frame.largest``. Bounds that the
     arguments leave no way to reach are not computed.
 
     Args:
@@ -179,18 +182,18 @@ def deltas(
         taken = g if accumulated is None else taken
     gain = ops.square(taken)
     # Less than half a unit in the last place of the bound is lost when it is added there.
-    if not frame.gradient_limit**2 <= 2.0**-25 * frame.largest:
-        gain = ops.minimum(gain, frame.largest - accumulator)
-    step = eta * frame.direction(ops, w, g, accumulator if frame.delayed else accumulator + gain)
+    if not frame.gradient_limit**2 <= 2.0**-25 * frame.largest_accumulator:
+        gain = ops.minimum(gain, ops.maximum(frame.largest_accumulator - accumulator, 0.0))
+    step = frame.direction(ops, w, g, accumulator if frame.delayed else accumulator + gain)
     tame = at_most_one and not frame.delayed and not frame.weight_decay
-    if not tame:
-        step = _within(ops, step, frame.largest)
+    step = eta * step if tame else _within(ops, eta * _within(ops, step, frame.largest), frame.largest)
     if after is not None:
         step = step * ops.where(sound, after, ops.zeros_like(after))
         step = step if tame else _within(ops, step, frame.largest)
     elif frame.weight_decay:
         step = ops.where(sound, step, ops.zeros_like(step))
-    return _within(ops, w - step, frame.largest) - w, gain
+    # What does not move stays where it is, even beyond the bound.
+    return ops.where(step == 0, ops.zeros_like(step), _within(ops, w - step, frame.largest) - w), gain
 
 
 def _within(ops: Any, x: Tensor, bound: float) -> Tensor:
@@ -222,7 +225,7 @@ class Rule:
     def __post_init__(self) -> None:
         for field in self.thresholds:
             value = getattr(self, field)
-            if not callable(value) and not (isinstance(value, numbers.Real) and 0 <= float(value) < math.inf):
+            if not callable(value) and not (_is_real(value) and 0 <= float(value) < math.inf):
                 raise ValueError(
                     f"{self.name}: {field} must be a finite number of 0 or more, or a schedule, got {value!r}"
                 )
@@ -400,9 +403,9 @@ class AdaGC(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.beta, numbers.Real) or not 0 <= float(self.beta) < 1:
+        if not _is_real(self.beta) or not 0 <= float(self.beta) < 1:
             raise ValueError(f"adagc: beta must be from 0 to below 1, got {self.beta!r}")
-        if not isinstance(self.start, int) or self.start < 1:
+        if isinstance(self.start, bool) or not isinstance(self.start, int) or self.start < 1:
             raise ValueError(f"adagc: start must be an integer of 1 or more, got {self.start!r}")
 
     def sigma_and_gamma(self, ops: Any, norm: Tensor, global_norm: Tensor, gamma: Tensor, step: Tensor) -> tuple:
@@ -441,10 +444,14 @@ def rule_from_config(config: Mapping[str, Any]) -> Rule:
       ValueError: When there is no rule of that name.
     """
     fields = dict(config)
-    name = fields.pop("rule")
+    name = fields.pop("rule", None)
     if name not in RULES:
         raise ValueError(f"there is no rule '{name}'; expected one of {', '.join(RULES)}")
     return RULES[name](**fields)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _at_most_one(ops: Any, allowed: Any, norm: Tensor) -> Tensor:

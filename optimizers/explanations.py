@@ -211,7 +211,9 @@ def _coordinate(
         return [zero] * len(_COORDINATE), [none, none]
     # Two steps, along the rows and then within one: finding the place of a maximum in all of a matrix at once is slow.
     if part.rank < 2:
-        row, (w, g, accumulator) = none, (ops.reshape(x, (-1,)) for x in values)
+        # A sparse gradient of a vector may touch nothing; see below.
+        row, flat = none, [ops.reshape(x, (-1,)) for x in values]
+        w, g, accumulator = (ops.pad(x, [[0, 1]]) for x in flat) if part.sparse else flat
     else:
         # A sparse gradient may have no row; one of zeros, which demands nothing, stands for it then.
         row = ops.argmax(ops.pad(demands, [[0, 1]]) if part.sparse else demands)

@@ -152,9 +152,10 @@ class Adagrad(keras.optimizers.Optimizer):
         """Nothing: the decay is part of the step, so that the rule bounds both together."""
 
     def _clip_gradients(self, grads: Sequence[Any]) -> Sequence[Any]:
-        if self.clipvalue and self._settings.skip_nonfinite:
-            # Clipped to a value, an infinite coordinate would pass for a finite one.
-            grads = [_map_values(lambda x: ops.where(ops.isinf(x), float("nan"), x), g) for g in grads]
+        if self._settings.skip_nonfinite and (self.clipvalue or self.clipnorm or self.global_clipnorm):
+            # Clipped, a bad coordinate would pass for a good one.
+            limit = self._settings.gradient_limit
+            grads = [_map_values(lambda x: ops.where(ops.abs(x) <= limit, x, float("nan")), g) for g in grads]
         return super()._clip_gradients(grads)
 
     def _backend_update_step(
@@ -252,7 +253,7 @@ class Adagrad(keras.optimizers.Optimizer):
             index=index,
             table=index,
             rule=self._rules[index],
-            frame=self._settings.frame(decay, float(np.finfo(dtype).tiny), largest),
+            frame=self._settings.frame(decay, float(np.finfo(dtype).tiny), largest, 0.99 * float(np.finfo(dtype).max)),
             sparse=sparse,
             rank=len(variable.shape),
             dtype=dtype,
@@ -263,8 +264,7 @@ class Adagrad(keras.optimizers.Optimizer):
         allowed = self._settings.max_skipped_steps
         if allowed is None or not self._settings.skip_nonfinite:
             return
-        limit = self._settings.gradient_limit
-        messages = [steps.failure(self._names[part.index], limit, allowed) for part in chosen]
+        messages = steps.failures([self._names[part.index] for part in chosen], self._settings.gradient_limit, allowed)
         counts = plan.state.counts
         if _ON_TENSORFLOW:
             kernels.fail_if_skipping(counts, plan.finite, allowed, messages)
@@ -272,7 +272,8 @@ class Adagrad(keras.optimizers.Optimizer):
 
         def check(in_a_row: Any, finite: Any) -> None:
             if int(in_a_row) > allowed:
-                raise FloatingPointError(messages[int(np.argmin(np.asarray(finite)))])
+                # Where every gradient is finite, it was the rate.
+                raise FloatingPointError(messages[int(np.argmin(np.append(np.asarray(finite), False)))])
 
         if keras.backend.backend() == "jax":
             import jax

@@ -37,6 +37,7 @@ class Ops:
     cast = staticmethod(tf.cast)
     concatenate = staticmethod(tf.concat)
     isfinite = staticmethod(tf.math.is_finite)
+    logical_and = staticmethod(tf.logical_and)
     maximum = staticmethod(tf.maximum)
     min = staticmethod(tf.reduce_min)
     minimum = staticmethod(tf.minimum)
@@ -76,10 +77,11 @@ def compute_dtype(variable: tf.Variable) -> str:
     return "float64" if own_dtype(variable) == tf.float64 else "float32"
 
 
-def limits(variable: tf.Variable) -> tuple[float, float]:
-    """The smallest normal number of the dtype in which a step is computed, and a bound of the variable's own."""
+def limits(variable: tf.Variable) -> tuple[float, float, float]:
+    """The smallest normal number of the dtype in which a step is computed, and bounds of the weights and accumulators."""
+    computed = np.finfo(compute_dtype(variable))
     # A little below the largest number, so that no rounding passes it.
-    return float(np.finfo(compute_dtype(variable)).tiny), 0.99 * float(own_dtype(variable).max)
+    return float(computed.tiny), 0.99 * float(own_dtype(variable).max), 0.99 * float(computed.max)
 
 
 def read(variable: tf.Variable, accumulator: tf.Variable, gradient: Gradient) -> Touched:
@@ -97,6 +99,19 @@ def map_values(function: Callable[[tf.Tensor], tf.Tensor], gradient: Gradient) -
     if isinstance(gradient, tf.IndexedSlices):
         return tf.IndexedSlices(function(gradient.values), gradient.indices, gradient.dense_shape)
     return function(gradient)
+
+
+def nan_beyond(limit: float, values: tf.Tensor) -> tf.Tensor:
+    """The values, NaN in place of those that are not finite or beyond a limit."""
+    return tf.where(tf.abs(values) <= tf.cast(limit, values.dtype), values, tf.constant(float("nan"), values.dtype))
+
+
+def either(condition: tf.Tensor, one: Gradient, other: Gradient) -> Gradient:
+    """One of two gradients of the same kind and the same rows."""
+    if isinstance(one, tf.IndexedSlices):
+        values = tf.where(condition, one.values, other.values)
+        return tf.IndexedSlices(values, one.indices, one.dense_shape)
+    return tf.where(condition, one, other)
 
 
 def without_repeated_rows(gradient: Gradient, programs: Programs) -> Gradient:
@@ -144,9 +159,10 @@ def fail_if_skipping(counts: tf.Tensor, sound: tf.Tensor, allowed: int, messages
       counts: See :data:`.steps.PER_VARIABLE`.
       sound: For each variable of the step, whether its gradient is finite.
       allowed: Steps in a row that may be skipped.
-      messages: For each variable of the step.
+      messages: For each variable of the step; last, for a rate that is not finite.
     """
     first_bad = tf.argmin(tf.cast(sound, tf.int32), output_type=tf.int32)
+    first_bad = tf.where(tf.reduce_all(sound), len(messages) - 1, first_bad)
     # A branch for each variable, since XLA takes no text that is chosen at run time.
     branches = [lambda message=message: tf.debugging.Assert(False, [message]) for message in messages]
     branch = tf.where(counts[IN_A_ROW] > allowed, first_bad, len(branches))
@@ -156,7 +172,9 @@ def fail_if_skipping(counts: tf.Tensor, sound: tf.Tensor, allowed: int, messages
 def skipped_too_often(error: tf.errors.OpError) -> str:
     """The words of :func:`fail_if_skipping` in an error of a training step; "" when it is another error."""
     # TensorFlow prints a message's quotes with backslashes.
-    found = re.search(r"the gradient of .*? was not finite.*? max_skipped_steps", str(error).replace("\\", ""))
+    found = re.search(
+        r"the (gradient of .*?|learning rate) was not finite.*? max_skipped_steps", str(error).replace("\\", "")
+    )
     return found[0] if found else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import tensorflow as tf
@@ -30,8 +31,8 @@ class WarmUp(tf_keras.optimizers.schedules.LearningRateSchedule):
     """
 
     def __init__(self, target: float | tf_keras.optimizers.schedules.LearningRateSchedule, steps: int):
-        if not callable(target) and not target >= 0:
-            raise ValueError(f"target must be 0 or more, or a schedule, got {target}")
+        if not callable(target) and not (isinstance(target, numbers.Real) and float(target) >= 0):
+            raise ValueError(f"target must be 0 or more, or a schedule, got {target!r}")
         if not steps >= 0:
             raise ValueError(f"steps must be 0 or more, got {steps}")
         self.target = target

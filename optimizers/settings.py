@@ -37,6 +37,9 @@ class Settings:
     exclude_from_clipping: Sequence[str] | None
 
     def __post_init__(self) -> None:
+        for switch in ("explain", "skip_nonfinite", "jit_compile"):
+            if not isinstance(getattr(self, switch), bool):
+                raise ValueError(f"{switch} must be True or False, got {getattr(self, switch)!r}")
         for name in ("initial_accumulator_value", "epsilon", "gradient_limit"):
             check_number(name, getattr(self, name))
         allowed = self.max_skipped_steps
@@ -69,7 +72,7 @@ class Settings:
             next((rule for pattern, rule in groups.items() if re.search(pattern, name)), self.rule) for name in names
         ]
 
-    def frame(self, weight_decay: float, tiny: float, largest: float) -> Frame:
+    def frame(self, weight_decay: float, tiny: float, largest: float, largest_accumulator: float) -> Frame:
         """Adagrad's side of a variable's step; see :class:`~.clipping.Frame`."""
         return Frame(
             epsilon=self.epsilon,
@@ -78,6 +81,7 @@ class Settings:
             gradient_limit=self.gradient_limit if self.skip_nonfinite else math.inf,
             tiny=tiny,
             largest=largest,
+            largest_accumulator=largest_accumulator,
         )
 
     def get_config(self, serialize: Callable[[Any], Any]) -> dict[str, Any]:
@@ -95,12 +99,14 @@ def check_number(name: str, value: Any, *, scheduled: bool = False) -> None:
     Raises:
       ValueError: Naming the argument, what was expected and what came.
     """
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        if 0 <= float(value) < math.inf:
+            return
     # A serialised schedule is a mapping; a variable or a tensor is what Keras itself makes of a number.
-    if scheduled and (callable(value) or isinstance(value, Mapping) or hasattr(value, "dtype")):
+    elif scheduled and (callable(value) or isinstance(value, Mapping) or hasattr(value, "dtype")):
         return
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or value < 0:
-        kinds = "a finite number of 0 or more" + (" or a schedule" if scheduled else "")
-        raise ValueError(f"{name} must be {kinds}, got {value!r}")
+    kinds = "a finite number of 0 or more" + (" or a schedule" if scheduled else "")
+    raise ValueError(f"{name} must be {kinds}, got {value!r}")
 
 
 def check_patterns(name: str, patterns: Any) -> None:
@@ -151,7 +157,10 @@ def as_rule(name: str, value: Any, deserialize: Callable[[Any], Any]) -> Rule:
         value = {"rule": value}
     if isinstance(value, Mapping) and "rule" in value:
         fields = {key: deserialize(item) if isinstance(item, Mapping) else item for key, item in value.items()}
-        return rule_from_config(fields)
+        try:
+            return rule_from_config(fields)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name}: {error}") from error
     raise ValueError(f"{name} must be a rule, the name of one ({', '.join(RULES)}) or None, got {value!r}")
 
 

@@ -93,10 +93,13 @@ def plan(
       skip: Whether a bad gradient skips the step.
       sum_of_squares: Of all coordinates of a tensor.
     """
+    # A rate that is not finite is as bad as a gradient.
+    rate_is_finite = ops.isfinite(eta)
+    eta = ops.where(rate_is_finite, eta, ops.zeros_like(eta))
     measured = each(parts.measure, chosen, touched, shared=[step])
     found = factors.combine(ops, chosen, measured, step, eta, state.gammas)
-    sound = ops.all(found.sound) if skip else ops.ones_like(found.sound[0])
-    after = State(_counted(ops, state.counts, [part.index for part in chosen], found.sound, skip))
+    sound = ops.logical_and(ops.all(found.sound), rate_is_finite) if skip else ops.ones_like(rate_is_finite)
+    after = State(_counted(ops, state.counts, [part.index for part in chosen], sound, found.sound, skip))
     if state.gammas is not None:
         after = after._replace(gammas=ops.where(sound, found.gammas, state.gammas))
     if state.numbers is not None:
@@ -127,20 +130,22 @@ def plan(
     return Plan(found.sigmas, eta, sound, found.sound, after)
 
 
-def failure(name: str, gradient_limit: float, allowed: int) -> str:
-    """What is said when too many steps in a row had to be skipped, the last one for a variable's gradient."""
-    return (
-        f"the gradient of '{name}' was not finite, or beyond {gradient_limit:g}, and the {allowed} steps before had to be "
-        "skipped for such gradients as well: look at the data and the loss of these steps, or raise max_skipped_steps"
-    )
+def failures(names: Sequence[str], gradient_limit: float, allowed: int) -> list[str]:
+    """What is said when too many steps in a row had to be skipped: for each variable, and last for the rate."""
+    bad = [f"gradient of '{name}' was not finite, or beyond {gradient_limit:g}" for name in names]
+    return [
+        f"the {what}, and the {allowed} steps before had to be skipped for such numbers as well: look at the data and the "
+        "loss of these steps, or raise max_skipped_steps"
+        for what in [*bad, "learning rate was not finite"]
+    ]
 
 
-def _counted(ops: Any, counts: Tensor, indices: Sequence[int], sound: Tensor, skip: bool) -> Tensor:
+def _counted(ops: Any, counts: Tensor, indices: Sequence[int], sound: Tensor, finite: Tensor, skip: bool) -> Tensor:
     if not skip:
         return counts
-    bad = ops.cast(ops.where(ops.all(sound), 0, 1), counts.dtype)
+    bad = ops.cast(ops.where(sound, 0, 1), counts.dtype)
     in_a_row = (counts[IN_A_ROW] + 1) * bad - counts[IN_A_ROW]
-    more = ops.concatenate([ops.stack([bad, in_a_row]), ops.cast(ops.where(sound, 0, 1), counts.dtype)], axis=0)
+    more = ops.concatenate([ops.stack([bad, in_a_row]), ops.cast(ops.where(finite, 0, 1), counts.dtype)], axis=0)
     places = [[SKIPPED], [IN_A_ROW], *([PER_VARIABLE + index] for index in indices)]
     return counts + ops.scatter_update(ops.zeros_like(counts), places, more)
 

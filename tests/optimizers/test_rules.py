@@ -107,6 +107,12 @@ class TestByHand:
         np.testing.assert_allclose(after, [[2.95, -0.1], [3.95, 1.0]], rtol=1e-6)
         assert smallest == pytest.approx(0.05)
 
+    def test_agc_per_unit_of_a_convolution(self):
+        # The same two units, spread over the two axes before the last one.
+        w, g = [[[3.0, 0.0], [4.0, 1.0]]], [[[6.0, 1.0], [8.0, 0.0]]]
+        [after], _, _ = one_step(AdaptiveGradientClipping(0.1, per="unit", order="after"), [w], [g])
+        np.testing.assert_allclose(after, [[[2.95, -0.1], [3.95, 1.0]]], rtol=1e-6)
+
     def test_agc_takes_a_vector_for_one_unit(self):
         w, g = [[3.0, 4.0]], [[6.0, 8.0]]
         for mine, whole in zip(
@@ -145,6 +151,11 @@ class TestByHand:
         [w], _, [smallest] = one_step(Clippy(per="row"), [[[1.0, 3.0], [0.0, 4.0]]], [[[1.0, 0.0], [1.0, 1.0]]])
         np.testing.assert_allclose(w, [[0.49, 3.0], [-0.01, 3.99]], rtol=1e-6)
         assert smallest == pytest.approx(0.01)
+
+    def test_clippy_per_row_of_three_axes(self):
+        # In the first row the weight of 0 binds, by 0.01; in the second steps of 1 are free.
+        [w], _, _ = one_step(Clippy(per="row"), [[[[1.0], [0.0]], [[4.0], [4.0]]]], [[[[1.0], [1.0]], [[1.0], [1.0]]]])
+        np.testing.assert_allclose(w, [[[0.99], [-0.01]], [[3.0], [3.0]]], rtol=1e-6)
 
     def test_clippy_with_a_delayed_accumulator_that_takes_the_clipped_gradient(self):
         # r = 2 / sqrt(4), allowed 0.25: sigma 0.25, and the accumulator takes (0.25 * 2)^2 afterwards.

@@ -81,7 +81,6 @@ OPTIMIZERS: dict[str, Callable[[], Adagrad]] = {
         explain=True,
     ),
     "gc over all variables": lambda: Adagrad(0.2, GradientClipping(0.5, per="global"), explain=True),
-    "adagc": lambda: Adagrad(0.2, AdaGC(start=2), explain=True),
 }
 
 
