@@ -152,11 +152,19 @@ class Adagrad(keras.optimizers.Optimizer):
         """Nothing: the decay is part of the step, so that the rule bounds both together."""
 
     def _clip_gradients(self, grads: Sequence[Any]) -> Sequence[Any]:
-        if self._settings.skip_nonfinite and (self.clipvalue or self.clipnorm or self.global_clipnorm):
-            # Clipped, a bad coordinate would pass for a good one.
-            limit = self._settings.gradient_limit
-            grads = [_map_values(lambda x: ops.where(ops.abs(x) <= limit, x, float("nan")), g) for g in grads]
-        return super()._clip_gradients(grads)
+        if not (self.clipvalue or self.clipnorm or self.global_clipnorm) or not self._settings.skip_nonfinite:
+            return super()._clip_gradients(grads)
+        # Clipped, a bad coordinate would pass for a good one, or make the gradients of all variables bad.
+        limit = self._settings.gradient_limit
+        marked = [_map_values(lambda x: ops.where(ops.abs(x) <= limit, x, float("nan")), g) for g in grads]
+        if not self.global_clipnorm:
+            return super()._clip_gradients(marked)
+        finite = ops.all(ops.stack([ops.all(ops.isfinite(_values(g))) for g in marked]))
+        if _ON_TENSORFLOW:
+            # Keras would make a sparse gradient dense.
+            clipped, _ = tf.clip_by_global_norm(marked, self.global_clipnorm)
+            return [kernels.either(finite, *pair) for pair in zip(clipped, marked, strict=True)]
+        return [ops.where(finite, *pair) for pair in zip(super()._clip_gradients(marked), marked, strict=True)]
 
     def _backend_update_step(
         self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any
@@ -412,6 +420,10 @@ def _each(function: Any, chosen: Sequence[Part], *values: Sequence[Any], shared:
 
 def _map_values(function: Any, gradient: Any) -> Any:
     return kernels.map_values(function, gradient) if _ON_TENSORFLOW else function(gradient)
+
+
+def _values(gradient: Any) -> Any:
+    return gradient.values if _ON_TENSORFLOW and isinstance(gradient, tf.IndexedSlices) else gradient
 
 
 def _tensor(value: Any) -> Any:

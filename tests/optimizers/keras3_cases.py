@@ -457,7 +457,7 @@ def gradients_accumulated_over_two_steps_are_one_step_with_their_mean() -> None:
 @check
 def what_nothing_binds_is_not_counted_as_clipped() -> None:
     # So many variables that their factors are computed as a vector.
-    model = keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(4) for _ in range(10))])
+    model = keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(4) for _ in range(5))])
     model.compile(ClippyAdagrad(1e-4, export_clipping_factors=True), "mse")
     model.fit(np.ones((8, 4)), np.ones((8, 4)), epochs=2, verbose=0)
     assert set(model.optimizer.clipping_factors) == {1.0}
@@ -476,7 +476,7 @@ def _bad(number: float, place: int) -> list[Any]:
 @check
 def a_bad_gradient_skips_the_step_and_is_counted() -> None:
     for number in (np.nan, np.inf, -np.inf, 1e11):
-        for told in ({}, {"clipvalue": 1.0}) if number != 1e11 else ({},):
+        for told in ({}, {"clipvalue": 1.0}, {"clipnorm": 1.0}, {"global_clipnorm": 1.0}):
             vs = variables()
             optimizer = Adagrad(0.1, "clippy", explain=True, **told)
             optimizer.build(vs)
