@@ -368,7 +368,8 @@ class Clippy(Rule):
     def sigma(self, ops: Any, measured: Mapping[str, Tensor], eta: Tensor) -> Tensor:
         """See the class; exactly 0 where a coordinate would move that may not move at all."""
         asked = eta * measured["demand"]
-        shrunk = 1.0 / ops.maximum(asked, 1.0)
+        # Not by the quotient alone: TensorFlow's vectors make 0.99999994 of 1 / 1.
+        shrunk = ops.where(asked > 1.0, 1.0 / ops.maximum(asked, 1.0), ops.ones_like(asked))
         return ops.where(measured["demand"] >= 0.99 * _FORBIDDEN, ops.zeros_like(shrunk), shrunk)
 
     def _choices(self) -> dict[str, tuple[str, ...]]:

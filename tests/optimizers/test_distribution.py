@@ -319,6 +319,9 @@ class TestShards:
         for name in ("kernel", "table"):
             np.testing.assert_allclose(spoilt[name], whole[name], rtol=1e-6, err_msg=name)
 
+    def test_steps_that_workers_skip_side_by_side_are_all_counted(self, cluster):
+        assert cluster["skipped side by side"] == {"steps": 100, "counted": 100}
+
     def test_fit_learns(self, cluster):
         losses = cluster["fit"]["losses"]
         assert losses[-1] < 0.2 * losses[0]

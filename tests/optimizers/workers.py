@@ -276,8 +276,24 @@ def coordinate(cluster: Mapping[str, list[str]], folder: str) -> dict[str, Any]:
 
     found: dict[str, Any] = {name: take_steps(strategy, run, rule, steps=2) for name, rule in SHARDED_RULES.items()}
     found["spoilt"] = take_steps(strategy, run, Clippy(), steps=3, spoil=1)
+    found["skipped side by side"] = _skip_side_by_side(strategy, coordinator)
     found["fit"] = _fit_and_restore(strategy, folder)
     return found
+
+
+def _skip_side_by_side(
+    strategy: tf.distribute.Strategy, coordinator: tf.distribute.coordinator.ClusterCoordinator
+) -> dict[str, int]:
+    """Both workers skip steps at the same time: how many there were, and how many were counted."""
+    with strategy.scope():
+        w = tf.Variable(1.0)
+        optimizer = ClippyAdagrad(0.1, max_skipped_steps=None)
+        optimizer.build([w])
+    bad = tf.function(lambda: strategy.run(lambda: optimizer.apply_gradients([(tf.constant(np.nan), w)])))
+    for _ in range(100):
+        coordinator.schedule(bad)
+    coordinator.join()
+    return {"steps": int(optimizer.iterations.numpy()), "counted": optimizer.skipped_steps}
 
 
 def _fit_and_restore(strategy: tf.distribute.Strategy, folder: str) -> dict[str, Any]:
