@@ -138,7 +138,10 @@ class Adagrad(tf_keras.optimizers.Optimizer):
         self._accumulators = [self._add_accumulator(variable) for variable in var_list]
         first = steps.first_state(self._rules, self._settings.explain)
         self._state = State(
-            *(None if v is None else self._add_state(v, n) for n, v in zip(State._fields, first, strict=True))
+            *(
+                None if v is None else self._add_state(v, n, var_list[0])
+                for n, v in zip(State._fields, first, strict=True)
+            )
         )
         self._built = True
         if hasattr(self, "_coalesced_children"):
@@ -156,8 +159,10 @@ class Adagrad(tf_keras.optimizers.Optimizer):
         self._variables.append(accumulator)
         return accumulator
 
-    def _add_state(self, value: Any, name: str) -> tf.Variable:
-        state = tf.Variable(value, trainable=False, name=name)
+    def _add_state(self, value: Any, name: str, beside: tf.Variable) -> tf.Variable:
+        # Beside a variable of the model's, since a strategy that cuts variables into shards leaves alone what has its place.
+        with tf.distribute.get_strategy().extended.colocate_vars_with(beside):
+            state = tf.Variable(value, trainable=False, name=name)
         self._variables.append(state)
         return state
 
