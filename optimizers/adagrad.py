@@ -263,7 +263,7 @@ class Adagrad(tf_keras.optimizers.Optimizer):
             programs=self._programs,
             clip_accumulator=self._settings.clip_accumulator_update,
         )
-        kernels.keep(distribution, self._state, plan.state)
+        kernels.keep(distribution, self._state, plan)
         if self.use_ema:
             # A step that was skipped is none of the averages' either.
             sound = distribution.experimental_local_results(plan.sound)[0]

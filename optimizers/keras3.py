@@ -242,7 +242,7 @@ class Adagrad(keras.optimizers.Optimizer):
                 programs=self._programs,
                 clip_accumulator=self._settings.clip_accumulator_update,
             )
-            kernels.keep(distribution, [None if kept is None else kept.value for kept in self._state], plan.state)
+            kernels.keep(distribution, State(*(None if kept is None else kept.value for kept in self._state)), plan)
 
         tf.__internal__.distribute.interim.maybe_merge_call(
             write, self._distribution_strategy, gradients, variables, plan, read_before

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from .parts import Part, Touched, changes
-from .steps import IN_A_ROW, Plan
+from .steps import IN_A_ROW, Plan, State
 
 Gradient: TypeAlias = "tf.Tensor | tf.IndexedSlices"
 
@@ -135,11 +135,19 @@ def _summed(count: int, values: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
     return tf.math.unsorted_segment_sum(values, place, count)
 
 
-def keep(distribution: Any, state: Sequence[tf.Variable | None], new: Sequence[tf.Tensor | None]) -> None:
-    """Replaces what an optimizer keeps, on all replicas together."""
-    for variable, value in zip(state, new, strict=True):
+def keep(distribution: Any, state: State, plan: Plan) -> None:
+    """Takes over what an optimizer keeps after a step, on all replicas together."""
+    # Workers that train side by side count together; what is in a row is as the last of them saw it.
+    more = plan.more_counts
+
+    def count(counts: tf.Variable, more: tf.Tensor, new: tf.Tensor) -> None:
+        counts.assign_add(more)
+        counts.scatter_nd_update([[IN_A_ROW]], [new[IN_A_ROW]])
+
+    distribution.extended.update(state.counts, count, args=(more, plan.state.counts), group=False)
+    for variable, new in zip(state[1:], plan.state[1:], strict=True):
         if variable is not None:
-            distribution.extended.update(variable, lambda old, to: old.assign(to), args=(value,), group=False)
+            distribution.extended.update(variable, lambda old, to: old.assign(to), args=(new,), group=False)
 
 
 def value(variable: tf.Variable) -> np.ndarray:

@@ -44,6 +44,7 @@ class Plan(NamedTuple):
       sound: Whether the step is taken at all.
       finite: For each variable whether its gradient is finite.
       state: What is kept after the step.
+      more_counts: What the step adds to the counts, but for those in a row.
     """
 
     sigmas: list[Tensor]
@@ -51,6 +52,7 @@ class Plan(NamedTuple):
     sound: Tensor
     finite: Tensor
     state: State
+    more_counts: Tensor
 
 
 def first_state(rules: Sequence[Rule], explain: bool) -> State:
@@ -99,7 +101,8 @@ def plan(
     measured = each(parts.measure, chosen, touched, shared=[step])
     found = factors.combine(ops, chosen, measured, step, eta, state.gammas)
     sound = ops.logical_and(ops.all(found.sound), rate_is_finite) if skip else ops.ones_like(rate_is_finite)
-    after = State(_counted(ops, state.counts, [part.index for part in chosen], sound, found.sound, skip))
+    counts, more_counts = _counted(ops, state.counts, [part.index for part in chosen], sound, found.sound, skip)
+    after = State(counts)
     if state.gammas is not None:
         after = after._replace(gammas=ops.where(sound, found.gammas, state.gammas))
     if state.numbers is not None:
@@ -127,7 +130,7 @@ def plan(
             for old, one in zip(kept, new, strict=True)
         )
         after = after._replace(numbers=numbers, integers=integers)
-    return Plan(found.sigmas, eta, sound, found.sound, after)
+    return Plan(found.sigmas, eta, sound, found.sound, after, more_counts)
 
 
 def failures(names: Sequence[str], gradient_limit: float, allowed: int) -> list[str]:
@@ -140,14 +143,18 @@ def failures(names: Sequence[str], gradient_limit: float, allowed: int) -> list[
     ]
 
 
-def _counted(ops: Any, counts: Tensor, indices: Sequence[int], sound: Tensor, finite: Tensor, skip: bool) -> Tensor:
+def _counted(
+    ops: Any, counts: Tensor, indices: Sequence[int], sound: Tensor, finite: Tensor, skip: bool
+) -> tuple[Tensor, Tensor]:
+    """The counts after the step, and what it adds to them but for those in a row."""
     if not skip:
-        return counts
+        return counts, ops.zeros_like(counts)
     bad = ops.cast(ops.where(sound, 0, 1), counts.dtype)
-    in_a_row = (counts[IN_A_ROW] + 1) * bad - counts[IN_A_ROW]
-    more = ops.concatenate([ops.stack([bad, in_a_row]), ops.cast(ops.where(finite, 0, 1), counts.dtype)], axis=0)
-    places = [[SKIPPED], [IN_A_ROW], *([PER_VARIABLE + index] for index in indices)]
-    return counts + ops.scatter_update(ops.zeros_like(counts), places, more)
+    more = ops.concatenate([ops.stack([bad]), ops.cast(ops.where(finite, 0, 1), counts.dtype)], axis=0)
+    places = [[SKIPPED], *([PER_VARIABLE + index] for index in indices)]
+    more = ops.scatter_update(ops.zeros_like(counts), places, more)
+    in_a_row = (counts[IN_A_ROW] + 1) * bad
+    return ops.scatter_update(counts + more, [[IN_A_ROW]], ops.stack([in_a_row])), more
 
 
 def _in_table(ops: Any, place: Tensor, rows: Tensor) -> Tensor:

@@ -25,32 +25,38 @@ SECONDS = 300
 
 
 @pytest.fixture(scope="module", autouse=True)
-def jax_process(request) -> Iterator[subprocess.Popen | None]:
-    """The process that tries JAX, started with the first test, so that it runs beside those on TensorFlow."""
+def jax_process(request, tmp_path_factory) -> Iterator[tuple[subprocess.Popen, Path] | None]:
+    """The process that tries JAX and its log, started with the first test, so that it runs beside those on TensorFlow."""
     wanted = any("wrong_on_jax" in item.fixturenames for item in request.session.items)
     if not wanted or importlib.util.find_spec("jax") is None:
         yield None
         return
-    with subprocess.Popen(
-        [sys.executable, "-m", keras3_cases.__name__],
-        cwd=Path(__file__).parents[2],
-        env=os.environ | {"KERAS_BACKEND": "jax"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
+    log = tmp_path_factory.mktemp("jax") / "log"
+    with (
+        open(log, "wb") as errors,
+        subprocess.Popen(
+            [sys.executable, "-m", keras3_cases.__name__],
+            cwd=Path(__file__).parents[2],
+            env=os.environ | {"KERAS_BACKEND": "jax"},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
         try:
-            yield process
+            yield process, log
         finally:
             process.kill()
 
 
 @pytest.fixture(scope="module")
-def wrong_on_jax(jax_process: subprocess.Popen | None) -> dict[str, str]:
+def wrong_on_jax(jax_process) -> dict[str, str]:
     """By check what is wrong with it on JAX; "" for nothing."""
     if jax_process is None:
         pytest.skip("JAX is not installed; it is in the extra 'dev': pip install 'steadyrank[dev]'")
-    said, _ = jax_process.communicate(timeout=SECONDS)
+    process, log = jax_process
+    said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, f"exit code {process.returncode}\n{log.read_text()[-4000:]}"
     found = json.loads(said.splitlines()[-1])
     assert found["backend"] == "jax"
     return found["wrong"]
