@@ -1,4 +1,4 @@
-"""Adagrad under the rules of :mod:`.clipping` for Keras 3, on its TensorFlow, JAX and Torch backends.
+"""Adagrad under the rules of :mod:`.clipping` for Keras 3, on its TensorFlow and JAX backends (Torch: not tried).
 
     from steadyrank.optimizers.keras3 import ClippyAdagrad
     model.compile(optimizer=ClippyAdagrad(0.1), loss=...)
