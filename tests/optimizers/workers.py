@@ -304,13 +304,13 @@ def _fit_and_restore(strategy: tf.distribute.Strategy, folder: str) -> dict[str,
 
     def fresh() -> tuple[tf_keras.Model, Adagrad]:
         with strategy.scope():
-            model, optimizer = ranker(), ClippyAdagrad(0.05, export_clipping_factors=True)
+            model, optimizer = ranker(), ClippyAdagrad(0.03, export_clipping_factors=True)
             model.compile(optimizer, "mse")
         return model, optimizer
 
     model, optimizer = fresh()
     creator = tf_keras.utils.experimental.DatasetCreator(dataset)
-    losses = model.fit(creator, steps_per_epoch=20, epochs=3, verbose=0).history["loss"]
+    losses = model.fit(creator, steps_per_epoch=20, epochs=4, verbose=0).history["loss"]
     path = tf.train.Checkpoint(model=model, optimizer=optimizer).write(os.path.join(folder, "checkpoint"))
     other, restored = fresh()
     with strategy.scope():
