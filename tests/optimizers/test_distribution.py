@@ -173,17 +173,6 @@ class TestTwoReplicas:
         assert_same(two, one)
         assert_clipped_now_and_then(one)
 
-    def test_a_nan_on_one_replica_skips_the_step_on_both(self, two_replicas):
-        first, second, third = workers.batches(3)
-        make = workers.OPTIMIZERS["clippy on all"]
-        one = Training(ONE, make).run([first, second]).tell()
-        two = Training(two_replicas, make).run([first, workers.with_nan(third, row=1), second]).tell()
-        assert two["skipped"] == 1
-        assert two["nonfinite"]["lower/kernel:0"] == 1
-        for name, [expected] in one["weights"].items():
-            for copy in two["weights"][name]:
-                np.testing.assert_allclose(copy, expected, rtol=1e-5, atol=2e-6, err_msg=name)
-
     def test_fit_of_several_steps_at_once_equals_fit_on_one(self, two_replicas, fit_on_one):
         assert_same(fit(two_replicas, steps_per_execution=4), fit_on_one)
 
