@@ -7,24 +7,25 @@ others untouched, and a norm be taken over all variables.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from . import explanations, kernels, settings, steps
+from . import kernels, settings, steps
 from .clipping import Rule
-from .explanations import Explanation
-from .kernels import Gradient, Ops, Programs
+from .kernels import Gradient, Programs
 from .parts import Part
 from .settings import Settings
+from .stepper import Stepper
 from .steps import Plan, State
+from .telling import Telling
 
 
 @tf_keras.utils.register_keras_serializable("steadyrank")
-class Adagrad(tf_keras.optimizers.Optimizer):
+class Adagrad(Telling, tf_keras.optimizers.Optimizer):
     r"""Adagrad with a rule that bounds its steps, and safe against bad gradients.
 
     When to use it: to choose among the rules, or to give groups of variables rules of their own. For Clippy with the
@@ -130,18 +131,16 @@ class Adagrad(tf_keras.optimizers.Optimizer):
     def build(self, var_list: Sequence[tf.Variable]) -> None:
         """Makes the accumulators, the counts, and what the rules and the explanations keep."""
         super().build(var_list)
-        if getattr(self, "_built", False):
+        if self._is_built():
             return
         self._names = [variable.name for variable in var_list]
         self._rules = self._no_dependency(self._settings.rules_of(self._names))
         self._shapes = [tuple(variable.shape) for variable in var_list]
         self._accumulators = [self._add_accumulator(variable) for variable in var_list]
-        first = steps.first_state(self._rules, self._settings.explain)
-        self._state = State(
-            *(
-                None if v is None else self._add_state(v, n, var_list[0])
-                for n, v in zip(State._fields, first, strict=True)
-            )
+        first, names = steps.first_state(self._rules, self._settings.explain), State._fields
+        self._state = first.map(lambda value, name: self._add_state(value, name, var_list[0]), names)
+        self._stepper = Stepper(
+            self._settings, self._programs, self._names, self._accumulators, self._state, self._part
         )
         self._built = True
         if hasattr(self, "_coalesced_children"):
@@ -187,7 +186,7 @@ class Adagrad(tf_keras.optimizers.Optimizer):
         named = {"iterations": self.iterations}
         if not isinstance(self._learning_rate, tf_keras.optimizers.schedules.LearningRateSchedule):
             named["learning_rate"] = self._learning_rate
-        if not getattr(self, "_built", False):
+        if not self._is_built():
             return named
         named |= {f"accumulator_{i}": accumulator for i, accumulator in enumerate(self._accumulators)}
         averages = self._model_variables_moving_average if self.use_ema else ()
@@ -220,50 +219,16 @@ class Adagrad(tf_keras.optimizers.Optimizer):
 
     def _internal_apply_gradients(self, grads_and_vars: Sequence[tuple[Gradient, tf.Variable]]) -> tf.Tensor:
         gradients, variables = map(list, zip(*grads_and_vars, strict=True))
-        chosen = [self._part(v, isinstance(g, tf.IndexedSlices)) for g, v in grads_and_vars]
-        touched = [
-            kernels.read(variable, self._accumulators[part.index], gradient)
-            for part, gradient, variable in zip(chosen, gradients, variables, strict=True)
-        ]
-        compiled = kernels.compiles(self._programs, self._distribution_strategy, gradients)
-        plan = steps.plan(
-            Ops,
-            functools.partial(self._programs.each, compiled=compiled),
-            chosen,
-            touched,
-            [gradient.indices if part.sparse else None for part, gradient in zip(chosen, gradients, strict=True)],
-            step=tf.convert_to_tensor(self.iterations),
-            eta=tf.convert_to_tensor(self.learning_rate),
-            state=State(*(None if kept is None else tf.convert_to_tensor(kept) for kept in self._state)),
-            skip=self._settings.skip_nonfinite,
-            sum_of_squares=kernels.sum_of_squares,
-        )
-        allowed = self._settings.max_skipped_steps
-        if self._settings.skip_nonfinite and allowed is not None:
-            names = [self._names[part.index] for part in chosen]
-            messages = steps.failures(names, self._settings.gradient_limit, allowed)
-            kernels.fail_if_skipping(plan.state.counts, plan.finite, allowed, messages)
-        # The rows of sparse gradients are not read again.
-        read_before = [values if part.sparse else () for part, values in zip(chosen, touched, strict=True)]
+        strategy = self._distribution_strategy
+        plan, read_before = self._stepper.plan(strategy, gradients, variables, self.iterations, self.learning_rate)
         return tf.__internal__.distribute.interim.maybe_merge_call(
-            self._write_step, self._distribution_strategy, gradients, variables, plan, read_before
+            self._write_step, strategy, gradients, variables, plan, read_before
         )
 
     def _write_step(
         self, distribution: Any, gradients: Any, variables: Any, plan: Plan, read_before: Sequence[Any]
     ) -> tf.Tensor:
-        kernels.write_step(
-            distribution,
-            gradients,
-            variables,
-            plan,
-            read_before,
-            part_of=self._part,
-            accumulators=self._accumulators,
-            programs=self._programs,
-            clip_accumulator=self._settings.clip_accumulator_update,
-        )
-        kernels.keep(distribution, self._state, plan)
+        self._stepper.write(distribution, gradients, variables, plan, read_before)
         if self.use_ema:
             # A step that was skipped is none of the averages' either.
             sound = distribution.experimental_local_results(plan.sound)[0]
@@ -288,69 +253,34 @@ class Adagrad(tf_keras.optimizers.Optimizer):
             )
         index = self._index_dict[key]
         decay = self.weight_decay if self.weight_decay and self._use_weight_decay(variable) else 0.0
+        dtype = kernels.compute_dtype(variable)
         shards = getattr(variable, "_sharded_container", None)
         return Part(
             index=index,
             table=index if shards is None else shards()._unique_id,
             rule=self._rules[index],
-            frame=self._settings.frame(decay, *kernels.limits(variable)),
+            frame=self._settings.frame(decay, dtype, float(kernels.own_dtype(variable).max)),
             sparse=sparse,
             rank=variable.shape.rank,
-            dtype=kernels.compute_dtype(variable),
+            dtype=dtype,
             explained=self._settings.explain,
         )
 
     # What it tells.
 
-    @property
-    def explain(self) -> bool:
-        """Whether it keeps what :meth:`read_explanations` tells."""
-        return self._settings.explain
+    def _is_built(self) -> bool:
+        return getattr(self, "_built", False)
 
-    @property
-    def skipped_steps(self) -> int:
-        """Steps that were skipped because of a bad gradient, since the optimizer was made."""
-        return int(kernels.value(self._state.counts)[steps.SKIPPED]) if getattr(self, "_built", False) else 0
-
-    def read_nonfinite_gradients(self) -> dict[str, int]:
-        """How often each variable's gradient was bad, by its name; only the variables for which that happened."""
-        if not getattr(self, "_built", False):
-            return {}
-        counts = kernels.value(self._state.counts)[steps.PER_VARIABLE :]
-        return {name: int(count) for name, count in zip(settings.unique(self._names), counts, strict=True) if count}
+    def _value(self, variable: tf.Variable) -> np.ndarray:
+        # By way of a tensor, since a mirrored variable has no numpy().
+        return tf.convert_to_tensor(variable).numpy()
 
     @property
     def clipping_factors(self) -> list[tf.Tensor]:
         """The factor of each variable's last step, in the order of the variables; empty without ``explain``."""
-        if not getattr(self, "_built", False) or not self._settings.explain:
+        if not self._is_built() or not self._settings.explain:
             return []
         return tf.unstack(tf.convert_to_tensor(self._state.numbers)[:, 0])
-
-    def read_explanations(self, reset: bool = True) -> dict[str, Explanation]:
-        """What was done to each variable since the last reading, by the variable's name.
-
-        Variables that no rule clips have a factor of 1 and their norms.
-
-        Args:
-          reset: Start anew after reading.
-
-        Raises:
-          ValueError: When the optimizer was not told to explain.
-        """
-        if not self._settings.explain:
-            raise ValueError(
-                "read_explanations needs an optimizer made with explain=True (ClippyAdagrad: export_clipping_factors=True)"
-            )
-        if not getattr(self, "_built", False):
-            return {}
-        variables = (self._state.numbers, self._state.integers)
-        kept = [kernels.value(variable) for variable in variables]
-        if reset:
-            for variable, value in zip(variables, explanations.empty(len(self._names)), strict=True):
-                variable.assign(value)
-        rules = [rule.name for rule in self._rules]
-        rows = zip(settings.unique(self._names), rules, *kept, self._shapes, strict=True)
-        return {name: explanations.explain(*row) for name, *row in rows}
 
     def get_config(self) -> dict[str, Any]:
         """All arguments: a restored optimizer equals this one."""

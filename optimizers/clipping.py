@@ -159,9 +159,8 @@ def deltas(
 ) -> tuple[Tensor, Tensor]:
     """What one step adds to w and to G.
 
-    Neither can leave the range of numbers: G stays at ``frame.largest_accumulator`` and w within plus and
-    minus ``frame.largest``. Bounds that the
-    arguments leave no way to reach are not computed.
+    Neither can leave the range of numbers: G stays at ``frame.largest_accumulator`` and w within plus and minus
+    ``frame.largest``. Bounds that the arguments leave no way to reach are not computed.
 
     Args:
       ops: The namespace.
@@ -225,7 +224,7 @@ class Rule:
     def __post_init__(self) -> None:
         for field in self.thresholds:
             value = getattr(self, field)
-            if not callable(value) and not (_is_real(value) and 0 <= float(value) < math.inf):
+            if not callable(value) and not (is_real(value) and 0 <= float(value) < math.inf):
                 raise ValueError(
                     f"{self.name}: {field} must be a finite number of 0 or more, or a schedule, got {value!r}"
                 )
@@ -404,7 +403,7 @@ class AdaGC(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not _is_real(self.beta) or not 0 <= float(self.beta) < 1:
+        if not is_real(self.beta) or not 0 <= float(self.beta) < 1:
             raise ValueError(f"adagc: beta must be from 0 to below 1, got {self.beta!r}")
         if isinstance(self.start, bool) or not isinstance(self.start, int) or self.start < 1:
             raise ValueError(f"adagc: start must be an integer of 1 or more, got {self.start!r}")
@@ -451,7 +450,8 @@ def rule_from_config(config: Mapping[str, Any]) -> Rule:
     return RULES[name](**fields)
 
 
-def _is_real(value: Any) -> bool:
+def is_real(value: Any) -> bool:
+    """Whether a value is a number, Python's or NumPy's, and not a truth value."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
@@ -464,4 +464,4 @@ def _at_most_one(ops: Any, allowed: Any, norm: Tensor) -> Tensor:
 
 def _is_number(threshold: Any, at_least: float = 0.0, at_most: float = math.inf) -> bool:
     """Whether a threshold is a number in these bounds, known before the step; a scheduled one is not."""
-    return isinstance(threshold, numbers.Real) and at_least <= float(threshold) <= at_most
+    return is_real(threshold) and at_least <= float(threshold) <= at_most

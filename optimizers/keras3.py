@@ -18,12 +18,12 @@ import ml_dtypes
 import numpy as np
 from keras import ops
 
-from . import explanations, settings, steps
+from . import settings, steps
 from .clipping import Rule, Threshold
-from .explanations import Explanation
 from .parts import Part, Touched, changes
 from .settings import Settings
-from .steps import Plan, State
+from .steps import State
+from .telling import Telling
 
 if not keras.__version__.startswith("3."):
     raise ImportError(
@@ -36,10 +36,11 @@ if _ON_TENSORFLOW:
     import tensorflow as tf
 
     from . import kernels
+    from .stepper import Stepper
 
 
 @keras.saving.register_keras_serializable("steadyrank.keras3")
-class Adagrad(keras.optimizers.Optimizer):
+class Adagrad(Telling, keras.optimizers.Optimizer):
     """Adagrad with a rule that bounds its steps, and safe against bad gradients, for Keras 3.
 
     When to use it: where :class:`steadyrank.optimizers.Adagrad` stands in Keras 2. Formula, safety, rules, reference and
@@ -125,10 +126,7 @@ class Adagrad(keras.optimizers.Optimizer):
             )
             for variable, name in zip(variables, self._names, strict=True)
         ]
-        first = steps.first_state(self._rules, self._settings.explain)
-        self._state = State(
-            *(None if v is None else self._add_state(v, n) for n, v in zip(State._fields, first, strict=True))
-        )
+        self._state = steps.first_state(self._rules, self._settings.explain).map(self._add_state, State._fields)
 
     def _add_state(self, value: np.ndarray, name: str) -> Any:
         # "int" is what the backend counts in: JAX has no 64 bits unless it is told to.
@@ -177,8 +175,22 @@ class Adagrad(keras.optimizers.Optimizer):
             Touched(*(ops.cast(ops.convert_to_tensor(x), part.dtype) for x in (v, g, self._accumulators[part.index])))
             for part, v, g in zip(chosen, trainable_variables, grads, strict=True)
         ]
-        plan = self._plan(ops, _each, chosen, touched, [None] * len(chosen), learning_rate)
-        self._fail_if_skipping(plan, chosen)
+        plan = steps.plan(
+            ops,
+            lambda function, parts, *values, shared: function(ops, parts, *values, *shared),
+            chosen,
+            touched,
+            [None] * len(chosen),
+            step=ops.convert_to_tensor(self.iterations),
+            eta=ops.convert_to_tensor(learning_rate),
+            state=self._state.map(ops.convert_to_tensor),
+            skip=self._settings.skip_nonfinite,
+            sum_of_squares=lambda x: ops.sum(ops.square(x)),
+        )
+        allowed = self._settings.allowed_skips
+        if allowed is not None:
+            names = [self._names[part.index] for part in chosen]
+            self._fail_if_skipping(plan.state.counts, plan.finite, allowed, names)
         for part, variable, values, sigma in zip(chosen, trainable_variables, touched, plan.sigmas, strict=True):
             clip = self._settings.clip_accumulator_update
             change, gain = changes(
@@ -186,67 +198,25 @@ class Adagrad(keras.optimizers.Optimizer):
             )
             self.assign_add(variable, ops.cast(change, variable.dtype))
             self.assign_add(self._accumulators[part.index], gain)
-        for kept, new in zip(self._state, plan.state, strict=True):
-            if kept is not None:
-                self.assign(kept, new)
-
-    def _plan(
-        self,
-        namespace: Any,
-        each: Any,
-        chosen: Sequence[Part],
-        touched: Sequence[Touched],
-        rows: Sequence[Any],
-        learning_rate: Any,
-        sum_of_squares: Any = lambda x: ops.sum(ops.square(x)),
-    ) -> Plan:
-        return steps.plan(
-            namespace,
-            each,
-            chosen,
-            touched,
-            rows,
-            step=_tensor(self.iterations),
-            eta=_tensor(learning_rate),
-            state=State(*(None if kept is None else _tensor(kept) for kept in self._state)),
-            skip=self._settings.skip_nonfinite,
-            sum_of_squares=sum_of_squares,
-        )
+        self._state.map(self.assign, plan.state)
 
     def _tensorflow_step(self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any) -> None:
-        variables = [getattr(variable, "value", variable) for variable in trainable_variables]
+        strategy = self._distribution_strategy
+        variables = [_native(variable) for variable in trainable_variables]
         reduced = self._all_reduce_sum_gradients(list(zip(grads, variables, strict=True)))
         gradients = [kernels.without_repeated_rows(gradient, self._programs) for gradient, _ in reduced]
-        accumulators = [accumulator.value for accumulator in self._accumulators]
-        chosen = [self._part(v, isinstance(g, tf.IndexedSlices)) for g, v in zip(gradients, variables, strict=True)]
-        touched = [
-            kernels.read(variable, accumulators[part.index], gradient)
-            for part, gradient, variable in zip(chosen, gradients, variables, strict=True)
-        ]
-        compiled = kernels.compiles(self._programs, self._distribution_strategy, gradients)
-        each = functools.partial(self._programs.each, compiled=compiled)
-        rows = [gradient.indices if part.sparse else None for part, gradient in zip(chosen, gradients, strict=True)]
-        plan = self._plan(kernels.Ops, each, chosen, touched, rows, learning_rate, kernels.sum_of_squares)
-        self._fail_if_skipping(plan, chosen)
-        read_before = [values if part.sparse else () for part, values in zip(chosen, touched, strict=True)]
-
-        def write(distribution: Any, gradients: Any, variables: Any, plan: Plan, read_before: Any) -> None:
-            kernels.write_step(
-                distribution,
-                gradients,
-                variables,
-                plan,
-                read_before,
-                part_of=self._part,
-                accumulators=accumulators,
-                programs=self._programs,
-                clip_accumulator=self._settings.clip_accumulator_update,
-            )
-            kernels.keep(distribution, State(*(None if kept is None else kept.value for kept in self._state)), plan)
-
+        # Keras hands some variables through as they are, which no compiled function takes.
+        step, eta = _native(self.iterations), _native(learning_rate)
+        plan, read_before = self._stepper.plan(strategy, gradients, variables, step, eta)
         tf.__internal__.distribute.interim.maybe_merge_call(
-            write, self._distribution_strategy, gradients, variables, plan, read_before
+            self._stepper.write, strategy, gradients, variables, plan, read_before
         )
+
+    @functools.cached_property
+    def _stepper(self) -> Any:
+        accumulators = [accumulator.value for accumulator in self._accumulators]
+        state = self._state.map(_native)
+        return Stepper(self._settings, self._programs, self._names, accumulators, state, self._part)
 
     @functools.cached_property
     def _programs(self) -> Any:
@@ -256,27 +226,20 @@ class Adagrad(keras.optimizers.Optimizer):
         index = self._get_variable_index(variable)
         decay = self.weight_decay if self.weight_decay and self._use_weight_decay(variable) else 0.0
         dtype = compute_dtype(variable)
-        largest = 0.99 * float(ml_dtypes.finfo(keras.backend.standardize_dtype(variable.dtype)).max)
+        largest = float(ml_dtypes.finfo(keras.backend.standardize_dtype(variable.dtype)).max)
         return Part(
             index=index,
             table=index,
             rule=self._rules[index],
-            frame=self._settings.frame(decay, float(np.finfo(dtype).tiny), largest, 0.99 * float(np.finfo(dtype).max)),
+            frame=self._settings.frame(decay, dtype, largest),
             sparse=sparse,
             rank=len(variable.shape),
             dtype=dtype,
             explained=self._settings.explain,
         )
 
-    def _fail_if_skipping(self, plan: Plan, chosen: Sequence[Part]) -> None:
-        allowed = self._settings.max_skipped_steps
-        if allowed is None or not self._settings.skip_nonfinite:
-            return
-        messages = steps.failures([self._names[part.index] for part in chosen], self._settings.gradient_limit, allowed)
-        counts = plan.state.counts
-        if _ON_TENSORFLOW:
-            kernels.fail_if_skipping(counts, plan.finite, allowed, messages)
-            return
+    def _fail_if_skipping(self, counts: Any, finite: Any, allowed: int, names: Sequence[str]) -> None:
+        messages = self._settings.failures(names)
 
         def check(in_a_row: Any, finite: Any) -> None:
             if int(in_a_row) > allowed:
@@ -286,54 +249,24 @@ class Adagrad(keras.optimizers.Optimizer):
         if keras.backend.backend() == "jax":
             import jax
 
-            jax.debug.callback(check, counts[steps.IN_A_ROW], plan.finite)
+            jax.debug.callback(check, counts[steps.IN_A_ROW], finite)
         else:
-            check(counts[steps.IN_A_ROW], ops.convert_to_numpy(plan.finite))
+            check(counts[steps.IN_A_ROW], ops.convert_to_numpy(finite))
 
     # What it tells.
 
-    @property
-    def skipped_steps(self) -> int:
-        """Steps that were skipped because of a bad gradient, since the optimizer was made."""
-        return int(_numpy(self._state.counts)[steps.SKIPPED]) if self.built else 0
+    def _is_built(self) -> bool:
+        return self.built
 
-    def read_nonfinite_gradients(self) -> dict[str, int]:
-        """How often each variable's gradient was bad, by its path; only the variables for which that happened."""
-        if not self.built:
-            return {}
-        counts = _numpy(self._state.counts)[steps.PER_VARIABLE :]
-        return {name: int(count) for name, count in zip(settings.unique(self._names), counts, strict=True) if count}
+    def _value(self, variable: Any) -> np.ndarray:
+        return ops.convert_to_numpy(ops.convert_to_tensor(variable))
 
     @property
     def clipping_factors(self) -> list[float]:
         """The factor of each variable's last step, in the order of the variables; empty without ``explain``."""
         if not self.built or not self._settings.explain:
             return []
-        return [float(factor) for factor in _numpy(self._state.numbers)[:, 0]]
-
-    def read_explanations(self, reset: bool = True) -> dict[str, Explanation]:
-        """What was done to each variable since the last reading, by the variable's path.
-
-        Args:
-          reset: Start anew after reading.
-
-        Raises:
-          ValueError: When the optimizer was not told to explain.
-        """
-        if not self._settings.explain:
-            raise ValueError(
-                "read_explanations needs an optimizer made with explain=True (ClippyAdagrad: export_clipping_factors=True)"
-            )
-        if not self.built:
-            return {}
-        kept = [_numpy(variable) for variable in (self._state.numbers, self._state.integers)]
-        if reset:
-            numbers, integers = explanations.empty(len(self._names))
-            self._state.numbers.assign(numbers)
-            self._state.integers.assign(integers)
-        rules = [rule.name for rule in self._rules]
-        rows = zip(settings.unique(self._names), rules, *kept, self._shapes, strict=True)
-        return {name: explanations.explain(*row) for name, *row in rows}
+        return [float(factor) for factor in self._value(self._state.numbers)[:, 0]]
 
     def get_config(self) -> dict[str, Any]:
         """All arguments: a restored optimizer equals this one."""
@@ -414,10 +347,6 @@ def compute_dtype(variable: Any) -> str:
     return "float64" if keras.backend.standardize_dtype(variable.dtype) == "float64" else "float32"
 
 
-def _each(function: Any, chosen: Sequence[Part], *values: Sequence[Any], shared: Sequence[Any]) -> list[Any]:
-    return function(ops, chosen, *values, *shared)
-
-
 def _map_values(function: Any, gradient: Any) -> Any:
     return kernels.map_values(function, gradient) if _ON_TENSORFLOW else function(gradient)
 
@@ -426,10 +355,6 @@ def _values(gradient: Any) -> Any:
     return gradient.values if _ON_TENSORFLOW and isinstance(gradient, tf.IndexedSlices) else gradient
 
 
-def _tensor(value: Any) -> Any:
-    # Keras hands some variables through as they are, which no compiled function takes.
-    return tf.convert_to_tensor(getattr(value, "value", value)) if _ON_TENSORFLOW else ops.convert_to_tensor(value)
-
-
-def _numpy(variable: Any) -> np.ndarray:
-    return ops.convert_to_numpy(ops.convert_to_tensor(variable))
+def _native(variable: Any) -> Any:
+    """TensorFlow's variable within Keras's; anything else as it is."""
+    return getattr(variable, "value", variable)

@@ -1,11 +1,8 @@
-"""TensorFlow's side of a step: what a gradient touches is read, measured and written.
+"""TensorFlow's side of a step, piece by piece: gradients, what they touch, counts, and programs.
 
-The mathematics is that of :mod:`.parts`, the same for a dense gradient, which touches every coordinate, and for a sparse
-one (``tf.IndexedSlices``), which touches some rows of an embedding table. What differs lives here. The dense variables of a
-step may be measured, and written, by one XLA program each (:class:`Programs`): TensorFlow's own kernels would write a
-temporary as large as the variable for every operation.
-
-The rows of a sparse gradient must be distinct; Keras sums repeated rows before it calls an optimizer.
+A dense gradient touches every coordinate of a variable, a sparse one (``tf.IndexedSlices``) some rows of an embedding table;
+what differs between the two lives here. :class:`Programs` are functions compiled by XLA: TensorFlow's own kernels would write
+a temporary as large as the variable for every operation. :mod:`.stepper` puts the pieces together.
 """
 
 from __future__ import annotations
@@ -15,11 +12,10 @@ import re
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
 import tensorflow as tf
 
-from .parts import Part, Touched, changes
-from .steps import IN_A_ROW, Plan, State
+from .parts import Part, Touched
+from .steps import IN_A_ROW
 
 Gradient: TypeAlias = "tf.Tensor | tf.IndexedSlices"
 
@@ -33,7 +29,6 @@ class Ops:
     abs = staticmethod(tf.abs)
     all = staticmethod(tf.reduce_all)
     argmax = staticmethod(tf.argmax)
-    broadcast_to = staticmethod(tf.broadcast_to)
     cast = staticmethod(tf.cast)
     concatenate = staticmethod(tf.concat)
     isfinite = staticmethod(tf.math.is_finite)
@@ -44,8 +39,8 @@ class Ops:
     ones_like = staticmethod(tf.ones_like)
     reshape = staticmethod(tf.reshape)
     rsqrt = staticmethod(tf.math.rsqrt)
-    size = staticmethod(tf.size)
     scatter_update = staticmethod(tf.tensor_scatter_nd_update)
+    size = staticmethod(tf.size)
     sqrt = staticmethod(tf.sqrt)
     square = staticmethod(tf.square)
     stack = staticmethod(tf.stack)
@@ -75,13 +70,6 @@ def own_dtype(variable: tf.Variable) -> tf.DType:
 def compute_dtype(variable: tf.Variable) -> str:
     """float64 for a variable of that, else float32: squares and sums do not fit half precision."""
     return "float64" if own_dtype(variable) == tf.float64 else "float32"
-
-
-def limits(variable: tf.Variable) -> tuple[float, float, float]:
-    """The smallest normal number of the dtype in which a step is computed, and bounds of the weights and accumulators."""
-    computed = np.finfo(compute_dtype(variable))
-    # A little below the largest number, so that no rounding passes it.
-    return float(computed.tiny), 0.99 * float(own_dtype(variable).max), 0.99 * float(computed.max)
 
 
 def read(variable: tf.Variable, accumulator: tf.Variable, gradient: Gradient) -> Touched:
@@ -135,26 +123,6 @@ def _summed(count: int, values: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
     return tf.math.unsorted_segment_sum(values, place, count)
 
 
-def keep(distribution: Any, state: State, plan: Plan) -> None:
-    """Takes over what an optimizer keeps after a step, on all replicas together."""
-    # Workers that train side by side count together; what is in a row is as the last of them saw it.
-    more = plan.more_counts
-
-    def count(counts: tf.Variable, more: tf.Tensor, new: tf.Tensor) -> None:
-        counts.assign_add(more)
-        counts.scatter_nd_update([[IN_A_ROW]], [new[IN_A_ROW]])
-
-    distribution.extended.update(state.counts, count, args=(more, plan.state.counts), group=False)
-    for variable, new in zip(state[1:], plan.state[1:], strict=True):
-        if variable is not None:
-            distribution.extended.update(variable, lambda old, to: old.assign(to), args=(new,), group=False)
-
-
-def value(variable: tf.Variable) -> np.ndarray:
-    """What a variable holds; by way of a tensor, since a mirrored variable has no ``numpy()``."""
-    return tf.convert_to_tensor(variable).numpy()
-
-
 def sum_of_squares(x: tf.Tensor) -> tf.Tensor:
     """Of all coordinates; by TensorFlow's own kernel, which is several times as fast as a program's sum."""
     return 2.0 * tf.nn.l2_loss(x)
@@ -185,107 +153,6 @@ def skipped_too_often(error: tf.errors.OpError) -> str:
         r"the (gradient of .*?|learning rate) was not finite.*? max_skipped_steps", str(error).replace("\\", "")
     )
     return found[0] if found else ""
-
-
-def write_step(
-    distribution: Any,
-    gradients: Sequence[Any],
-    variables: Sequence[tf.Variable],
-    plan: Plan,
-    touched: Sequence[Any],
-    *,
-    part_of: Callable[[tf.Variable, bool], Part],
-    accumulators: Sequence[tf.Variable],
-    programs: Programs,
-    clip_accumulator: bool,
-) -> None:
-    """The second half of a step, on all replicas together: writes weights and accumulators.
-
-    Args:
-      distribution: The strategy.
-      gradients: For each variable of the step; of all replicas, under a strategy that merges them.
-      variables: Those of the step.
-      plan: What the first half decided.
-      touched: What a sparse gradient touches, read in the first half; an empty tuple for a dense one.
-      part_of: Makes a variable's part; told whether its gradient is sparse.
-      accumulators: Of all the optimizer's variables.
-      programs: Compile large dense variables.
-      clip_accumulator: Whether the accumulator takes the clipped gradient though sigma scales the step.
-    """
-    copies = len(distribution.experimental_local_results(variables[0]))
-    together = copies == 1 or tf.distribute.in_cross_replica_context()
-    dense = []
-    for place, (gradient, variable) in enumerate(zip(gradients, variables, strict=True)):
-        sparse = isinstance(distribution.experimental_local_results(gradient)[0], tf.IndexedSlices)
-        part = part_of(variable, sparse)
-        if together and not sparse:
-            dense.append((place, part))
-            continue
-
-        def write(target: tf.Variable, g: Any, read_before: Any, sigma: Any, eta: Any, sound: Any, part: Part = part):
-            values = Touched(*read_before) if read_before else None
-            _write(part, target, accumulators[part.index], g, values, sigma, eta, sound, clip_accumulator)
-
-        given = (gradient, touched[place], plan.sigmas[place], plan.eta, plan.sound)
-        distribution.extended.update(variable, write, args=given, group=False)
-    if not dense:
-        return
-    compiled = compiles(programs, distribution, [variables[place] for place, _ in dense])
-    for copy in range(copies):
-
-        def local(value: Any, copy: int = copy) -> Any:
-            return distribution.experimental_local_results(value)[copy]
-
-        targets = [(local(variables[place]), local(accumulators[part.index])) for place, part in dense]
-
-        def write_all(dense_gradients: Any, sigmas: Any, eta: Any, sound: Any, targets: Any = targets) -> None:
-            for (_, part), (target, accumulator), gradient, sigma in zip(
-                dense, targets, dense_gradients, sigmas, strict=True
-            ):
-                with tf.device(None if compiled else target.device):
-                    _write(part, target, accumulator, gradient, None, sigma, eta, sound, clip_accumulator)
-
-        arguments = (
-            [local(gradients[place]) for place, _ in dense],
-            [local(plan.sigmas[place]) for place, _ in dense],
-            local(plan.eta),
-            local(plan.sound),
-        )
-        if compiled:
-            with tf.device(targets[0][0].device):
-                programs.run(("write", copy, *(part.index for _, part in dense)), write_all, *arguments)
-        else:
-            write_all(*arguments)
-
-
-def compiles(programs: Programs, distribution: Any, gradients: Sequence[Gradient]) -> bool:
-    """Whether the dense variables of a step should be measured and written by programs."""
-    # A parameter server's variables lie on other machines, one here and one there: no program holds them all.
-    if isinstance(distribution, tf.distribute.ParameterServerStrategy):
-        return False
-    return programs.worth([gradient.shape for gradient in gradients if not isinstance(gradient, tf.IndexedSlices)])
-
-
-def _write(
-    part: Part,
-    variable: tf.Variable,
-    accumulator: tf.Variable,
-    gradient: Gradient,
-    touched: Touched | None,
-    sigma: tf.Tensor,
-    eta: tf.Tensor,
-    sound: tf.Tensor,
-    clip_accumulator: bool,
-) -> None:
-    touched = touched or read(variable, accumulator, gradient)
-    amounts = changes(Ops, part, touched, sigma=sigma, eta=eta, sound=sound, clip_accumulator=clip_accumulator)
-    for target, amount in zip((variable, accumulator), amounts, strict=True):
-        amount = tf.cast(amount, own_dtype(target))
-        # Adding, not assigning: workers that train side by side lose nothing of one another's steps.
-        if isinstance(gradient, tf.IndexedSlices):
-            target.scatter_add(tf.IndexedSlices(amount, gradient.indices))
-        else:
-            target.assign_add(amount)
 
 
 class Programs:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .clipping import RULES, Clippy, Frame, NoClipping, Rule, rule_from_config
+import numpy as np
+
+from .clipping import RULES, Clippy, Frame, NoClipping, Rule, is_real, rule_from_config
 
 # Keras's embedding tables. The paper clips the other variables only.
 EXCLUDED = ("embeddings",)
@@ -72,16 +73,38 @@ class Settings:
             next((rule for pattern, rule in groups.items() if re.search(pattern, name)), self.rule) for name in names
         ]
 
-    def frame(self, weight_decay: float, tiny: float, largest: float, largest_accumulator: float) -> Frame:
-        """Adagrad's side of a variable's step; see :class:`~.clipping.Frame`."""
+    @property
+    def allowed_skips(self) -> int | None:
+        """Steps in a row that may be skipped; None for any number, also where none ever is."""
+        return self.max_skipped_steps if self.skip_nonfinite else None
+
+    def failures(self, names: Sequence[str]) -> list[str]:
+        """What is said when more were skipped: for each variable whose gradient may be the reason, and last for the rate."""
+        bad = [f"gradient of '{name}' was not finite, or beyond {self.gradient_limit:g}" for name in names]
+        return [
+            f"the {what}, and the {self.max_skipped_steps} steps before had to be skipped for such numbers as well: look at "
+            "the data and the loss of these steps, or raise max_skipped_steps"
+            for what in [*bad, "learning rate was not finite"]
+        ]
+
+    def frame(self, weight_decay: float, dtype: str, largest: float) -> Frame:
+        """Adagrad's side of a variable's step; see :class:`~.clipping.Frame`.
+
+        Args:
+          weight_decay: The variable's.
+          dtype: In which the step is computed and the accumulator kept.
+          largest: The variable's largest number.
+        """
+        computed = np.finfo(dtype)
         return Frame(
             epsilon=self.epsilon,
             weight_decay=weight_decay,
             delayed=not self.use_standard_accumulator_update,
             gradient_limit=self.gradient_limit if self.skip_nonfinite else math.inf,
-            tiny=tiny,
-            largest=largest,
-            largest_accumulator=largest_accumulator,
+            tiny=float(computed.tiny),
+            # A little below the largest numbers, so that no rounding passes them.
+            largest=0.99 * largest,
+            largest_accumulator=0.99 * float(computed.max),
         )
 
     def get_config(self, serialize: Callable[[Any], Any]) -> dict[str, Any]:
@@ -99,7 +122,7 @@ def check_number(name: str, value: Any, *, scheduled: bool = False) -> None:
     Raises:
       ValueError: Naming the argument, what was expected and what came.
     """
-    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+    if is_real(value):
         if 0 <= float(value) < math.inf:
             return
     # A serialised schedule is a mapping; a variable or a tensor is what Keras itself makes of a number.

@@ -34,6 +34,11 @@ class State(NamedTuple):
     numbers: Any = None
     integers: Any = None
 
+    def map(self, function: Callable[..., Any], *others: Any) -> State:
+        """The state with ``function`` of each entry that is needed, and of the entries of ``others`` at its place."""
+        together = zip(self, *others, strict=True)
+        return State(*(None if one is None else function(one, *more) for one, *more in together))
+
 
 class Plan(NamedTuple):
     """What the first half decided.
@@ -108,39 +113,38 @@ def plan(
     if state.numbers is not None:
         demands = [one.get("rows", ()) for one in measured]
         seen = each(explanations.observe, chosen, touched, found.sigmas, demands, shared=[step, eta])
-        updates, coordinates, places = zip(*seen, strict=True)
-        numbers = explanations.numbers_of(
-            ops,
-            found.sigmas,
-            [sum_of_squares(values.g) for values in touched],
-            updates,
-            [sum_of_squares(values.w) for values in touched],
-            coordinates,
-        )
-        in_tables = [
-            place if rows is None else _in_table(ops, place, rows)
-            for place, rows in zip(places, table_rows, strict=True)
-        ]
-        kept = (state.numbers, state.integers)
+        numbers, places = _explained(ops, touched, table_rows, found.sigmas, seen, sum_of_squares)
         at = [part.index for part in chosen]
-        before = [ops.take(one, at, axis=0) for one in kept]
-        new = explanations.merge(ops, before[0], before[1], numbers, ops.stack(in_tables), step)
+        before = [ops.take(kept, at, axis=0) for kept in (state.numbers, state.integers)]
         numbers, integers = (
-            ops.where(sound, ops.scatter_update(old, [[index] for index in at], one), old)
-            for old, one in zip(kept, new, strict=True)
+            ops.where(sound, ops.scatter_update(old, [[index] for index in at], new), old)
+            for old, new in zip(
+                (state.numbers, state.integers),
+                explanations.merge(ops, before[0], before[1], numbers, places, step),
+                strict=True,
+            )
         )
         after = after._replace(numbers=numbers, integers=integers)
     return Plan(found.sigmas, eta, sound, found.sound, after, more_counts)
 
 
-def failures(names: Sequence[str], gradient_limit: float, allowed: int) -> list[str]:
-    """What is said when too many steps in a row had to be skipped: for each variable, and last for the rate."""
-    bad = [f"gradient of '{name}' was not finite, or beyond {gradient_limit:g}" for name in names]
-    return [
-        f"the {what}, and the {allowed} steps before had to be skipped for such numbers as well: look at the data and the "
-        "loss of these steps, or raise max_skipped_steps"
-        for what in [*bad, "learning rate was not finite"]
+def _explained(
+    ops: Any,
+    touched: Sequence[Touched],
+    table_rows: Sequence[Tensor | None],
+    sigmas: Sequence[Tensor],
+    seen: Sequence[tuple[Tensor, Tensor, Tensor]],
+    sum_of_squares: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """The numbers of this step, ``[parts, NUMBERS]``, and the rows and columns of the variables that bind, ``[parts, 2]``."""
+    updates, coordinates, places = zip(*seen, strict=True)
+    gradient_squares = [sum_of_squares(values.g) for values in touched]
+    weight_squares = [sum_of_squares(values.w) for values in touched]
+    numbers = explanations.numbers_of(ops, sigmas, gradient_squares, updates, weight_squares, coordinates)
+    in_tables = [
+        place if rows is None else _in_table(ops, place, rows) for place, rows in zip(places, table_rows, strict=True)
     ]
+    return numbers, ops.stack(in_tables)
 
 
 def _counted(

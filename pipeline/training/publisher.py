@@ -74,7 +74,7 @@ class Publisher(tf_keras.callbacks.Callback):
         self.step = step
         self.seconds = 0.0
         self._published = step
-        self._skipped, self._began_once = 0, False
+        self._skipped: int | None = None
         self.begin_day("", 0)
 
     def begin_day(self, name: str, start: int) -> None:
@@ -84,9 +84,9 @@ class Publisher(tf_keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """A fit begins: time and input before it do not count."""
-        if not self._began_once and isinstance(_inner(self.model.optimizer), Adagrad):
+        if self._skipped is None:
             # What an earlier process skipped, before it was resumed, has been published.
-            self._skipped, self._began_once = _inner(self.model.optimizer).skipped_steps, True
+            self._skipped = getattr(_inner(self.model.optimizer), "skipped_steps", 0)
         self._fit_began = self.step
         self._begin_window()
 
@@ -129,7 +129,7 @@ class Publisher(tf_keras.callbacks.Callback):
         if not isinstance(optimizer, Adagrad):
             return {}
         skipped = optimizer.skipped_steps
-        metrics: dict[str, float] = {"nonfinite_steps": skipped - self._skipped}
+        metrics: dict[str, float] = {"nonfinite_steps": skipped - (self._skipped or 0)}
         self._skipped = skipped
         if not optimizer.explain:
             return metrics

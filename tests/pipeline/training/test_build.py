@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import tensorflow as tf
 
 from steadyrank.optimizers import RULES, AdaGC, AdaptiveGradientClipping, Clippy, GradientClipping
 from steadyrank.pipeline.config import Config, ConfigError, build
+from steadyrank.pipeline.config import settings as config_settings
 from steadyrank.pipeline.config.settings import Group, Optimizer
 from steadyrank.pipeline.training.build import make_optimizer, make_rule
+
+
+def test_the_configuration_knows_the_optimizers_rules():
+    assert set(config_settings.RULES) == set(RULES)
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize(("field", "values"), [("per", ("row", "unit", "global")), ("order", ("before", "after"))])
+def test_the_configuration_takes_what_the_rule_takes(name, field, values):
+    for value in values:
+        settings = Optimizer(rule=name, **{field: value})
+        known = field in {each.name for each in dataclasses.fields(RULES[name])}
+        if known and value in RULES[name]()._choices()[field]:
+            Config(optimizer=settings)
+            assert getattr(make_rule(settings), field) == value
+        else:
+            with pytest.raises(ValueError, match=f"optimizer.{field}"):
+                Config(optimizer=settings)
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -1,0 +1,196 @@
+"""One step on TensorFlow, for Keras 2 and Keras 3: measured on each replica, written on all together.
+
+The mathematics is that of :mod:`.parts`, the decisions are those of :mod:`.steps`. A strategy that holds copies of the
+variables merges its replicas between the two halves, and so the shells call them one after the other.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from . import kernels, steps
+from .kernels import Gradient, Ops, Programs
+from .parts import Part, Touched, changes
+from .settings import Settings
+from .steps import IN_A_ROW, Plan, State
+
+
+class Stepper:
+    """Takes the steps of one optimizer.
+
+    Args:
+      settings: The optimizer's.
+      programs: Compile the measuring and writing of large dense variables.
+      names: Of the variables.
+      accumulators: Of the variables.
+      state: The variables that hold what is kept.
+      part_of: Makes a variable's part; told whether its gradient is sparse.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        programs: Programs,
+        names: Sequence[str],
+        accumulators: Sequence[tf.Variable],
+        state: State,
+        part_of: Callable[[tf.Variable, bool], Part],
+    ):
+        self._settings = settings
+        self._programs = programs
+        self._names = names
+        self._accumulators = accumulators
+        self._state = state
+        self._part_of = part_of
+
+    def plan(
+        self,
+        distribution: tf.distribute.Strategy,
+        gradients: Sequence[Gradient],
+        variables: Sequence[tf.Variable],
+        step: Any,
+        eta: Any,
+    ) -> tuple[Plan, list[Any]]:
+        """The first half, on one replica: decides; raises, in the graph, when too many steps in a row had to be skipped.
+
+        Args:
+          distribution: The strategy.
+          gradients: Summed over the replicas, the rows of sparse ones distinct.
+          variables: For each gradient.
+          step: The optimizer's step, counted from 0.
+          eta: The learning rate.
+
+        Returns:
+          The plan; and what each sparse gradient touches, an empty tuple for a dense one, so that no row is read again.
+        """
+        chosen = [self._part_of(v, isinstance(g, tf.IndexedSlices)) for g, v in zip(gradients, variables, strict=True)]
+        touched = [
+            kernels.read(variable, self._accumulators[part.index], gradient)
+            for part, gradient, variable in zip(chosen, gradients, variables, strict=True)
+        ]
+        plan = steps.plan(
+            Ops,
+            functools.partial(self._programs.each, compiled=self._compiles(distribution, chosen, variables)),
+            chosen,
+            touched,
+            [gradient.indices if part.sparse else None for part, gradient in zip(chosen, gradients, strict=True)],
+            step=tf.convert_to_tensor(step),
+            eta=tf.convert_to_tensor(eta),
+            state=self._state.map(tf.convert_to_tensor),
+            skip=self._settings.skip_nonfinite,
+            sum_of_squares=kernels.sum_of_squares,
+        )
+        allowed = self._settings.allowed_skips
+        if allowed is not None:
+            messages = self._settings.failures([self._names[part.index] for part in chosen])
+            kernels.fail_if_skipping(plan.state.counts, plan.finite, allowed, messages)
+        return plan, [values if part.sparse else () for part, values in zip(chosen, touched, strict=True)]
+
+    def write(
+        self,
+        distribution: Any,
+        gradients: Sequence[Any],
+        variables: Sequence[tf.Variable],
+        plan: Plan,
+        read_before: Sequence[Any],
+    ) -> None:
+        """The second half, on all replicas together: writes weights, accumulators and what is kept.
+
+        Args:
+          distribution: The strategy.
+          gradients: As for :meth:`plan`; of all replicas, under a strategy that merges them.
+          variables: For each gradient.
+          plan: What the first half decided.
+          read_before: What it returned beside the plan.
+        """
+        chosen = []
+        for gradient, variable in zip(gradients, variables, strict=True):
+            one = distribution.experimental_local_results(gradient)[0]
+            chosen.append(self._part_of(variable, isinstance(one, tf.IndexedSlices)))
+        copies = len(distribution.experimental_local_results(variables[0]))
+        compiled = (copies == 1 or tf.distribute.in_cross_replica_context()) and self._compiles(
+            distribution, chosen, variables
+        )
+        in_programs = [place for place, part in enumerate(chosen) if compiled and not part.sparse]
+        for copy in range(copies if in_programs else 0):
+            self._write_in_program(distribution, copy, gradients, variables, plan, chosen, in_programs)
+        for place, part in enumerate(chosen):
+            if place not in in_programs:
+                arguments = (gradients[place], read_before[place], plan.sigmas[place], plan.eta, plan.sound)
+                write = functools.partial(self._write, part, self._accumulators[part.index])
+                distribution.extended.update(variables[place], write, args=arguments, group=False)
+        self._keep(distribution, plan)
+
+    def _compiles(self, distribution: Any, chosen: Sequence[Part], variables: Sequence[tf.Variable]) -> bool:
+        # A parameter server's variables lie on other machines, one here and one there: no program holds them all.
+        if isinstance(distribution, tf.distribute.ParameterServerStrategy):
+            return False
+        return self._programs.worth([v.shape for part, v in zip(chosen, variables, strict=True) if not part.sparse])
+
+    def _write_in_program(
+        self,
+        distribution: Any,
+        copy: int,
+        gradients: Sequence[Any],
+        variables: Sequence[tf.Variable],
+        plan: Plan,
+        chosen: Sequence[Part],
+        places: Sequence[int],
+    ) -> None:
+        """Writes one replica's copy of the variables at ``places``."""
+
+        def local(value: Any) -> Any:
+            return distribution.experimental_local_results(value)[copy]
+
+        parts = [chosen[place] for place in places]
+        targets = [local(variables[place]) for place in places]
+        accumulators = [local(self._accumulators[part.index]) for part in parts]
+
+        def write(dense: Sequence[tf.Tensor], sigmas: Sequence[tf.Tensor], eta: tf.Tensor, sound: tf.Tensor) -> None:
+            for part, target, accumulator, gradient, sigma in zip(
+                parts, targets, accumulators, dense, sigmas, strict=True
+            ):
+                self._write(part, accumulator, target, gradient, (), sigma, eta, sound)
+
+        each = ([local(gradients[place]) for place in places], [local(plan.sigmas[place]) for place in places])
+        with tf.device(targets[0].device):
+            key = ("write", copy, *(part.index for part in parts))
+            self._programs.run(key, write, *each, local(plan.eta), local(plan.sound))
+
+    def _write(
+        self,
+        part: Part,
+        accumulator: tf.Variable,
+        variable: tf.Variable,
+        gradient: Gradient,
+        read_before: Sequence[tf.Tensor],
+        sigma: tf.Tensor,
+        eta: tf.Tensor,
+        sound: tf.Tensor,
+    ) -> None:
+        touched = Touched(*read_before) if read_before else kernels.read(variable, accumulator, gradient)
+        clip = self._settings.clip_accumulator_update
+        amounts = changes(Ops, part, touched, sigma=sigma, eta=eta, sound=sound, clip_accumulator=clip)
+        for target, amount in zip((variable, accumulator), amounts, strict=True):
+            amount = tf.cast(amount, kernels.own_dtype(target))
+            # Adding, not assigning: workers that train side by side lose nothing of one another's steps.
+            if isinstance(gradient, tf.IndexedSlices):
+                target.scatter_add(tf.IndexedSlices(amount, gradient.indices))
+            else:
+                target.assign_add(amount)
+
+    def _keep(self, distribution: Any, plan: Plan) -> None:
+        def count(counts: tf.Variable, more: tf.Tensor, new: tf.Tensor) -> None:
+            # Workers that train side by side count together; what is in a row is as the last of them saw it.
+            counts.assign_add(more)
+            counts.scatter_nd_update([[IN_A_ROW]], [new[IN_A_ROW]])
+
+        given = (plan.more_counts, plan.state.counts)
+        distribution.extended.update(self._state.counts, count, args=given, group=False)
+        for kept, new in zip(self._state[1:], plan.state[1:], strict=True):
+            if kept is not None:
+                distribution.extended.update(kept, lambda old, to: old.assign(to), args=(new,), group=False)
