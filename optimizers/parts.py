@@ -115,7 +115,7 @@ def folded(
 def block_of(shape: Sequence[int]) -> int | None:
     """The rows that a variable of this shape is best measured by; None for all at once."""
     most = _BLOCK // max(1, math.prod(shape[1:]))
-    if not shape or most < 1 or shape[0] <= most:
+    if len(shape) == 0 or most < 1 or shape[0] <= most:
         return None
     # A divisor, so that no block is a smaller one; one that is much smaller is not worth its loop.
     return next((rows for rows in range(most, most // 4, -1) if shape[0] % rows == 0), None)
