@@ -25,6 +25,7 @@ Legend: w weights, g gradient, G accumulator, all of one shape; eta learning rat
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import numbers
 from collections.abc import Callable, Mapping
@@ -69,13 +70,13 @@ class Frame:
 
     def direction(self, ops: Any, w: Tensor, g: Tensor, accumulator: Tensor) -> Tensor:
         """r, with the weight decay; 0 where g and w are 0, whatever the accumulator. ``accumulator`` is the one to divide by."""
-        r = g * self.inverse_root(ops, accumulator)
+        r = g / self.root(ops, accumulator)
         return r + self.weight_decay * w if self.weight_decay else r
 
-    def inverse_root(self, ops: Any, accumulator: Tensor) -> Tensor:
-        """``1 / sqrt(G + epsilon)``, finite also where nothing has been accumulated yet."""
-        under_root = accumulator + self.epsilon
-        return ops.rsqrt(under_root if self.epsilon >= self.tiny else ops.maximum(under_root, self.tiny))
+    def root(self, ops: Any, accumulator: Tensor) -> Tensor:
+        """``sqrt(G + epsilon)``, above 0 also where nothing has been accumulated yet."""
+        # Not by rsqrt, which XLA's CPU backend makes of a plain quotient by a root as well: it takes six times as long.
+        return ops.maximum(ops.sqrt(accumulator + self.epsilon), math.sqrt(self.tiny))
 
     def divisor(self, ops: Any, g: Tensor, accumulator: Tensor) -> Tensor:
         """The accumulator that r is formed from: with g in it, or as it was before."""
@@ -96,7 +97,7 @@ def demand(ops: Any, frame: Frame, w: Tensor, g: Tensor, accumulator: Tensor, th
         allowed = ops.square(ops.minimum(allowed, _WIDEST))
         return marked(ops, frame, g, ops.square(g) / ((divisor + frame.epsilon) * allowed))
     if not _is_number(thresholds.accumulator_relative, at_most=0):
-        allowed = allowed + thresholds.accumulator_relative * frame.inverse_root(ops, divisor)
+        allowed = allowed + thresholds.accumulator_relative / frame.root(ops, divisor)
     distance = ops.abs(frame.direction(ops, w, g, divisor))
     asked = ops.minimum(distance / allowed, _FORBIDDEN)
     return marked(ops, frame, g, ops.where(distance == 0, ops.zeros_like(distance), asked))
@@ -117,7 +118,15 @@ def marked(ops: Any, frame: Frame, g: Tensor, value: Tensor) -> Tensor:
 
 
 def measure(
-    ops: Any, what: str, frame: Frame, rule: Rule, w: Tensor, g: Tensor, accumulator: Tensor, axis: Any
+    ops: Any,
+    what: str,
+    frame: Frame,
+    rule: Rule,
+    w: Tensor,
+    g: Tensor,
+    accumulator: Tensor,
+    axis: Any,
+    fold: Callable[..., Tensor] | None = None,
 ) -> Tensor:
     """One measure of a rule, reduced over ``axis`` (None: over all coordinates; else the axes are kept with length 1).
 
@@ -130,17 +139,37 @@ def measure(
       rule: The rule, with its thresholds resolved; Clippy's own for ``demand``.
       w, g, accumulator: Of one shape.
       axis: The axes to reduce.
+      fold: Calls an element-wise function of arrays block by block, and puts the blocks' values together by another; only
+        where all axes are reduced. None calls it once for all.
     """
+    largest_counts = what in ("demand", "sanity")
+    by_coordinate = functools.partial(_measured, ops, what, frame, rule)
+    if fold is None:
+        values = by_coordinate(w, g, accumulator)
+    else:
+        values = fold(by_coordinate, ops.maximum if largest_counts else ops.add, w, g, accumulator)
+    if not largest_counts:
+        return ops.sum(values, axis=axis, keepdims=axis is not None)
+    return as_demand(ops, frame, rule, largest(ops, values, axis)) if what == "demand" else largest(ops, values, axis)
+
+
+def as_demand(ops: Any, frame: Frame, rule: Rule, found: Tensor) -> Tensor:
+    """A demand from what :func:`demand` returned of it."""
+    assert isinstance(rule, Clippy)
+    return ops.sqrt(found) if squares_demand(frame, rule) else found
+
+
+def _measured(ops: Any, what: str, frame: Frame, rule: Rule, w: Tensor, g: Tensor, accumulator: Tensor) -> Tensor:
+    """What each coordinate adds to a measure."""
     if what == "parameter":
-        return ops.sum(ops.square(w), axis=axis, keepdims=axis is not None)
+        return ops.square(w)
     if what == "demand":
         assert isinstance(rule, Clippy)
-        found = largest(ops, demand(ops, frame, w, g, accumulator, rule), axis)
-        return ops.sqrt(found) if squares_demand(frame, rule) else found
+        return demand(ops, frame, w, g, accumulator, rule)
     if what == "sanity":
-        return largest(ops, marked(ops, frame, g, ops.zeros_like(g)), axis)
+        return marked(ops, frame, g, ops.zeros_like(g))
     vector = g if what == "gradient" else frame.direction(ops, w, g, frame.divisor(ops, g, accumulator))
-    return ops.sum(marked(ops, frame, g, ops.square(vector)), axis=axis, keepdims=axis is not None)
+    return marked(ops, frame, g, ops.square(vector))
 
 
 def deltas(

@@ -7,6 +7,7 @@ the whole optimizer, so that nothing between two readings is missed and nothing 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 
 from . import clipping
 from .clipping import Clippy, Tensor
-from .parts import Part, Touched
+from .parts import Part, Touched, folded
 
 # Columns of the numbers that are kept for each variable …
 _FACTOR, _SMALLEST, _GRADIENT, _UPDATE, _PARAMETER, _AT = range(6)
@@ -96,26 +97,24 @@ def observe(
       eta: The learning rate.
 
     Returns:
-      For each part the squares of its update, summed in part (a program of XLA adds up a vector slowly, so the
-      rest of the sum is left to the caller); the numbers of the coordinate that binds; its row and column.
+      For each part the sum of the squares of its update; the numbers of the coordinate that binds; its row and column.
     """
     seen = []
     for part, values, sigma, demands in zip(parts, touched, sigmas, rows, strict=True):
-        g = values.g * sigma if part.rule.scales_gradient else values.g
-        r = part.frame.direction(ops, values.w, g, part.frame.divisor(ops, g, values.accumulator))
-        moved = ops.cast(eta, part.dtype) * (r if part.rule.scales_gradient else sigma * r)
-        squares = ops.square(moved)
+        squared = functools.partial(_squared_update, ops, part, sigma, eta)
+        squares = squared(*values) if len(sigma.shape) else folded(ops, part, squared, ops.add, *values)
         numbers, place = _coordinate(ops, part, values, demands, eta, step)
-        seen.append((_partly_summed(ops, squares), ops.stack(numbers), ops.stack(place)))
+        seen.append((ops.sum(squares), ops.stack(numbers), ops.stack(place)))
     return seen
 
 
-def _partly_summed(ops: Any, squares: Tensor) -> Tensor:
-    """A sixteenth of the numbers, where they can be cut into blocks of 16 by 16: XLA adds up such blocks as vectors."""
-    shape = squares.shape
-    if all(isinstance(length, int) for length in shape) and math.prod(shape) % 256 == 0 and math.prod(shape):
-        return ops.sum(ops.reshape(squares, (-1, 16, 16)), axis=1)
-    return ops.sum(squares, axis=-1) if len(shape) else squares
+def _squared_update(
+    ops: Any, part: Part, sigma: Tensor, eta: Tensor, w: Tensor, g: Tensor, accumulator: Tensor
+) -> Tensor:
+    if part.rule.scales_gradient:
+        g = g * sigma
+    r = part.frame.direction(ops, w, g, part.frame.divisor(ops, g, accumulator))
+    return ops.square(ops.cast(eta, part.dtype) * (r if part.rule.scales_gradient else sigma * r))
 
 
 def numbers_of(
@@ -136,7 +135,7 @@ def numbers_of(
         return ops.min(ops.pad(ops.reshape(sigma, (-1,)), [[0, 1]], constant_values=1.0)) if len(sigma.shape) else sigma
 
     smallest = stacked([smallest_of(sigma) for sigma in sigmas])
-    squares = [gradient_squares, [ops.sum(update) for update in update_squares], weight_squares]
+    squares = [gradient_squares, update_squares, weight_squares]
     norms = ops.sqrt(ops.stack([stacked(each) for each in squares], axis=1))
     twice = ops.stack([smallest, smallest], axis=1)
     return ops.concatenate([twice, norms, stacked(coordinates)], axis=1)
@@ -209,22 +208,28 @@ def _coordinate(
     none = ops.cast(zero, "int32") - 1
     if not isinstance(rule, Clippy):
         return [zero] * len(_COORDINATE), [none, none]
-    # Two steps, along the rows and then within one: finding the place of a maximum in all of a matrix at once is slow.
     if part.rank < 2:
-        # A sparse gradient of a vector may touch nothing; see below.
-        row, flat = none, [ops.reshape(x, (-1,)) for x in values]
-        w, g, accumulator = (ops.pad(x, [[0, 1]]) for x in flat) if part.sparse else flat
+        values, row = Touched(*(ops.reshape(x, (-1,)) for x in values)), none
+        # A sparse gradient may touch nothing; a coordinate of zeros, which demands nothing, stands for it then.
+        found = Touched(*(ops.pad(x, [[0, 1]]) for x in values)) if part.sparse else values
     else:
-        # A sparse gradient may have no row; one of zeros, which demands nothing, stands for it then.
+        # Two steps, along the rows and then within one: finding the place of a maximum in all of a matrix at once is slow.
         row = ops.argmax(ops.pad(demands, [[0, 1]]) if part.sparse else demands)
-        w, g, accumulator = (ops.reshape(_row(ops, x, row, part), (-1,)) for x in values)
-    column = ops.argmax(clipping.demand(ops, part.frame, w, g, accumulator, rule))
-    w, g, accumulator = (ops.take(x, column, axis=0) for x in (w, g, accumulator))
+        found = Touched(*(ops.reshape(_rows(ops, x, row, demands, part), (-1,)) for x in values))
+    column = ops.argmax(clipping.demand(ops, part.frame, *found, rule))
+    w, g, accumulator = (ops.take(x, column, axis=0) for x in found)
     r = part.frame.direction(ops, w, g, part.frame.divisor(ops, g, accumulator))
     numbers = [w, g, accumulator, ops.cast(eta, part.dtype) * r]
-    place = [column, ops.zeros_like(column)] if part.rank < 2 else [row, column]
-    return numbers, [ops.cast(x, "int32") for x in place]
+    column = ops.cast(column, "int32")
+    if part.rank < 2:
+        return numbers, [column, ops.zeros_like(column)]
+    width = math.prod(values.w.shape[1:])
+    row = ops.cast(row, "int32")
+    return numbers, [row if part.sparse else row + column // width * demands.shape[0], column % width]
 
 
-def _row(ops: Any, x: Tensor, row: Tensor, part: Part) -> Tensor:
-    return ops.take(ops.pad(x, [[0, 1]] + [[0, 0]] * (part.rank - 1)) if part.sparse else x, row, axis=0)
+def _rows(ops: Any, x: Tensor, row: Tensor, demands: Tensor, part: Part) -> Tensor:
+    """The row at that place among the demands; of a variable in blocks, the row at that place in each block."""
+    if part.sparse:
+        return ops.take(ops.pad(x, [[0, 1]] + [[0, 0]] * (part.rank - 1)), row, axis=0)
+    return ops.take(ops.reshape(x, (-1, demands.shape[0], *x.shape[1:])), row, axis=1)

@@ -27,6 +27,7 @@ class Ops:
     """TensorFlow under NumPy's names, as :mod:`.clipping` and :mod:`.parts` want it; ``keras.ops`` has the same."""
 
     abs = staticmethod(tf.abs)
+    add = staticmethod(tf.add)
     all = staticmethod(tf.reduce_all)
     argmax = staticmethod(tf.argmax)
     cast = staticmethod(tf.cast)
@@ -38,9 +39,9 @@ class Ops:
     minimum = staticmethod(tf.minimum)
     ones_like = staticmethod(tf.ones_like)
     reshape = staticmethod(tf.reshape)
-    rsqrt = staticmethod(tf.math.rsqrt)
     scatter_update = staticmethod(tf.tensor_scatter_nd_update)
     size = staticmethod(tf.size)
+    slice = staticmethod(tf.slice)
     sqrt = staticmethod(tf.sqrt)
     square = staticmethod(tf.square)
     stack = staticmethod(tf.stack)
@@ -49,6 +50,11 @@ class Ops:
     unstack = staticmethod(tf.unstack)
     where = staticmethod(tf.where)
     zeros_like = staticmethod(tf.zeros_like)
+
+    @staticmethod
+    def fori_loop(lower: int, upper: int, body: Callable[..., tf.Tensor], value: tf.Tensor) -> tf.Tensor:
+        """``value`` after ``value = body(i, value)`` for every i from ``lower`` to before ``upper``."""
+        return tf.while_loop(lambda i, _: i < upper, lambda i, value: (i + 1, body(i, value)), (lower, value))[1]
 
     @staticmethod
     def pad(x: tf.Tensor, pad_width: Any, constant_values: Any = 0) -> tf.Tensor:

@@ -6,11 +6,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Sequence
+import functools
+import math
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 from . import clipping
 from .clipping import Frame, Rule, Tensor
+
+# Coordinates of a block: a megabyte of float32, which a core's second cache holds.
+_BLOCK = 1 << 18
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Part:
       rank: Axes of the variable.
       dtype: In which the step is computed: ``float32`` or ``float64``.
       explained: Whether the demands of its rows are wanted beside the measures, to find the coordinate that binds.
+      block: Rows that are measured at once; it divides their number. None for all.
     """
 
     index: int
@@ -36,6 +42,7 @@ class Part:
     rank: int
     dtype: str
     explained: bool = False
+    block: int | None = None
 
     @property
     def axis(self) -> tuple[int, ...] | None:
@@ -68,18 +75,50 @@ class Touched(NamedTuple):
 def measure(ops: Any, parts: Sequence[Part], touched: Sequence[Touched], step: Tensor) -> list[dict[str, Tensor]]:
     """The measures of each part's rule, by their names.
 
-    Beside them, for a part that is to be explained, ``rows``: the largest demand of each row.
+    Beside them, for a part that is to be explained, ``rows``: the largest demand of each row; where it is measured in
+    blocks, of each row of a block, in whichever block.
     """
     return [_measure(ops, part, part.rule_at(ops, step), values) for part, values in zip(parts, touched, strict=True)]
 
 
 def _measure(ops: Any, part: Part, rule: Rule, values: Touched) -> dict[str, Tensor]:
+    fold = functools.partial(folded, ops, part) if part.axis is None else None
     if not (part.explained and isinstance(rule, clipping.Clippy) and part.rank > 1):
-        return {what: clipping.measure(ops, what, part.frame, rule, *values, axis=part.axis) for what in rule.measures}
+        return {what: clipping.measure(ops, what, part.frame, rule, *values, part.axis, fold) for what in rule.measures}
     inner = tuple(range(1, part.rank))
-    by_row = clipping.measure(ops, "demand", part.frame, rule, *values, axis=inner)
+    by_row = clipping.measure(ops, "demand", part.frame, rule, *values, inner, fold)
     rows = ops.reshape(by_row, (-1,))
-    return {"demand": by_row if part.axis == inner else clipping.largest(ops, rows), "rows": rows}
+    return {"demand": by_row if part.axis else clipping.largest(ops, rows), "rows": rows}
+
+
+def folded(
+    ops: Any, part: Part, function: Callable[..., Tensor], put_together: Callable[..., Tensor], *arrays: Tensor
+) -> Tensor:
+    """An element-wise function of arrays, its values for all blocks of rows put together; as large as one block.
+
+    A reduction of it over all coordinates gives what a reduction of all values would. XLA's CPU backend writes the values out
+    before it reduces them: those of a block stay in the processor's cache.
+    """
+    if part.block is None:
+        return function(*arrays)
+    shape = arrays[0].shape
+
+    def of_block(place: Any) -> Tensor:
+        start = (place * part.block, *([0] * (part.rank - 1)))
+        return function(*(ops.slice(x, start, (part.block, *shape[1:])) for x in arrays))
+
+    return ops.fori_loop(
+        1, shape[0] // part.block, lambda place, values: put_together(values, of_block(place)), of_block(0)
+    )
+
+
+def block_of(shape: Sequence[int]) -> int | None:
+    """The rows that a variable of this shape is best measured by; None for all at once."""
+    most = _BLOCK // max(1, math.prod(shape[1:]))
+    if len(shape) == 0 or most < 1 or shape[0] <= most:
+        return None
+    # A divisor, so that no block is a smaller one; one that is much smaller is not worth its loop.
+    return next((rows for rows in range(most, most // 4, -1) if shape[0] % rows == 0), None)
 
 
 def changes(

@@ -6,6 +6,7 @@ variables merges its replicas between the two halves, and so the shells call the
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ import tensorflow as tf
 
 from . import kernels, steps
 from .kernels import Gradient, Ops, Programs
-from .parts import Part, Touched, changes
+from .parts import Part, Touched, block_of, changes
 from .settings import Settings
 from .steps import IN_A_ROW, Plan, State
 
@@ -68,13 +69,19 @@ class Stepper:
           The plan; and what each sparse gradient touches, an empty tuple for a dense one, so that no row is read again.
         """
         chosen = [self._part_of(v, isinstance(g, tf.IndexedSlices)) for g, v in zip(gradients, variables, strict=True)]
+        compiled = self._compiles(distribution, chosen, variables)
+        if compiled:
+            chosen = [
+                part if part.sparse else dataclasses.replace(part, block=block_of(variable.shape))
+                for part, variable in zip(chosen, variables, strict=True)
+            ]
         touched = [
             kernels.read(variable, self._accumulators[part.index], gradient)
             for part, gradient, variable in zip(chosen, gradients, variables, strict=True)
         ]
         plan = steps.plan(
             Ops,
-            functools.partial(self._programs.each, compiled=self._compiles(distribution, chosen, variables)),
+            functools.partial(self._programs.each, compiled=compiled),
             chosen,
             touched,
             [gradient.indices if part.sparse else None for part, gradient in zip(chosen, gradients, strict=True)],
