@@ -16,6 +16,7 @@ from steadyrank.optimizers import (
     GradientClipping,
     Lamb,
     kernels,
+    parts,
 )
 from tests.optimizers.reference import Reference
 
@@ -277,10 +278,32 @@ def test_two_replicas_tell_what_one_tells(two_replicas):
     assert after == 0
 
 
-@pytest.mark.parametrize("rule", [Clippy(), Clippy(per="row")], ids=str)
-def test_compiled_tells_what_plain_tells(rule, monkeypatch):
+@pytest.mark.parametrize(
+    ("shape", "rows"),
+    [
+        ((), None),
+        ((12,), None),
+        ((13,), None),
+        ((24,), 12),
+        ((26,), None),
+        ((30,), 10),
+        ((12, 2), 6),
+        ((4, 13), None),
+        ((0, 2), None),
+    ],
+)
+def test_a_block_divides_the_rows_and_is_not_small(shape, rows, monkeypatch):
+    monkeypatch.setattr(parts, "_BLOCK", 12)
+    assert parts.block_of(shape) == rows
+    assert parts.block_of(tf.TensorShape(shape)) == rows
+
+
+@pytest.mark.parametrize("block", [parts._BLOCK, 6])
+@pytest.mark.parametrize("rule", [Clippy(), Clippy(per="row"), Lamb(), GradientClipping(0.1)], ids=str)
+def test_compiled_tells_what_plain_tells(rule, block, monkeypatch):
     def told():
-        variables = [tf.Variable(noise(*shape, seed=1), dtype=tf.float32, name=f"v{len(shape)}") for shape in SHAPES]
+        shapes = [*SHAPES, (18,), (12, 2), (12, 1, 2)]
+        variables = [tf.Variable(noise(*s, seed=sum(s)), dtype=tf.float32, name=f"v{s}") for s in shapes]
         table = tf.Variable(noise(6, 2, seed=2), dtype=tf.float32, name="table")
         optimizer = Adagrad(0.5, rule, explain=True)
         for step in range(2):
@@ -293,13 +316,18 @@ def test_compiled_tells_what_plain_tells(rule, monkeypatch):
 
     plain, weights = told()
     monkeypatch.setattr(kernels, "_WORTH_A_PROGRAM", 0)
+    monkeypatch.setattr(parts, "_BLOCK", block)
     compiled, same_weights = told()
     for name, one in plain.items():
         other = compiled[name]
-        assert one.clipped_steps == other.clipped_steps > 0
+        assert one.clipped_steps == other.clipped_steps
+        assert one.clipped_steps > 0 or isinstance(rule, Lamb)
         for field in ("factor", "smallest_factor", "gradient_norm", "update_norm", "parameter_norm"):
             assert getattr(one, field) == pytest.approx(getattr(other, field), rel=1e-5), field
-        assert_coordinate(other.bound_by, one.bound_by)
+        if isinstance(rule, Clippy):
+            assert_coordinate(other.bound_by, one.bound_by)
+        else:
+            assert one.bound_by is other.bound_by is None
     for a, b in zip(weights, same_weights, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
