@@ -16,6 +16,7 @@ import tf_keras
 
 from . import kernels, settings, steps
 from .clipping import Rule
+from .keras_clipping import clip_marked
 from .kernels import Gradient, Programs
 from .parts import Part
 from .settings import Settings
@@ -205,14 +206,15 @@ class Adagrad(Telling, tf_keras.optimizers.Optimizer):
     def _clip_gradients(self, grads: Sequence[Gradient]) -> Sequence[Gradient]:
         if not (self.clipvalue or self.clipnorm or self.global_clipnorm) or not self._settings.skip_nonfinite:
             return super()._clip_gradients(grads)
-        # Clipped, a bad coordinate would pass for a good one, or make the gradients of all variables bad.
-        limit = self._settings.gradient_limit
-        marked = [kernels.map_values(lambda x: kernels.nan_beyond(limit, x), g) for g in grads]
-        clipped = super()._clip_gradients(marked)
-        if not self.global_clipnorm:
-            return clipped
-        finite = tf.math.is_finite(tf.linalg.global_norm(marked))
-        return [kernels.either(finite, *pair) for pair in zip(clipped, marked, strict=True)]
+        return clip_marked(
+            kernels.Ops,
+            super()._clip_gradients,
+            grads,
+            limit=self._settings.gradient_limit,
+            together=bool(self.global_clipnorm),
+            values_of=kernels.values_of,
+            with_values=kernels.with_values,
+        )
 
     def _deduplicate_sparse_grad(self, grads: Sequence[Gradient]) -> list[Gradient]:
         return [kernels.without_repeated_rows(gradient, self._programs) for gradient in grads]

@@ -20,6 +20,7 @@ from keras import ops
 
 from . import settings, steps
 from .clipping import Rule, Threshold
+from .keras_clipping import clip_marked
 from .parts import Part, Touched, changes
 from .settings import Settings
 from .steps import State
@@ -152,17 +153,19 @@ class Adagrad(Telling, keras.optimizers.Optimizer):
     def _clip_gradients(self, grads: Sequence[Any]) -> Sequence[Any]:
         if not (self.clipvalue or self.clipnorm or self.global_clipnorm) or not self._settings.skip_nonfinite:
             return super()._clip_gradients(grads)
-        # Clipped, a bad coordinate would pass for a good one, or make the gradients of all variables bad.
-        limit = self._settings.gradient_limit
-        marked = [_map_values(lambda x: ops.where(ops.abs(x) <= limit, x, float("nan")), g) for g in grads]
-        if not self.global_clipnorm:
-            return super()._clip_gradients(marked)
-        finite = ops.all(ops.stack([ops.all(ops.isfinite(_values(g))) for g in marked]))
-        if _ON_TENSORFLOW:
-            # Keras would make a sparse gradient dense.
-            clipped, _ = tf.clip_by_global_norm(marked, self.global_clipnorm)
-            return [kernels.either(finite, *pair) for pair in zip(clipped, marked, strict=True)]
-        return [ops.where(finite, *pair) for pair in zip(super()._clip_gradients(marked), marked, strict=True)]
+        # Of all sparse gradients together, Keras would make dense ones.
+        by_tensorflow = _ON_TENSORFLOW and self.global_clipnorm
+        return clip_marked(
+            ops,
+            (lambda g: tf.clip_by_global_norm(g, self.global_clipnorm)[0])
+            if by_tensorflow
+            else super()._clip_gradients,
+            grads,
+            limit=self._settings.gradient_limit,
+            together=bool(self.global_clipnorm),
+            values_of=kernels.values_of if _ON_TENSORFLOW else lambda gradient: gradient,
+            with_values=kernels.with_values if _ON_TENSORFLOW else lambda gradient, values: values,
+        )
 
     def _backend_update_step(
         self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any
@@ -221,6 +224,15 @@ class Adagrad(Telling, keras.optimizers.Optimizer):
     @functools.cached_property
     def _programs(self) -> Any:
         return kernels.Programs(self._settings.jit_compile)
+
+    def _update_model_variables_moving_average(self, trainable_variables: Sequence[Any]) -> None:
+        averages = [average for average in self._model_variables_moving_average if average is not None]
+        before = [ops.convert_to_tensor(average) for average in averages]
+        super()._update_model_variables_moving_average(trainable_variables)
+        # A step that was skipped is none of the averages' either.
+        taken = ops.convert_to_tensor(self._state.counts)[steps.IN_A_ROW] == 0
+        for average, old in zip(averages, before, strict=True):
+            average.assign(ops.where(taken, average, old))
 
     def _part(self, variable: Any, sparse: bool) -> Part:
         index = self._get_variable_index(variable)
@@ -345,14 +357,6 @@ def schedule(config: Any) -> Any:
 def compute_dtype(variable: Any) -> str:
     """float64 for a variable of that, else float32: squares and sums do not fit half precision."""
     return "float64" if keras.backend.standardize_dtype(variable.dtype) == "float64" else "float32"
-
-
-def _map_values(function: Any, gradient: Any) -> Any:
-    return kernels.map_values(function, gradient) if _ON_TENSORFLOW else function(gradient)
-
-
-def _values(gradient: Any) -> Any:
-    return gradient.values if _ON_TENSORFLOW and isinstance(gradient, tf.IndexedSlices) else gradient
 
 
 def _native(variable: Any) -> Any:

@@ -82,30 +82,22 @@ def read(variable: tf.Variable, accumulator: tf.Variable, gradient: Gradient) ->
     """What ``gradient`` touches."""
     dtype = compute_dtype(variable)
     if isinstance(gradient, tf.IndexedSlices):
-        w, g, past = tf.gather(variable, gradient.indices), gradient.values, tf.gather(accumulator, gradient.indices)
+        w, past = tf.gather(variable, gradient.indices), tf.gather(accumulator, gradient.indices)
     else:
-        w, g, past = tf.convert_to_tensor(variable), gradient, tf.convert_to_tensor(accumulator)
-    return Touched(tf.cast(w, dtype), tf.cast(g, dtype), tf.cast(past, dtype))
+        w, past = tf.convert_to_tensor(variable), tf.convert_to_tensor(accumulator)
+    return Touched(tf.cast(w, dtype), tf.cast(values_of(gradient), dtype), tf.cast(past, dtype))
 
 
-def map_values(function: Callable[[tf.Tensor], tf.Tensor], gradient: Gradient) -> Gradient:
-    """``function`` of a gradient's numbers, as a gradient of its kind."""
+def values_of(gradient: Gradient) -> tf.Tensor:
+    """A gradient's numbers."""
+    return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
+
+
+def with_values(gradient: Gradient, values: tf.Tensor) -> Gradient:
+    """A gradient of the same kind, for the same rows, with other numbers."""
     if isinstance(gradient, tf.IndexedSlices):
-        return tf.IndexedSlices(function(gradient.values), gradient.indices, gradient.dense_shape)
-    return function(gradient)
-
-
-def nan_beyond(limit: float, values: tf.Tensor) -> tf.Tensor:
-    """The values, NaN in place of those that are not finite or beyond a limit."""
-    return tf.where(tf.abs(values) <= tf.cast(limit, values.dtype), values, tf.constant(float("nan"), values.dtype))
-
-
-def either(condition: tf.Tensor, one: Gradient, other: Gradient) -> Gradient:
-    """One of two gradients of the same kind and the same rows."""
-    if isinstance(one, tf.IndexedSlices):
-        values = tf.where(condition, one.values, other.values)
-        return tf.IndexedSlices(values, one.indices, one.dense_shape)
-    return tf.where(condition, one, other)
+        return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
+    return values
 
 
 def without_repeated_rows(gradient: Gradient, programs: Programs) -> Gradient:

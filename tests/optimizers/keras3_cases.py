@@ -393,6 +393,17 @@ def dtypes_are_kept_and_accumulators_are_float32_at_least() -> None:
 
 
 @check
+def norms_of_half_precision_gradients_are_taken_beyond_half_precision() -> None:
+    for switch in ("clipnorm", "global_clipnorm"):
+        # 400^2 is more than float16 holds; the norm is 800, and so each is clipped to 1.
+        w = keras.Variable(np.ones(4), dtype="float16", name="w")
+        optimizer = Adagrad(0.1, initial_accumulator_value=0.75, **{switch: 2.0})
+        optimizer.build([w])
+        optimizer.apply([ops.full((4,), 400.0, "float16")], [w])
+        np.testing.assert_allclose(np.array(w, np.float64), 1 - 0.1 / np.sqrt(1.75), rtol=1e-3)
+
+
+@check
 def accumulators_of_half_precision_weights_grow_beyond_half_precision() -> None:
     w = keras.Variable(np.ones(2), dtype="float16", name="w")
     optimizer = ClippyAdagrad(0.1)
@@ -490,6 +501,25 @@ def a_bad_gradient_skips_the_step_and_is_counted() -> None:
             assert optimizer.skipped_steps == 1
             assert optimizer.read_nonfinite_gradients() == {"vector": 1}
             assert int(optimizer.iterations) == 2
+
+
+@check
+def a_skipped_step_leaves_the_averages() -> None:
+    vs = variables()
+    optimizer = Adagrad(0.1, use_ema=True, ema_momentum=0.5)
+    optimizer.build(vs)
+    for _ in range(2):
+        optimizer.apply(_bad(1.0, 0), vs)
+    averages = optimizer._model_variables_moving_average
+    before = [ops.convert_to_numpy(average) for average in averages]
+    optimizer.apply(_bad(np.nan, 1), vs)
+    for old, average in zip(before, averages, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(average), old)
+    optimizer.apply(_bad(1.0, 0), vs)
+    for old, average, v in zip(before, averages, vs, strict=True):
+        expected = (old + ops.convert_to_numpy(v)) / 2
+        np.testing.assert_allclose(ops.convert_to_numpy(average), expected, rtol=1e-6)
+        assert (old != expected).any()
 
 
 def _error_of(step: Callable[[], Any]) -> str:

@@ -256,6 +256,18 @@ class TestPrecision:
         np.testing.assert_allclose(tf.cast(w, tf.float64).numpy(), exact.numpy(), rtol=1e-2)
         np.testing.assert_allclose(kept(optimizer)[0], kept(other)[0], rtol=1e-2)
 
+    @pytest.mark.parametrize("switch", ["clipnorm", "global_clipnorm"])
+    @pytest.mark.parametrize("sparse", [False, True])
+    def test_norms_of_half_precision_gradients_are_taken_beyond_half_precision(self, switch, sparse):
+        # 400^2 is more than float16 holds; the norm is 800.
+        w = tf.Variable(tf.ones([4, 1], tf.float16))
+        g = tf.fill([4, 1], tf.constant(400.0, tf.float16))
+        if sparse:
+            g = tf.IndexedSlices(g, tf.range(4), tf.constant([4, 1]))
+        take(Adagrad(0.1, initial_accumulator_value=0.75, **{switch: 2.0}), (g, w))
+        # Clipped to 1 each.
+        np.testing.assert_allclose(w.numpy(), 1 - 0.1 / np.sqrt(1.75), rtol=1e-3)
+
     @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
     def test_accumulators_of_half_precision_weights_grow_beyond_half_precision(self, dtype):
         # 300^2 is more than float16 holds, and 1e6 + 1 is not a number of bfloat16.
