@@ -78,9 +78,24 @@ class Frame:
         # Not by rsqrt, which XLA's CPU backend makes of a plain quotient by a root as well: it takes six times as long.
         return ops.maximum(ops.sqrt(accumulator + self.epsilon), math.sqrt(self.tiny))
 
+    def squared_direction(self, ops: Any, w: Tensor, g: Tensor, accumulator: Tensor) -> Tensor:
+        """The square of r."""
+        if self.weight_decay or self.epsilon < 1e-30 or not self.squares_fit:
+            return ops.square(self.direction(ops, w, g, accumulator))
+        # Spares a root.
+        return ops.square(g) / (accumulator + self.epsilon)
+
     def divisor(self, ops: Any, g: Tensor, accumulator: Tensor) -> Tensor:
         """The accumulator that r is formed from: with g in it, or as it was before."""
-        return accumulator if self.delayed else accumulator + ops.square(g)
+        if self.delayed:
+            return accumulator
+        total = accumulator + ops.square(g)
+        return total if self.squares_fit else ops.minimum(total, self.largest_accumulator)
+
+    @property
+    def squares_fit(self) -> bool:
+        """Whether the largest square is lost beside the largest accumulator: less than half a unit in its last place."""
+        return self.gradient_limit * self.gradient_limit <= 2.0**-25 * self.largest_accumulator
 
 
 def demand(ops: Any, frame: Frame, w: Tensor, g: Tensor, accumulator: Tensor, thresholds: Clippy) -> Tensor:
@@ -109,7 +124,12 @@ def squares_demand(frame: Frame, thresholds: Clippy) -> bool:
     if callable(absolute) or not _is_number(absolute) or not _is_number(accumulator_relative, at_most=0):
         return False
     # Their product is the least that is divided by.
-    return frame.epsilon * float(absolute) ** 2 >= 1e-30 and not frame.delayed and not frame.weight_decay
+    return (
+        frame.epsilon * float(absolute) ** 2 >= 1e-30
+        and frame.squares_fit
+        and not frame.delayed
+        and not frame.weight_decay
+    )
 
 
 def marked(ops: Any, frame: Frame, g: Tensor, value: Tensor) -> Tensor:
@@ -168,8 +188,9 @@ def _measured(ops: Any, what: str, frame: Frame, rule: Rule, w: Tensor, g: Tenso
         return demand(ops, frame, w, g, accumulator, rule)
     if what == "sanity":
         return marked(ops, frame, g, ops.zeros_like(g))
-    vector = g if what == "gradient" else frame.direction(ops, w, g, frame.divisor(ops, g, accumulator))
-    return marked(ops, frame, g, ops.square(vector))
+    if what == "gradient":
+        return marked(ops, frame, g, ops.square(g))
+    return marked(ops, frame, g, frame.squared_direction(ops, w, g, frame.divisor(ops, g, accumulator)))
 
 
 def deltas(
@@ -209,8 +230,7 @@ def deltas(
         g = g * ops.where(sound, before, ops.zeros_like(before))
         taken = g if accumulated is None else taken
     gain = ops.square(taken)
-    # Less than half a unit in the last place of the bound is lost when it is added there.
-    if not frame.gradient_limit**2 <= 2.0**-25 * frame.largest_accumulator:
+    if not frame.squares_fit:
         gain = ops.minimum(gain, ops.maximum(frame.largest_accumulator - accumulator, 0.0))
     step = frame.direction(ops, w, g, accumulator if frame.delayed else accumulator + gain)
     tame = at_most_one and not frame.delayed and not frame.weight_decay

@@ -111,10 +111,11 @@ def observe(
 def _squared_update(
     ops: Any, part: Part, sigma: Tensor, eta: Tensor, w: Tensor, g: Tensor, accumulator: Tensor
 ) -> Tensor:
-    if part.rule.scales_gradient:
+    before = part.rule.scales_gradient
+    if before:
         g = g * sigma
-    r = part.frame.direction(ops, w, g, part.frame.divisor(ops, g, accumulator))
-    return ops.square(ops.cast(eta, part.dtype) * (r if part.rule.scales_gradient else sigma * r))
+    squares = part.frame.squared_direction(ops, w, g, part.frame.divisor(ops, g, accumulator))
+    return ops.square(ops.cast(eta, part.dtype) * (1.0 if before else sigma)) * squares
 
 
 def numbers_of(

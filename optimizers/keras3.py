@@ -225,15 +225,6 @@ class Adagrad(Telling, keras.optimizers.Optimizer):
     def _programs(self) -> Any:
         return kernels.Programs(self._settings.jit_compile)
 
-    def _update_model_variables_moving_average(self, trainable_variables: Sequence[Any]) -> None:
-        averages = [average for average in self._model_variables_moving_average if average is not None]
-        before = [ops.convert_to_tensor(average) for average in averages]
-        super()._update_model_variables_moving_average(trainable_variables)
-        # A step that was skipped is none of the averages' either.
-        taken = ops.convert_to_tensor(self._state.counts)[steps.IN_A_ROW] == 0
-        for average, old in zip(averages, before, strict=True):
-            average.assign(ops.where(taken, average, old))
-
     def _part(self, variable: Any, sparse: bool) -> Part:
         index = self._get_variable_index(variable)
         decay = self.weight_decay if self.weight_decay and self._use_weight_decay(variable) else 0.0

@@ -503,25 +503,6 @@ def a_bad_gradient_skips_the_step_and_is_counted() -> None:
             assert int(optimizer.iterations) == 2
 
 
-@check
-def a_skipped_step_leaves_the_averages() -> None:
-    vs = variables()
-    optimizer = Adagrad(0.1, use_ema=True, ema_momentum=0.5)
-    optimizer.build(vs)
-    for _ in range(2):
-        optimizer.apply(_bad(1.0, 0), vs)
-    averages = optimizer._model_variables_moving_average
-    before = [ops.convert_to_numpy(average) for average in averages]
-    optimizer.apply(_bad(np.nan, 1), vs)
-    for old, average in zip(before, averages, strict=True):
-        np.testing.assert_array_equal(ops.convert_to_numpy(average), old)
-    optimizer.apply(_bad(1.0, 0), vs)
-    for old, average, v in zip(before, averages, vs, strict=True):
-        expected = (old + ops.convert_to_numpy(v)) / 2
-        np.testing.assert_allclose(ops.convert_to_numpy(average), expected, rtol=1e-6)
-        assert (old != expected).any()
-
-
 def _error_of(step: Callable[[], Any]) -> str:
     """The words of the error that a step ends with; which kind it is depends on the backend."""
     try:

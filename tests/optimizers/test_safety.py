@@ -133,6 +133,21 @@ def test_clipping_by_keras_does_not_hide_what_is_not_finite(switch, bad):
     assert model.optimizer.read_nonfinite_gradients() == {"matrix:0": 1}
 
 
+@pytest.mark.parametrize("explain", [False, True])
+@pytest.mark.parametrize(
+    "told", [{"skip_nonfinite": False}, {"gradient_limit": 1e38}, {"gradient_limit": 1e200}], ids=str
+)
+def test_clippy_bounds_a_step_whose_gradient_has_no_square(told, explain):
+    w = tf.Variable([1.0, 1.0])
+    optimizer = Adagrad(1.0, "clippy", explain=explain, **told)
+    for g in ([1e30, 1.0], [1e30, -1.0], [1.0, 1.0]):
+        before = w.numpy()
+        optimizer.apply_gradients([(tf.constant(g), w)])
+        assert (np.abs(w.numpy() - before) <= (0.5 * np.abs(before) + 0.01) * 1.00001).all()
+        assert np.isfinite(optimizer._accumulators[0].numpy()).all()
+    assert (w.numpy() != 1).any()
+
+
 def test_a_nan_on_one_replica_skips_the_step_on_all(two_replicas):
     with two_replicas.scope():
         w, table = tf.Variable(tf.ones(3), name="w"), tf.Variable(tf.ones([4, 2]), name="table")
