@@ -170,13 +170,9 @@ def measure(
         values = fold(by_coordinate, ops.maximum if largest_counts else ops.add, w, g, accumulator)
     if not largest_counts:
         return ops.sum(values, axis=axis, keepdims=axis is not None)
-    return as_demand(ops, frame, rule, largest(ops, values, axis)) if what == "demand" else largest(ops, values, axis)
-
-
-def as_demand(ops: Any, frame: Frame, rule: Rule, found: Tensor) -> Tensor:
-    """A demand from what :func:`demand` returned of it."""
-    assert isinstance(rule, Clippy)
-    return ops.sqrt(found) if squares_demand(frame, rule) else found
+    found = largest(ops, values, axis)
+    squared = what == "demand" and isinstance(rule, Clippy) and squares_demand(frame, rule)
+    return ops.sqrt(found) if squared else found
 
 
 def _measured(ops: Any, what: str, frame: Frame, rule: Rule, w: Tensor, g: Tensor, accumulator: Tensor) -> Tensor:

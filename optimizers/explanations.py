@@ -210,7 +210,7 @@ def _coordinate(
     if not isinstance(rule, Clippy):
         return [zero] * len(_COORDINATE), [none, none]
     if part.rank < 2:
-        values, row = Touched(*(ops.reshape(x, (-1,)) for x in values)), none
+        values = Touched(*(ops.reshape(x, (-1,)) for x in values))
         # A sparse gradient may touch nothing; a coordinate of zeros, which demands nothing, stands for it then.
         found = Touched(*(ops.pad(x, [[0, 1]]) for x in values)) if part.sparse else values
     else:
