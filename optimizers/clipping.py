@@ -25,7 +25,6 @@ Legend: w weights, g gradient, G accumulator, all of one shape; eta learning rat
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import numbers
 from collections.abc import Callable, Mapping
@@ -42,6 +41,8 @@ _LARGEST_FACTOR = 1e30
 NO_GAMMA = 1e30
 # Demand of a coordinate that moves and must not: larger than any other, and finite, since infinity tells of a bad gradient.
 _FORBIDDEN = 1e37
+# Measures that are a maximum over the coordinates; the others are sums.
+_LARGEST_COUNTS = ("demand", "sanity")
 # No coordinate is allowed more than this at once.
 _WIDEST = 1e18
 
@@ -137,18 +138,8 @@ def marked(ops: Any, frame: Frame, g: Tensor, value: Tensor) -> Tensor:
     return ops.where(ops.abs(g) <= frame.gradient_limit, value, math.inf)
 
 
-def measure(
-    ops: Any,
-    what: str,
-    frame: Frame,
-    rule: Rule,
-    w: Tensor,
-    g: Tensor,
-    accumulator: Tensor,
-    axis: Any,
-    fold: Callable[..., Tensor] | None = None,
-) -> Tensor:
-    """One measure of a rule, reduced over ``axis`` (None: over all coordinates; else the axes are kept with length 1).
+def by_coordinate(ops: Any, what: str, frame: Frame, rule: Rule, w: Tensor, g: Tensor, accumulator: Tensor) -> Tensor:
+    """What each coordinate adds to a measure, of w's shape; :func:`joined` and :func:`reduced` put it together.
 
     Args:
       ops: The namespace.
@@ -158,25 +149,7 @@ def measure(
       frame: Adagrad's side.
       rule: The rule, with its thresholds resolved; Clippy's own for ``demand``.
       w, g, accumulator: Of one shape.
-      axis: The axes to reduce.
-      fold: Calls an element-wise function of arrays block by block, and puts the blocks' values together by another; only
-        where all axes are reduced. None calls it once for all.
     """
-    largest_counts = what in ("demand", "sanity")
-    by_coordinate = functools.partial(_measured, ops, what, frame, rule)
-    if fold is None:
-        values = by_coordinate(w, g, accumulator)
-    else:
-        values = fold(by_coordinate, ops.maximum if largest_counts else ops.add, w, g, accumulator)
-    if not largest_counts:
-        return ops.sum(values, axis=axis, keepdims=axis is not None)
-    found = largest(ops, values, axis)
-    squared = what == "demand" and isinstance(rule, Clippy) and squares_demand(frame, rule)
-    return ops.sqrt(found) if squared else found
-
-
-def _measured(ops: Any, what: str, frame: Frame, rule: Rule, w: Tensor, g: Tensor, accumulator: Tensor) -> Tensor:
-    """What each coordinate adds to a measure."""
     if what == "parameter":
         return ops.square(w)
     if what == "demand":
@@ -187,6 +160,20 @@ def _measured(ops: Any, what: str, frame: Frame, rule: Rule, w: Tensor, g: Tenso
     if what == "gradient":
         return marked(ops, frame, g, ops.square(g))
     return marked(ops, frame, g, frame.squared_direction(ops, w, g, frame.divisor(ops, g, accumulator)))
+
+
+def joined(ops: Any, what: str, some: Tensor, others: Tensor) -> Tensor:
+    """Of two arrays of a measure one, which is reduced to what both together would be."""
+    return (ops.maximum if what in _LARGEST_COUNTS else ops.add)(some, others)
+
+
+def reduced(ops: Any, what: str, frame: Frame, rule: Rule, values: Tensor, axis: Any) -> Tensor:
+    """A measure, from what each coordinate adds to it; over all axes to a scalar (None), or with ``axis`` kept with length 1."""
+    if what not in _LARGEST_COUNTS:
+        return ops.sum(values, axis=axis, keepdims=axis is not None)
+    found = largest(ops, values, axis)
+    squared = what == "demand" and isinstance(rule, Clippy) and squares_demand(frame, rule)
+    return ops.sqrt(found) if squared else found
 
 
 def deltas(

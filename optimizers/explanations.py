@@ -7,9 +7,8 @@ the whole optimizer, so that nothing between two readings is missed and nothing 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,52 +80,53 @@ def observe(
     parts: Sequence[Part],
     touched: Sequence[Touched],
     sigmas: Sequence[Tensor],
-    rows: Sequence[Tensor],
+    measured: Sequence[Mapping[str, Tensor]],
     step: Tensor,
     eta: Tensor,
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """What one step does to each part, from one look at it.
+    """What one step does to each part.
 
     Args:
       ops: The namespace, see :mod:`.parts`.
       parts: The variables.
       touched: What their gradients touch, before the step.
       sigmas: Their factors, scalars or broadcastable to the part.
-      rows: The largest demand of each row; no rows where none was measured.
+      measured: What :func:`.parts.measure` found.
       step: The optimizer's step.
       eta: The learning rate.
 
     Returns:
-      For each part the sum of the squares of its update; the numbers of the coordinate that binds; its row and column.
+      For each part the sums of the squares of its gradient, update and weights; the numbers of the coordinate that binds; its
+      row and column.
     """
     seen = []
-    for part, values, sigma, demands in zip(parts, touched, sigmas, rows, strict=True):
-        squared = functools.partial(_squared_update, ops, part, sigma, eta)
-        squares = squared(*values) if len(sigma.shape) else folded(ops, part, squared, ops.add, *values)
-        numbers, place = _coordinate(ops, part, values, demands, eta, step)
-        seen.append((ops.sum(squares), ops.stack(numbers), ops.stack(place)))
+    for part, values, sigma, measures in zip(parts, touched, sigmas, measured, strict=True):
+        sums = (measures["gradient"], _update(ops, part, values, sigma, measures, eta), measures["parameter"])
+        numbers, place = _coordinate(ops, part, values, measures.get("rows", ()), eta, step)
+        seen.append((ops.stack([ops.sum(each) for each in sums]), ops.stack(numbers), ops.stack(place)))
     return seen
 
 
-def _squared_update(
-    ops: Any, part: Part, sigma: Tensor, eta: Tensor, w: Tensor, g: Tensor, accumulator: Tensor
+def _update(
+    ops: Any, part: Part, values: Touched, sigma: Tensor, measures: Mapping[str, Tensor], eta: Tensor
 ) -> Tensor:
-    before = part.rule.scales_gradient
-    if before:
+    """Squares of the update, summed over whatever shares a sigma, or over nothing."""
+    frame, rate = part.frame, ops.cast(eta, part.dtype)
+    if not part.rule.scales_gradient:
+        scale, squares = ops.square(rate * sigma), measures["direction"]
+        # What does not move is not moved by an infinite gradient either.
+        return ops.where(scale > 0, scale * squares, ops.zeros_like(squares))
+
+    def squared(w: Tensor, g: Tensor, accumulator: Tensor) -> Tensor:
+        # The accumulator takes the scaled gradient, which was not known when everything else was measured.
         g = g * sigma
-    squares = part.frame.squared_direction(ops, w, g, part.frame.divisor(ops, g, accumulator))
-    return ops.square(ops.cast(eta, part.dtype) * (1.0 if before else sigma)) * squares
+        return frame.squared_direction(ops, w, g, frame.divisor(ops, g, accumulator))
+
+    return ops.square(rate) * (squared(*values) if len(sigma.shape) else folded(ops, part, squared, ops.add, *values))
 
 
-def numbers_of(
-    ops: Any,
-    sigmas: Sequence[Tensor],
-    gradient_squares: Sequence[Tensor],
-    update_squares: Sequence[Tensor],
-    weight_squares: Sequence[Tensor],
-    coordinates: Sequence[Tensor],
-) -> Tensor:
-    """The parts' numbers, ``[parts, NUMBERS]``, float32, from sums of squares and what :func:`observe` returned."""
+def numbers_of(ops: Any, sigmas: Sequence[Tensor], squares: Sequence[Tensor], coordinates: Sequence[Tensor]) -> Tensor:
+    """The parts' numbers, ``[parts, NUMBERS]``, float32, from what :func:`observe` returned."""
 
     def stacked(values: Sequence[Tensor]) -> Tensor:
         return ops.stack([ops.cast(value, "float32") for value in values])
@@ -136,10 +136,8 @@ def numbers_of(
         return ops.min(ops.pad(ops.reshape(sigma, (-1,)), [[0, 1]], constant_values=1.0)) if len(sigma.shape) else sigma
 
     smallest = stacked([smallest_of(sigma) for sigma in sigmas])
-    squares = [gradient_squares, update_squares, weight_squares]
-    norms = ops.sqrt(ops.stack([stacked(each) for each in squares], axis=1))
     twice = ops.stack([smallest, smallest], axis=1)
-    return ops.concatenate([twice, norms, stacked(coordinates)], axis=1)
+    return ops.concatenate([twice, ops.sqrt(stacked(squares)), stacked(coordinates)], axis=1)
 
 
 def merge(

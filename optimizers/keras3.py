@@ -188,7 +188,6 @@ class Adagrad(Telling, keras.optimizers.Optimizer):
             eta=ops.convert_to_tensor(learning_rate),
             state=self._state.map(ops.convert_to_tensor),
             skip=self._settings.skip_nonfinite,
-            sum_of_squares=lambda x: ops.sum(ops.square(x)),
         )
         allowed = self._settings.allowed_skips
         if allowed is not None:

@@ -52,7 +52,7 @@ class Ops:
     zeros_like = staticmethod(tf.zeros_like)
 
     @staticmethod
-    def fori_loop(lower: int, upper: int, body: Callable[..., tf.Tensor], value: tf.Tensor) -> tf.Tensor:
+    def fori_loop(lower: int, upper: int, body: Callable[..., Any], value: Any) -> Any:
         """``value`` after ``value = body(i, value)`` for every i from ``lower`` to before ``upper``."""
         return tf.while_loop(lambda i, _: i < upper, lambda i, value: (i + 1, body(i, value)), (lower, value))[1]
 
@@ -119,11 +119,6 @@ def without_repeated_rows(gradient: Gradient, programs: Programs) -> Gradient:
 
 def _summed(count: int, values: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
     return tf.math.unsorted_segment_sum(values, place, count)
-
-
-def sum_of_squares(x: tf.Tensor) -> tf.Tensor:
-    """Of all coordinates; by TensorFlow's own kernel, which is several times as fast as a program's sum."""
-    return 2.0 * tf.nn.l2_loss(x)
 
 
 def fail_if_skipping(counts: tf.Tensor, sound: tf.Tensor, allowed: int, messages: Sequence[str]) -> None:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
@@ -73,37 +72,53 @@ class Touched(NamedTuple):
 
 
 def measure(ops: Any, parts: Sequence[Part], touched: Sequence[Touched], step: Tensor) -> list[dict[str, Tensor]]:
-    """The measures of each part's rule, by their names.
+    """The measures of each part's rule, by their names; for a part that is to be explained, also what that takes.
 
-    Beside them, for a part that is to be explained, ``rows``: the largest demand of each row; where it is measured in
-    blocks, of each row of a block, in whichever block.
+    The latter are ``gradient``, ``parameter`` and, where sigma scales the step, ``direction``; and under Clippy ``rows``, the
+    largest demand of each row; where it is measured in blocks, of each row of a block, in whichever block.
     """
     return [_measure(ops, part, part.rule_at(ops, step), values) for part, values in zip(parts, touched, strict=True)]
 
 
 def _measure(ops: Any, part: Part, rule: Rule, values: Touched) -> dict[str, Tensor]:
-    fold = functools.partial(folded, ops, part) if part.axis is None else None
-    if not (part.explained and isinstance(rule, clipping.Clippy) and part.rank > 1):
-        return {what: clipping.measure(ops, what, part.frame, rule, *values, part.axis, fold) for what in rule.measures}
-    inner = tuple(range(1, part.rank))
-    by_row = clipping.measure(ops, "demand", part.frame, rule, *values, inner, fold)
-    rows = ops.reshape(by_row, (-1,))
-    return {"demand": by_row if part.axis else clipping.largest(ops, rows), "rows": rows}
+    wanted = dict.fromkeys(rule.measures)
+    if part.explained:
+        wanted |= dict.fromkeys(
+            ("gradient", "parameter") if rule.scales_gradient else ("gradient", "parameter", "direction")
+        )
+
+    def of_all(*arrays: Tensor) -> tuple[Tensor, ...]:
+        return tuple(clipping.by_coordinate(ops, what, part.frame, rule, *arrays) for what in wanted)
+
+    def put_together(some: Sequence[Tensor], others: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        return tuple(clipping.joined(ops, *each) for each in zip(wanted, some, others, strict=True))
+
+    found = folded(ops, part, of_all, put_together, *values) if part.axis is None else of_all(*values)
+    by_name = dict(zip(wanted, found, strict=True))
+    measures = {}
+    if part.explained and isinstance(rule, clipping.Clippy) and part.rank > 1:
+        inner = tuple(range(1, part.rank))
+        by_row = clipping.reduced(ops, "demand", part.frame, rule, by_name.pop("demand"), inner)
+        rows = ops.reshape(by_row, (-1,))
+        measures = {"demand": by_row if part.axis else clipping.largest(ops, rows), "rows": rows}
+    return measures | {
+        what: clipping.reduced(ops, what, part.frame, rule, each, part.axis) for what, each in by_name.items()
+    }
 
 
 def folded(
-    ops: Any, part: Part, function: Callable[..., Tensor], put_together: Callable[..., Tensor], *arrays: Tensor
-) -> Tensor:
+    ops: Any, part: Part, function: Callable[..., Any], put_together: Callable[..., Any], *arrays: Tensor
+) -> Any:
     """An element-wise function of arrays, its values for all blocks of rows put together; as large as one block.
 
     A reduction of it over all coordinates gives what a reduction of all values would. XLA's CPU backend writes the values out
-    before it reduces them: those of a block stay in the processor's cache.
+    before it reduces them: those of a block stay in the processor's cache. The function may return several arrays.
     """
     if part.block is None:
         return function(*arrays)
     shape = arrays[0].shape
 
-    def of_block(place: Any) -> Tensor:
+    def of_block(place: Any) -> Any:
         start = (place * part.block, *([0] * (part.rank - 1)))
         return function(*(ops.slice(x, start, (part.block, *shape[1:])) for x in arrays))
 

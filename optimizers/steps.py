@@ -84,7 +84,6 @@ def plan(
     eta: Tensor,
     state: State,
     skip: bool,
-    sum_of_squares: Callable[[Tensor], Tensor],
 ) -> Plan:
     """Measures every variable once and decides.
 
@@ -98,7 +97,6 @@ def plan(
       eta: The learning rate.
       state: What is kept.
       skip: Whether a bad gradient skips the step.
-      sum_of_squares: Of all coordinates of a tensor.
     """
     # A rate that is not finite is as bad as a gradient.
     rate_is_finite = ops.isfinite(eta)
@@ -111,9 +109,8 @@ def plan(
     if state.gammas is not None:
         after = after._replace(gammas=ops.where(sound, found.gammas, state.gammas))
     if state.numbers is not None:
-        demands = [one.get("rows", ()) for one in measured]
-        seen = each(explanations.observe, chosen, touched, found.sigmas, demands, shared=[step, eta])
-        numbers, places = _explained(ops, touched, table_rows, found.sigmas, seen, sum_of_squares)
+        seen = each(explanations.observe, chosen, touched, found.sigmas, measured, shared=[step, eta])
+        numbers, places = _explained(ops, table_rows, found.sigmas, seen)
         at = [part.index for part in chosen]
         before = [ops.take(kept, at, axis=0) for kept in (state.numbers, state.integers)]
         numbers, integers = (
@@ -130,17 +127,13 @@ def plan(
 
 def _explained(
     ops: Any,
-    touched: Sequence[Touched],
     table_rows: Sequence[Tensor | None],
     sigmas: Sequence[Tensor],
     seen: Sequence[tuple[Tensor, Tensor, Tensor]],
-    sum_of_squares: Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, Tensor]:
     """The numbers of this step, ``[parts, NUMBERS]``, and the rows and columns of the variables that bind, ``[parts, 2]``."""
-    updates, coordinates, places = zip(*seen, strict=True)
-    gradient_squares = [sum_of_squares(values.g) for values in touched]
-    weight_squares = [sum_of_squares(values.w) for values in touched]
-    numbers = explanations.numbers_of(ops, sigmas, gradient_squares, updates, weight_squares, coordinates)
+    squares, coordinates, places = zip(*seen, strict=True)
+    numbers = explanations.numbers_of(ops, sigmas, squares, coordinates)
     in_tables = [
         place if rows is None else _in_table(ops, place, rows) for place, rows in zip(places, table_rows, strict=True)
     ]
