@@ -1,4 +1,4 @@
-"""Adagrad under the rules of :mod:`.clipping` for Keras 3, on its TensorFlow and JAX backends (Torch: not tried).
+"""Adagrad under the rules of :mod:`.clipping` for Keras 3, on its TensorFlow, JAX and Torch backends.
 
     from steadyrank.optimizers.keras3 import ClippyAdagrad
     model.compile(optimizer=ClippyAdagrad(0.1), loss=...)
@@ -166,6 +166,19 @@ class Adagrad(Telling, keras.optimizers.Optimizer):
             values_of=kernels.values_of if _ON_TENSORFLOW else lambda gradient: gradient,
             with_values=kernels.with_values if _ON_TENSORFLOW else lambda gradient, values: values,
         )
+
+    def _backend_apply_gradients(self, grads: Sequence[Any], trainable_variables: Sequence[Any]) -> None:
+        if not self.use_ema:
+            super()._backend_apply_gradients(grads, trainable_variables)
+            return
+        averages = [average for average in self._model_variables_moving_average if average is not None]
+        kept = [*self._trainable_variables, *averages]
+        before = [ops.copy(ops.convert_to_tensor(variable)) for variable in kept]
+        super()._backend_apply_gradients(grads, trainable_variables)
+        # A step that was skipped is none of the averages' either, nor do they replace the weights.
+        sound = ops.equal(ops.convert_to_tensor(self._state.counts)[steps.IN_A_ROW], 0)
+        for variable, old in zip(kept, before, strict=True):
+            variable.assign(ops.where(sound, ops.convert_to_tensor(variable), old))
 
     def _backend_update_step(
         self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any

@@ -1,14 +1,15 @@
-"""The optimizers for Keras 3: the properties of keras3_cases.py on TensorFlow and JAX, and what only TensorFlow has."""
+"""The optimizers for Keras 3: the properties of keras3_cases.py on its three backends, and what only TensorFlow has."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -19,47 +20,55 @@ import tensorflow as tf
 from steadyrank.optimizers import kernels
 from steadyrank.optimizers.keras3 import Adagrad, ClippyAdagrad
 from tests.optimizers import keras3_cases
-from tests.optimizers.keras3_cases import CHECKS, ONLY_JAX, ROWS, data, fit, ranker, weights
+from tests.optimizers.keras3_cases import CHECKS, NOT_ON_TORCH, ONLY_JAX, ROWS, data, fit, ranker, weights
 
 SECONDS = 300
+OTHERS = {
+    "jax": "it is in the extra 'dev', pip install 'steadyrank[dev]'",
+    "torch": "pip install torch",
+}
+"""The backends beside TensorFlow, and how to install them."""
 
 
 @pytest.fixture(scope="module", autouse=True)
-def jax_process(request, tmp_path_factory) -> Iterator[tuple[subprocess.Popen, Path] | None]:
-    """The process that tries JAX and its log, started with the first test, so that it runs beside those on TensorFlow."""
-    wanted = any("wrong_on_jax" in item.fixturenames for item in request.session.items)
-    if not wanted or importlib.util.find_spec("jax") is None:
-        yield None
-        return
-    log = tmp_path_factory.mktemp("jax") / "log"
-    with (
-        open(log, "wb") as errors,
-        subprocess.Popen(
-            [sys.executable, "-m", keras3_cases.__name__],
-            cwd=Path(__file__).parents[2],
-            env=os.environ | {"KERAS_BACKEND": "jax"},
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        ) as process,
-    ):
-        try:
-            yield process, log
-        finally:
-            process.kill()
+def other_backends(request, tmp_path_factory) -> Iterator[dict[str, tuple[subprocess.Popen, Path]]]:
+    """The processes that try JAX and Torch, and their logs, started with the first test, so that they run beside TensorFlow's."""
+    wanted = any("wrong_on" in item.fixturenames for item in request.session.items)
+    running = {}
+    with contextlib.ExitStack() as stack:
+        for backend in OTHERS if wanted else ():
+            if importlib.util.find_spec(backend) is not None:
+                log = tmp_path_factory.mktemp(backend) / "log"
+                process = subprocess.Popen(
+                    [sys.executable, "-m", keras3_cases.__name__],
+                    cwd=Path(__file__).parents[2],
+                    env=os.environ | {"KERAS_BACKEND": backend},
+                    stdout=subprocess.PIPE,
+                    stderr=stack.enter_context(open(log, "wb")),
+                    text=True,
+                )
+                stack.enter_context(process)
+                stack.callback(process.kill)
+                running[backend] = (process, log)
+        yield running
 
 
 @pytest.fixture(scope="module")
-def wrong_on_jax(jax_process) -> dict[str, str]:
-    """By check what is wrong with it on JAX; "" for nothing."""
-    if jax_process is None:
-        pytest.skip("JAX is not installed; it is in the extra 'dev': pip install 'steadyrank[dev]'")
-    process, log = jax_process
-    said, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0, f"exit code {process.returncode}\n{log.read_text()[-4000:]}"
-    found = json.loads(said.splitlines()[-1])
-    assert found["backend"] == "jax"
-    return found["wrong"]
+def wrong_on(other_backends) -> Callable[[str], dict[str, str]]:
+    """Of a backend, by check what is wrong with it; "" for nothing."""
+
+    @functools.cache
+    def wrong(backend: str) -> dict[str, str]:
+        if backend not in other_backends:
+            pytest.skip(f"{backend} is not installed: {OTHERS[backend]}")
+        process, log = other_backends[backend]
+        said, _ = process.communicate(timeout=SECONDS)
+        assert process.returncode == 0, f"exit code {process.returncode}\n{log.read_text()[-4000:]}"
+        found = json.loads(said.splitlines()[-1])
+        assert found["backend"] == backend
+        return found["wrong"]
+
+    return wrong
 
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")
@@ -224,6 +233,10 @@ def test_keras_2_under_the_name_keras_is_refused(tmp_path):
 # Last, since the process has been running meanwhile.
 
 
-@pytest.mark.parametrize("name", [*CHECKS, *ONLY_JAX])
-def test_on_jax(name, wrong_on_jax):
-    assert not wrong_on_jax[name], wrong_on_jax[name]
+@pytest.mark.parametrize(
+    ("backend", "name"),
+    [("jax", name) for name in [*CHECKS, *ONLY_JAX]] + [("torch", name) for name in CHECKS if name not in NOT_ON_TORCH],
+)
+def test_on_the_other_backends(backend, name, wrong_on):
+    wrong = wrong_on(backend)[name]
+    assert not wrong, wrong
