@@ -6,6 +6,7 @@ Shapes: B rows of a batch, H width of the trunk's output.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +16,24 @@ import tf_keras
 from .metrics import TaskMetrics
 from .schema import Task
 from .trunks import regularizer
+
+
+class Sums(NamedTuple):
+    """What the rows with a label add up to, scalars; all but the loss in float64.
+
+    Attributes:
+      loss: Their losses.
+      examples: How many they are.
+      prediction: What is predicted for them, in the label's unit.
+      label: Their labels.
+      label_squared: The squares of those.
+    """
+
+    loss: tf.Tensor
+    examples: tf.Tensor
+    prediction: tf.Tensor
+    label: tf.Tensor
+    label_squared: tf.Tensor
 
 
 class Head(tf_keras.layers.Layer):
@@ -70,8 +89,8 @@ class Head(tf_keras.layers.Layer):
         output = tf.squeeze(output, axis=1)
         return tf.sigmoid(output) if self.task.kind == "binary" else output
 
-    def loss_sum(self, labels: tf.Tensor, output: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The loss summed over the rows with a label, and how many those are; both scalars.
+    def sums(self, labels: tf.Tensor, output: tf.Tensor) -> Sums:
+        """What the rows with a label add up to.
 
         The metrics are updated on the way.
 
@@ -86,7 +105,10 @@ class Head(tf_keras.layers.Layer):
         mask = tf.cast(present, tf.float32)
         loss = self._ranking(labels=labels, predictions=output, sample_weight=mask)
         self.window.add_loss_sum(loss)
-        return loss, tf.reduce_sum(mask)
+        prediction = tf.where(present[:, 0], tf.cast(self.predict_from(output), tf.float64), 0.0)
+        label = tf.cast(labels[:, 0], tf.float64)
+        others = tf.stack([tf.cast(present[:, 0], tf.float64), prediction, label, tf.square(label)])
+        return Sums(loss, *tf.unstack(tf.reduce_sum(others, axis=1)))
 
 
 def _first_output(task: Task, label_mean: float | None) -> float:

@@ -12,7 +12,7 @@ import tensorflow_recommenders as tfrs
 import tf_keras
 
 from .encoders import Encoder
-from .heads import Head
+from .heads import Head, Sums
 from .schema import Schema
 from .statistics import Statistics
 from .trunks import CrossNetwork, SharedBottom
@@ -97,22 +97,23 @@ class MultitaskRanker(tfrs.Model):
           training: Unused: no layer here behaves differently in training.
         """
         del training
-        outputs = self._outputs(inputs)
-        losses, examples = zip(
-            *(head.loss_sum(inputs[head.task.label], outputs[head.task.name]) for head in self._heads), strict=True
-        )
-        counts = tf.stack(examples)
-        if tf.distribute.in_cross_replica_context():
-            raise RuntimeError("compute_loss runs on one replica: call it from a train_step, or inside strategy.run")
-        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-            counts = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, counts)
-        weights = tf.constant([head.task.weight for head in self._heads])
-        return tf.reduce_sum(weights * tf.math.divide_no_nan(tf.stack(losses), counts))
+        return self._loss_and_sums(inputs)[0]
 
     def train_step(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step of Keras ``fit``; returns the metrics since they were last reset."""
+        return self.measured_train_step(inputs)[0]
+
+    def measured_train_step(self, inputs: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        """One step of Keras ``fit``; returns what ``train_step`` does, and what was measured of this step alone.
+
+        The latter are scalars over the whole batch, all replicas together, before the step: ``loss``, and for each task t
+        ``loss/t``; ``examples/t``, its rows with a label; ``excess/t``, the loss in units of that of the best constant
+        prediction for this batch; ``calibration/t``, mean prediction over mean label. Without labels the last three and the
+        loss have no meaning.
+        """
         with tf.GradientTape() as tape:
-            loss = self.compute_loss(inputs, training=True) + self._regularization_loss()
+            loss, sums = self._loss_and_sums(inputs)
+            loss += self._regularization_loss()
             scaled = loss
             if isinstance(self.optimizer, tf_keras.mixed_precision.LossScaleOptimizer):
                 scaled = self.optimizer.get_scaled_loss(loss)
@@ -120,7 +121,7 @@ class MultitaskRanker(tfrs.Model):
         if scaled is not loss:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        return self.measured()
+        return self.measured(), self._measures(sums)
 
     def test_step(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step of Keras ``evaluate``; returns the metrics over all rows so far."""
@@ -142,6 +143,48 @@ class MultitaskRanker(tfrs.Model):
             total += tf.where(measured[f"examples/{name}"] > 0, head.task.weight * measured[f"loss/{name}"], 0.0)
             results |= measured
         return {"loss": total, "regularization_loss": self._regularization.result()} | results
+
+    def _loss_and_sums(self, inputs: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, Sums]:
+        """One replica's part of the loss; and the tasks' sums over all replicas, ``[T]`` each."""
+        outputs = self._outputs(inputs)
+        own = [head.sums(inputs[head.task.label], outputs[head.task.name]) for head in self._heads]
+        losses = tf.stack([sums.loss for sums in own])
+        together = tf.stack([tf.stack([tf.cast(each, tf.float64) for each in sums]) for sums in own], axis=1)
+        together = tf.stop_gradient(together)
+        if tf.distribute.in_cross_replica_context():
+            raise RuntimeError("compute_loss runs on one replica: call it from a train_step, or inside strategy.run")
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            together = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, together)
+        all_sums = Sums(*tf.unstack(together))
+        examples = tf.cast(all_sums.examples, tf.float32)
+        return tf.reduce_sum(self._weights() * tf.math.divide_no_nan(losses, examples)), all_sums
+
+    def _measures(self, sums: Sums) -> dict[str, tf.Tensor]:
+        """See :meth:`measured_train_step`."""
+        loss, prediction, label, square = (
+            each / sums.examples for each in (sums.loss, sums.prediction, sums.label, sums.label_squared)
+        )
+        # As if half a row of each class had been seen as well, so that a batch of one class has no entropy of 0.
+        share = (sums.label + 0.5) / (sums.examples + 1.0)
+        entropy = -(label * tf.math.log(share) + (1.0 - label) * tf.math.log(1.0 - share))
+        binary = tf.constant([head.task.kind == "binary" for head in self._heads])
+        constant = tf.where(binary, entropy, square - tf.square(label))
+        of_tasks = {
+            "loss": loss,
+            "examples": sums.examples,
+            # Where all labels are the same, no prediction is better than the constant one.
+            "excess": tf.where(constant > 0, loss / constant, 0.0),
+            "calibration": prediction / label,
+        }
+        weighted = tf.cast(self._weights(), tf.float64) * tf.where(sums.examples > 0, loss, 0.0)
+        measures = {"loss": tf.reduce_sum(weighted)}
+        for kind, values in of_tasks.items():
+            names = [f"{kind}/{head.task.name}" for head in self._heads]
+            measures |= dict(zip(names, tf.unstack(values, len(names)), strict=True))
+        return measures
+
+    def _weights(self) -> tf.Tensor:
+        return tf.constant([head.task.weight for head in self._heads])
 
     def _outputs(self, columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         shared = self._encoder({feature.name: columns[feature.name] for feature in self.schema.features})

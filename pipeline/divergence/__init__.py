@@ -4,10 +4,13 @@
 
     model.fit(dataset, callbacks=[DivergenceMonitor(on_full="stop")])
 
-The detector behind it is pure: it takes series of numbers and gives events, see :mod:`.detector`.
+For Keras 3 the same stands in :mod:`.keras3`. Inside the training step :mod:`.probes` measures; the detector behind it is pure:
+it takes series of numbers and gives events, see :mod:`.detector`.
 """
 
 from .detector import Detector, Event
-from .monitor import Diverged, DivergenceMonitor
+from .monitor import DivergenceMonitor
+from .readings import Reading
+from .watching import Diverged
 
-__all__ = ["Detector", "Diverged", "DivergenceMonitor", "Event"]
+__all__ = ["Detector", "Diverged", "DivergenceMonitor", "Event", "Reading"]

@@ -1,25 +1,39 @@
-"""From a series of metrics to events and a verdict; pure: no clock, no file, no framework.
+"""From series of numbers to events and a verdict; pure: no clock, no file, no framework.
 
-A task is *out of range* in a publication when one of these holds, none of which depends on what the loss used to be, so
-that a shift of the labels is no alarm by itself:
+The series come in two grains. *Windows* (:meth:`Detector.observe_window`) hold what every single step of some steps measured,
+see :class:`.readings.Reading`; *publications* (:meth:`Detector.observe`) hold metrics over many steps, AUC among them, and are
+all there is where nothing looks into the step.
+
+A task is *out of range* when one of these holds, none of which depends on what the loss used to be, so that a shift of the
+labels is no alarm by itself:
 
 * its loss is not finite;
 * its loss is far above that of a constant prediction (cross entropy against the entropy of the labels' mean; for a
-  regression the RMSE against the labels' deviation);
+  regression the squared error against the labels' variance);
 * its AUC, once clearly above chance, has fallen back to chance.
 
-Out of range for less than ``patience`` publications and back again is a *micro-divergence*; for longer, a *full
-divergence*, until it comes back, if it ever does.
+Where no constant's loss is known, a loss of many times what it used to be counts instead. Out of range and back again is a
+*micro-divergence*; out of range for longer than the patience a *full divergence*, until it comes back, if it ever does.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Mapping
+from typing import Any
+
+from .readings import Reading
 
 # What nothing that comes after can mend.
 _FINAL = ("chance", "nonfinite")
+# What says nothing of the tasks' health by itself.
+_REMARKS = ("spike", "over_clipping", "dead_layer", "nonfinite_values")
+# Windows that the usual height and noise of a loss are taken from, and how many are needed before a spike is called one.
+_HISTORY, _ENOUGH = 24, 4
+# A run out of range of fewer steps is a spike, not a divergence.
+_SHORTEST = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,27 +41,41 @@ class Event:
     """One thing that happened.
 
     Attributes:
-      step: The training step of the publication in which it was seen.
-      kind: ``out_of_range`` (it began), ``micro_divergence`` (it came back), ``full_divergence`` (it stayed),
-        ``recovery`` (it came back after a full divergence), ``chance`` (the final model ranks like a coin) or ``nonfinite``
-        (training could not go on).
+      step: The training step, counted from 1, at which it happened; of what publications alone show, that of the publication.
+      kind: ``spike`` (the loss of single steps), ``out_of_range`` (it began), ``micro_divergence`` (it came back),
+        ``full_divergence`` (it stayed), ``recovery`` (it came back after a full divergence), ``nonfinite_values`` (in an
+        output of a layer), ``over_clipping`` (steps have been all but stopped for long: stable, but learning nothing),
+        ``dead_layer``, ``chance`` (the final model ranks like a coin), ``nonfinite`` (training could not go on), or
+        ``rollback``.
       task: The task, or "" for the whole model.
       evidence: What was measured, in words.
+      layer: The layer, where it is known.
     """
 
     step: int
     kind: str
     task: str
     evidence: str
+    layer: str = ""
+
+    def __str__(self) -> str:
+        return f"step {self.step:,}: {self.kind} of {self.task or self.layer or 'the model'}: {self.evidence}"
 
 
 @dataclasses.dataclass
 class _Task:
     best_auc: float = 0.5
-    since: int | None = None
+    # Whether its loss was ever in range: before, a model has yet to begin to learn.
+    entered: bool = False
+    # The least excess of its first window.
+    first: float | None = None
+    # By what tells it ("steps", "publications"): since which step it is out of range.
+    since: dict[str, int] = dataclasses.field(default_factory=dict)
     publications: int = 0
     reason: str = ""
     full: bool = False
+    # Of its last windows: mean, deviation and maximum of the loss.
+    history: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)
 
 
 class Detector:
@@ -55,27 +83,55 @@ class Detector:
 
     Args:
       patience: Publications out of range after which a divergence is a full one.
+      patience_steps: Steps in a row out of range after which it is one, where every step is seen.
       loss_ratio: How many times the loss of a constant prediction is out of range (the RMSE: its square root).
+      growth: How many times its usual value a loss is out of range where no constant's is known.
       collapse: A task's AUC has collapsed when less than this share of its best lead over chance is left.
+      spike: How many deviations of single steps above its usual value a loss is a spike.
+      over_clipping: A layer is over-clipped when nine in ten steps of ``patience`` publications were clipped and the last
+        factors were below this.
+      dead_share: A layer is dead when more than this share of its units is.
 
-    The keys are the project's: ``loss``, ``loss/<task>``, ``auc/<task>``, ``rmse/<task>``, ``rmse_of_mean/<task>``,
-    ``label_mean/<task>``, ``examples/<task>``. What a publication lacks is not judged.
+    The keys of publications are the project's: ``loss``, ``loss/<task>``, ``auc/<task>``, ``rmse/<task>``,
+    ``rmse_of_mean/<task>``, ``label_mean/<task>``, ``examples/<task>``, ``clipped_steps/<layer>``,
+    ``clipping_factor_last/<layer>``. What a publication lacks is not judged.
 
     Raises:
       ValueError: When an argument is out of its range.
     """
 
-    def __init__(self, *, patience: int = 3, loss_ratio: float = 2.0, collapse: float = 0.25):
-        if patience < 1:
-            raise ValueError(f"patience must be 1 or more, got {patience}")
-        if not loss_ratio > 1:
-            raise ValueError(f"loss_ratio must be above 1, got {loss_ratio}")
-        if not 0 < collapse < 1:
-            raise ValueError(f"collapse must be between 0 and 1, got {collapse}")
+    def __init__(
+        self,
+        *,
+        patience: int = 3,
+        patience_steps: int = 32,
+        loss_ratio: float = 2.0,
+        growth: float = 10.0,
+        collapse: float = 0.25,
+        spike: float = 8.0,
+        over_clipping: float = 0.05,
+        dead_share: float = 0.95,
+    ):
+        for name, value in (("patience", patience), ("patience_steps", patience_steps)):
+            if value < 1:
+                raise ValueError(f"{name} must be 1 or more, got {value}")
+        for name, ratio in (("loss_ratio", loss_ratio), ("growth", growth), ("spike", spike)):
+            if not ratio > 1:
+                raise ValueError(f"{name} must be above 1, got {ratio}")
+        for name, share in (("collapse", collapse), ("over_clipping", over_clipping), ("dead_share", dead_share)):
+            if not 0 < share < 1:
+                raise ValueError(f"{name} must be between 0 and 1, got {share}")
+        self.loss_ratio = loss_ratio
         self._patience = patience
-        self._loss_ratio = loss_ratio
+        self._patience_steps = patience_steps
+        self._growth = growth
         self._collapse = collapse
+        self._spike = spike
+        self._over_clipping = over_clipping
+        self._dead_share = dead_share
         self._tasks: dict[str, _Task] = {}
+        self._ill_layers: dict[str, int] = {}
+        self._published = 0
         self.events: list[Event] = []
 
     @property
@@ -83,19 +139,55 @@ class Detector:
         """``full`` while a task is fully diverged, else ``micro`` if anything left its range, else ``healthy``."""
         if any(task.full for task in self._tasks.values()) or any(e.kind in _FINAL for e in self.events):
             return "full"
-        return "micro" if self.events else "healthy"
+        return "micro" if any(e.kind not in _REMARKS for e in self.events) else "healthy"
+
+    def observe_window(self, before: int, steps: int, readings: Mapping[str, Reading]) -> list[Event]:
+        """Takes what some steps measured; returns what it brought, which is kept in ``events`` as well.
+
+        Args:
+          before: Training steps before the window.
+          steps: Steps of the window.
+          readings: By signal, see :mod:`.probes`.
+        """
+        new: list[Event] = self._nonfinite_layers(before, readings)
+        for name in (key.partition("/") for key in readings):
+            kind, slash, task = name
+            if kind != "loss" or (not task and any(key.startswith("loss/") for key in readings)):
+                continue
+            state = self._tasks.setdefault(task, _Task())
+            loss, excess = readings[f"loss{slash}{task}"], readings.get(f"excess{slash}{task}")
+            reason, since, run = self._steps_out_of_range(state, before, steps, loss, excess)
+            short = run < _SHORTEST and "steps" not in state.since
+            if reason and not short:
+                new += self._worse(state, "steps", since, task, reason, full=run >= self._patience_steps)
+                new += [] if self._is_out(excess, loss) else self._better(state, "steps", before + steps, task)
+            elif not reason:
+                new += self._better(state, "steps", before + steps, task)
+            new += self._spikes(state, before, task, loss)
+            if loss.finite and not state.since:
+                state.history = [*state.history, (loss.mean, loss.deviation, loss.maximum)][-_HISTORY:]
+        new += self._dead_layers(before + steps, readings)
+        self.events += new
+        return new
 
     def observe(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
         """Takes one publication; returns what it brought, which is kept in ``events`` as well."""
         new: list[Event] = []
         for name in _task_names(metrics):
             state = self._tasks.setdefault(name, _Task())
-            reason = self._out_of_range(state, name, metrics)
+            # Where every step is seen, publications add what is known of many steps together only.
+            reason = "" if state.history or "steps" in state.since else self._loss_out_of_range(name, metrics)
+            reason = reason or self._collapsed(state, name, metrics)
             if reason:
-                new += self._worse(state, step, name, reason)
+                state.publications += 1
+                full = state.publications >= self._patience
+                new += self._worse(state, "publications", step, name, reason, full=full)
             else:
-                new += self._better(state, step, name)
+                state.publications = 0
+                new += self._better(state, "publications", step, name)
                 state.best_auc = max(state.best_auc, _solid_auc(name, metrics))
+        new += self._over_clipped(step, metrics)
+        self._published = step
         self.events += new
         return new
 
@@ -109,7 +201,7 @@ class Detector:
         names = _task_names(metrics)
         for name in names:
             state = self._tasks.setdefault(name, _Task())
-            reason = self._out_of_range(state, name, metrics)
+            reason = self._loss_out_of_range(name, metrics) or self._collapsed(state, name, metrics)
             if reason and not state.full:
                 state.full = True
                 new.append(Event(step, "full_divergence", name, f"on held-out data {reason}"))
@@ -118,44 +210,187 @@ class Detector:
         self.events += new
         return new
 
-    def declare_nonfinite(self, step: int, evidence: str) -> Event:
-        """Takes note that training could not go on for numbers that are not finite: a full divergence."""
-        event = Event(step, "nonfinite", "", evidence)
+    def declare(self, event: Event) -> Event:
+        """Takes note of an event that something else saw; ``nonfinite`` is a full divergence."""
         self.events.append(event)
         return event
 
-    def _worse(self, state: _Task, step: int, name: str, reason: str) -> list[Event]:
+    def forget(self) -> None:
+        """Begins anew with every task, after a rollback; the events stay, and what the AUC was at best."""
+        self._tasks = {name: _Task(best_auc=task.best_auc, entered=task.entered) for name, task in self._tasks.items()}
+        self._ill_layers.clear()
+
+    def get_state(self) -> dict[str, Any]:
+        """All that it knows, in plain types."""
+        return {
+            "tasks": {name: dataclasses.asdict(task) for name, task in self._tasks.items()},
+            "ill_layers": dict(self._ill_layers),
+            "published": self._published,
+            "events": [dataclasses.asdict(event) for event in self.events],
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of :meth:`get_state`."""
+        self._tasks = {
+            name: _Task(**(task | {"history": [tuple(one) for one in task["history"]]}))
+            for name, task in state["tasks"].items()
+        }
+        self._ill_layers = dict(state["ill_layers"])
+        self._published = state["published"]
+        self.events = [Event(**event) for event in state["events"]]
+
+    # Out of range and back.
+
+    def _worse(self, state: _Task, source: str, step: int, name: str, reason: str, full: bool) -> list[Event]:
         new = []
-        if state.since is None:
-            state.since, state.publications, state.reason = step, 0, reason
+        if not state.since:
+            state.reason = reason
             new.append(Event(step, "out_of_range", name, reason))
-        state.publications += 1
-        if state.publications >= self._patience and not state.full:
+        first = min(state.since.values(), default=step)
+        state.since.setdefault(source, step)
+        if full and not state.full:
             state.full = True
-            new.append(Event(step, "full_divergence", name, f"out of range since step {state.since}: {reason}"))
+            new.append(Event(step, "full_divergence", name, f"out of range since step {first}: {reason}"))
         return new
 
-    def _better(self, state: _Task, step: int, name: str) -> list[Event]:
-        if state.since is None and not state.full:
+    def _better(self, state: _Task, source: str, step: int, name: str) -> list[Event]:
+        began = min(state.since.values(), default=None)
+        state.since.pop(source, None)
+        if state.since or (began is None and not state.full):
             return []
         kind = "recovery" if state.full else "micro_divergence"
-        since = f"out of range from step {state.since} on" if state.since is not None else "diverged"
-        state.since, state.full = None, False
+        since = f"out of range from step {began} on" if began is not None else "diverged"
+        state.full = False
         return [Event(step, kind, name, f"{since} ({state.reason}), back in range at step {step}")]
 
-    def _out_of_range(self, state: _Task, name: str, metrics: Mapping[str, float]) -> str:
+    # What single steps tell.
+
+    def _is_out(self, excess: Reading | None, loss: Reading) -> bool:
+        """Whether the last step of a window was out of range, as far as single steps tell."""
+        return excess.run > 0 if excess is not None else bool(loss.nonfinite)
+
+    def _steps_out_of_range(
+        self, state: _Task, before: int, steps: int, loss: Reading, excess: Reading | None
+    ) -> tuple[str, int, int]:
+        """Why a task was out of range in a window, "" if it was not; since which step, and for how many in a row."""
+        if excess is not None:
+            if excess.finite:
+                state.first = excess.minimum if state.first is None else state.first
+                # In range once; or never, and further away from it than it began.
+                state.entered |= excess.minimum <= self.loss_ratio or excess.minimum > self._growth * state.first
+            # A model that has not begun to learn is given time.
+            known = state.entered or excess.nonfinite
+            run = excess.longest_run if known else max(excess.longest_run - 8 * self._patience_steps, 0)
+            if not run:
+                return "", 0, 0
+            since = before + steps - excess.run + 1 if excess.run else before + max(excess.at_maximum - run + 1, 1)
+            if loss.nonfinite:
+                since = min(since, before + loss.first_nonfinite)
+                return "the loss is not finite", since, run
+            return (
+                f"the loss is {loss.maximum:.4g}, {excess.maximum:.3g} times that of a constant prediction",
+                max(since, 1),
+                run,
+            )
+        if loss.nonfinite:
+            return "the loss is not finite", before + loss.first_nonfinite, loss.nonfinite
+        usual = _usual(state)
+        if usual is None or loss.mean <= max(self._growth * usual[0], usual[0] + self._spike * usual[1]):
+            return "", 0, 0
+        since = state.since.get("steps", before + 1)
+        return f"the loss is {loss.mean:.4g}, it was {usual[0]:.4g}", since, before + steps - since + 1
+
+    def _spikes(self, state: _Task, before: int, task: str, loss: Reading) -> list[Event]:
+        usual = _usual(state)
+        if state.since:
+            return []
+        if loss.nonfinite:
+            evidence = f"the loss was not finite in {loss.nonfinite} step{'s' * (loss.nonfinite > 1)}"
+            return [Event(before + loss.first_nonfinite, "spike", task, evidence)]
+        if usual is None:
+            return []
+        mean, deviation, reach = usual
+        above = loss.maximum - mean
+        if above <= self._spike * deviation or above <= 2 * reach:
+            return []
+        evidence = f"the loss is {loss.maximum:.4g}, usually {mean:.4g} give or take {deviation:.2g}"
+        return [Event(before + loss.at_maximum, "spike", task, evidence)]
+
+    def _nonfinite_layers(self, before: int, readings: Mapping[str, Reading]) -> list[Event]:
+        """The first layer, in the order in which they compute, with a value that is not finite, at the first such step."""
+        bad = {
+            name.partition("/")[2]: reading.first_nonfinite
+            for name, reading in readings.items()
+            if name.startswith("activation/") and reading.nonfinite
+        }
+        if not bad:
+            self._ill_layers.pop("nonfinite", None)
+            return []
+        if "nonfinite" in self._ill_layers:
+            return []
+        first = min(bad.values())
+        layer = next(layer for layer, place in bad.items() if place == first)
+        self._ill_layers["nonfinite"] = before + first
+        evidence = "its output is the first one that is not finite"
+        return [Event(before + first, "nonfinite_values", "", evidence, layer=layer)]
+
+    def _dead_layers(self, step: int, readings: Mapping[str, Reading]) -> list[Event]:
+        new = []
+        for name, reading in readings.items():
+            kind, _, layer = name.partition("/")
+            if kind != "dead_units" or not reading.finite:
+                continue
+            if reading.minimum <= self._dead_share:
+                self._ill_layers.pop(name, None)
+            elif name not in self._ill_layers:
+                self._ill_layers[name] = step
+                evidence = f"{reading.minimum:.0%} of the units are 0 in every row of every batch"
+                new.append(Event(step, "dead_layer", "", evidence, layer=layer))
+        return new
+
+    # What publications tell.
+
+    def _over_clipped(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
+        new = []
+        for key, factor in metrics.items():
+            kind, _, layer = key.partition("/")
+            if kind != "clipping_factor_last":
+                continue
+            often = metrics.get(f"clipped_steps/{layer}", 0) >= 0.9 * (step - self._published)
+            count = self._ill_layers.get(key, 0) + 1 if often and factor < self._over_clipping else 0
+            self._ill_layers[key] = count
+            if count == self._patience:
+                evidence = f"clipped in nine of ten steps over {count} publications, the last factor is {factor:.2g}"
+                new.append(Event(step, "over_clipping", "", evidence, layer=layer))
+        return new
+
+    def _loss_out_of_range(self, name: str, metrics: Mapping[str, float]) -> str:
         loss = metrics[f"loss/{name}" if name else "loss"]
         if not math.isfinite(loss):
             return f"the loss is {loss}"
         constant = _loss_of_constant(name, metrics)
-        if constant and loss > self._loss_ratio * constant:
+        if constant and loss > self.loss_ratio * constant:
             return f"the loss is {loss:.4g}, a constant prediction has {constant:.4g}"
+        return ""
+
+    def _collapsed(self, state: _Task, name: str, metrics: Mapping[str, float]) -> str:
         auc, noise = metrics.get(f"auc/{name}"), _auc_noise(name, metrics)
         if auc is not None and state.best_auc - 0.5 > 6 * noise:
             left = auc - 0.5
             if left < max(self._collapse * (state.best_auc - 0.5), 2 * noise):
                 return f"the AUC is {auc:.3f}, it was {state.best_auc:.3f}"
         return ""
+
+
+def _usual(state: _Task) -> tuple[float, float, float] | None:
+    """Of a task's loss the usual height, the deviation of single steps and how far they usually reach above it."""
+    if len(state.history) < _ENOUGH:
+        return None
+    means, deviations, maxima = zip(*state.history, strict=True)
+    reaches = sorted(high - mean for mean, high in zip(means, maxima, strict=True))
+    # Not by the largest: an earlier spike would hide the next.
+    reach = reaches[int(0.8 * (len(reaches) - 1))]
+    return statistics.median(means), statistics.median(deviations), reach
 
 
 def _task_names(metrics: Mapping[str, float]) -> list[str]:

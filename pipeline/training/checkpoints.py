@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from ...models.ranker import MultitaskRanker
 from ..config.errors import UserError
+from ..divergence import DivergenceMonitor
 from .files import write_json
 
 
@@ -21,12 +22,14 @@ class Checkpoints:
     Args:
       path: The folder.
       ranker: The compiled ranker.
+      monitor: The monitor, whose state is saved as well.
       keep: How many of the newest are kept.
     """
 
-    def __init__(self, path: Path, ranker: MultitaskRanker, keep: int = 3):
+    def __init__(self, path: Path, ranker: MultitaskRanker, monitor: DivergenceMonitor | None = None, keep: int = 3):
         self._position = tf.Variable(0, dtype=tf.int64, trainable=False, name="batches_trained_on")
-        checkpoint = tf.train.Checkpoint(ranker=ranker, optimizer=ranker.optimizer, position=self._position)
+        more = {} if monitor is None else {"monitor": monitor.state}
+        checkpoint = tf.train.Checkpoint(ranker=ranker, optimizer=ranker.optimizer, position=self._position, **more)
         self._manager = tf.train.CheckpointManager(checkpoint, str(path), max_to_keep=keep, step_counter=self._position)
         self._checkpoint = checkpoint
         self._saved: int | None = None

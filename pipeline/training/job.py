@@ -19,8 +19,7 @@ from ..data.learned import learn_statistics
 from ..data.open import open_source
 from ..data.source import Source
 from ..data.waiting import WaitClock
-from ..divergence import Detector, DivergenceMonitor
-from ..reporting import read_lines
+from ..divergence import DivergenceMonitor
 from ..serving import export_ranker, reasons_not_to_publish
 from .build import make_ranker
 from .checkpoints import Checkpoints
@@ -68,11 +67,11 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         with strategy.scope():
             ranker = make_ranker(config, source.schema, statistics, total_steps)
         progress = Progress(total_steps, config.data.batch_size, sys.stderr)
-        checkpoints = Checkpoints(run.checkpoints, ranker)
+        on_full = "stop" if config.training.stop_on_divergence else None
+        monitor = DivergenceMonitor(on_full=on_full, tell=lambda event: progress.note(str(event)))
+        checkpoints = Checkpoints(run.checkpoints, ranker, monitor)
         step = checkpoints.restore(progress.note) if resume else 0
 
-        on_full = "stop" if config.training.stop_on_divergence else None
-        monitor = DivergenceMonitor(every=0, on_full=on_full, detector=_detector_at(run, step))
         clock = WaitClock()
         progress.note(_headline(config, source, ranker, strategy, step))
         with run.open_writers(step) as (train_writer, evaluation_writer):
@@ -139,15 +138,6 @@ def _says_full(error: BaseException) -> str:
     # TensorFlow writes checkpoints and events itself and has the words only in its message.
     full = os.strerror(errno.ENOSPC)
     return full if isinstance(error, tf.errors.OpError) and full in str(error) else ""
-
-
-def _detector_at(run: RunDirectory, step: int) -> Detector:
-    """The detector as it was at ``step``: it is a function of what was published, so it is shown that again."""
-    detector = Detector()
-    for line in read_lines(run.train_metrics):
-        if line["step"] <= step:
-            detector.observe(line["step"], line)
-    return detector
 
 
 def _headline(

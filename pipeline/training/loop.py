@@ -119,12 +119,12 @@ def train(
             )
             fed = feed(ranker.distribute_strategy, batches, clock)
             try:
-                ranker.fit(fed, steps_per_epoch=steps, verbose=0, callbacks=[publisher, monitor, keeper])
+                ranker.fit(fed, steps_per_epoch=steps, verbose=0, callbacks=[monitor, publisher, keeper])
             except tf.errors.InvalidArgumentError as error:
                 evidence = skipped_too_often(error)
                 if not evidence:
                     raise
-                publisher.note(monitor.declare_nonfinite(publisher.step, evidence))
+                monitor.declare_nonfinite(publisher.step, evidence)
                 return {}
             checkpoints.save(publisher.step, monitor.verdict)
             keeper.raise_if_preempted()

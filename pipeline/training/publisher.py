@@ -26,9 +26,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from ...optimizers import Adagrad
 from ..data.waiting import WaitClock
-from ..divergence.detector import Event
 from ..divergence.monitor import DivergenceMonitor
 from .progress import Progress
 from .writers import Writer
@@ -74,7 +72,6 @@ class Publisher(tf_keras.callbacks.Callback):
         self.step = step
         self.seconds = 0.0
         self._published = step
-        self._skipped: int | None = None
         self.begin_day("", 0)
 
     def begin_day(self, name: str, start: int) -> None:
@@ -84,9 +81,6 @@ class Publisher(tf_keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """A fit begins: time and input before it do not count."""
-        if self._skipped is None:
-            # What an earlier process skipped, before it was resumed, has been published.
-            self._skipped = getattr(_inner(self.model.optimizer), "skipped_steps", 0)
         self._fit_began = self.step
         self._begin_window()
 
@@ -101,49 +95,23 @@ class Publisher(tf_keras.callbacks.Callback):
         if logs and self.step > self._published:
             self._publish(logs)
 
-    def note(self, event: Event) -> None:
-        """Shows an event."""
-        self._progress.note(f"step {event.step:,}: {event.kind} of {event.task or 'the model'}: {event.evidence}")
-
     def _publish(self, logs: Mapping[str, Any]) -> None:
         seconds = time.perf_counter() - self._began
         self.seconds += seconds
         metrics = defined({key: float(value) for key, value in logs.items()})
         metrics["learning_rate"] = float(tf.convert_to_tensor(_inner(self.model.optimizer).learning_rate))
-        metrics |= self._optimizer()
+        metrics |= self._monitor.measures()
         metrics["examples_per_second"] = (self.step - self._published) * self._batch_size / seconds
         metrics["input_wait_fraction"] = (self._clock.seconds - self._waited) / seconds
         self._writer.write(self.step, metrics | {"day": self._day})
         self._progress.update(self.step, metrics["loss"])
-        for event in self._monitor.observe(self.step, metrics):
-            self.note(event)
+        self._monitor.observe(self.step, metrics)
         self.model.reset_metrics()
         self._published = self.step
         self._begin_window()
 
     def _begin_window(self) -> None:
         self._began, self._waited = time.perf_counter(), self._clock.seconds
-
-    def _optimizer(self) -> dict[str, float]:
-        optimizer = _inner(self.model.optimizer)
-        if not isinstance(optimizer, Adagrad):
-            return {}
-        skipped = optimizer.skipped_steps
-        metrics: dict[str, float] = {"nonfinite_steps": skipped - (self._skipped or 0)}
-        self._skipped = skipped
-        if not optimizer.explain:
-            return metrics
-        squares: dict[str, float] = {}
-        for name, explained in optimizer.read_explanations().items():
-            layer = layer_of(name)
-            if explained.rule != "none":
-                factor, steps = f"clipping_factor/{layer}", f"clipped_steps/{layer}"
-                metrics[factor] = min(metrics.get(factor, 1.0), explained.smallest_factor)
-                metrics[steps] = max(metrics.get(steps, 0), explained.clipped_steps)
-            for kind in ("gradient", "update", "parameter"):
-                key = f"norm/{kind}/{layer}"
-                squares[key] = squares.get(key, 0.0) + getattr(explained, f"{kind}_norm") ** 2
-        return metrics | {key: math.sqrt(total) for key, total in squares.items()}
 
 
 def defined(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -159,12 +127,6 @@ def defined(metrics: Mapping[str, float]) -> dict[str, float]:
         for key, value in metrics.items()
         if not (key.partition("/")[2] in without_labels or (key.startswith("auc/") and math.isnan(value)))
     }
-
-
-def layer_of(variable_name: str) -> str:
-    """The layer that a variable belongs to: two levels below the model, ``ranker/shared/layer_0/kernel:0`` -> ``shared/layer_0``."""
-    parts = variable_name.partition(":")[0].split("/")
-    return "/".join(parts[1:-1][:2]) or parts[0]
 
 
 def _inner(optimizer):

@@ -42,7 +42,7 @@ def test_stops_a_plain_fit_that_diverges():
 
 
 def test_raises_when_told_to():
-    with pytest.raises(Diverged, match="the loss is nan"):
+    with pytest.raises(Diverged, match="the loss is not finite"):
         fit(1e3, DivergenceMonitor(every=5, on_full="raise"))
 
 
@@ -50,7 +50,7 @@ def test_only_watches_by_default():
     monitor = DivergenceMonitor(every=5)
     assert len(fit(1e3, monitor).history["loss"]) == 10
     assert monitor.report()["verdict"] == "full"
-    assert monitor.report()["events"][0]["kind"] == "out_of_range"
+    assert "out_of_range" in [event["kind"] for event in monitor.report()["events"]]
 
 
 def test_an_unknown_action_is_refused():

@@ -1,0 +1,343 @@
+"""Looks into the training step of any Keras model, Keras 2 or Keras 3 on TensorFlow, without the model's help.
+
+:class:`Probes` puts thin wrappers around a model's ``train_step``, its loss, its optimizer and its layers. While a step is
+traced they note scalars, which become part of the step's graph and are kept in it (:mod:`.windows`) until they are read. The
+signals, by name:
+
+| signal | what | of which models |
+|---|---|---|
+| ``loss`` | the batch's loss | all |
+| ``loss/<task>`` | the task's | several outputs, ``measured_train_step`` |
+| ``excess``, ``excess/<task>`` | the loss in units of the best constant prediction's | cross entropy and squared error |
+| ``calibration/<task>`` | mean prediction over mean label | likewise |
+| ``activation/<layer>`` | mean output: not finite when any number of it is not | all layers that compute |
+| ``dead_units/<layer>`` | share of the units that are 0 in all rows of the batch | layers with ReLU |
+| ``gradient/<layer>``, ``parameter/<layer>`` | norms, before the step | optimizers that do not explain themselves |
+
+A *task* is an output of the model by its name; a model with one output has one task without a name. A model that measures its
+steps itself offers ``measured_train_step(data)``, which returns what ``train_step`` does and a mapping from signal to scalar;
+``examples/<task>`` in it says how many rows of the batch had a label.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from .readings import Reading
+from .windows import Signal, Window
+
+# Fewer labelled rows than this say nothing of a loss in units of a constant's.
+_ENOUGH_ROWS = 8
+
+
+class _Notes(threading.local):
+    """What the step that this thread traces has noted so far; None outside of a step."""
+
+    def __init__(self) -> None:
+        self.signals: list[Signal] | None = None
+
+
+class Probes(tf.Module):
+    """Wrappers around one model, and the window that keeps what they note.
+
+    Args:
+      model: A compiled Keras model; built or not.
+      limit: A loss of more than so many times the best constant prediction's is out of range.
+      layers: Look at the layers' outputs.
+      norms: Take norms of gradients and weights, unless the optimizer explains itself.
+    """
+
+    def __init__(self, model: Any, *, limit: float, layers: bool = True, norms: bool = True):
+        super().__init__(name="probes")
+        self._model = [model]  # in a list, so that tf.Module does not count the model's variables as its own
+        self._limit = limit
+        self._layers = layers
+        self._norms = norms
+        self._notes = _Notes()
+        self._undo: list[Callable[[], None]] = []
+        with _strategy_of(model).scope():
+            self.window = Window()
+
+    def watches(self, model: Any) -> bool:
+        """Whether the wrappers are for this model."""
+        return self._model[0] is model
+
+    def attach(self) -> None:
+        """Puts the wrappers on; a step that was compiled without them is compiled anew."""
+        model = self._model[0]
+        if self._undo:
+            return
+        self._wrap(model, "train_step", self._train_step)
+        if not hasattr(model, "measured_train_step"):
+            self._wrap(model, "compute_loss", self._compute_loss)
+        if self._norms and not getattr(inner(model.optimizer), "explain", False):
+            name = "apply" if hasattr(model.optimizer, "apply") else "apply_gradients"
+            self._wrap(model.optimizer, name, self._apply)
+        if self._layers:
+            for layer in _leaves(model):
+                self._wrap(layer, "call", functools.partial(self._call, layer))
+        if getattr(model, "train_function", None) is not getattr(self, "_compiled", self):
+            model.train_function = None
+
+    def detach(self) -> None:
+        """Takes the wrappers off; the compiled step keeps what it has noted, and is used again after :meth:`attach`."""
+        for undo in reversed(self._undo):
+            undo()
+        self._undo.clear()
+        self._compiled = self._model[0].train_function
+
+    def read(self) -> tuple[int, dict[str, Reading]]:
+        """See :meth:`.windows.Window.read`."""
+        return self.window.read()
+
+    def _wrap(self, owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
+        original = getattr(owner, name)
+
+        @functools.wraps(original)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            return wrapper(original, *args, **kwargs)
+
+        had = vars(owner).get(name, self)
+        object.__setattr__(owner, name, wrapped)
+
+        def undo() -> None:
+            if had is self:
+                object.__delattr__(owner, name)
+            else:
+                object.__setattr__(owner, name, had)
+
+        self._undo.append(undo)
+
+    # The wrappers. Each calls what it is put around with the arguments that came.
+
+    def _train_step(self, original: Callable[..., Any], data: Any) -> Any:
+        with self._noting() as signals:
+            model = self._model[0]
+            if hasattr(model, "measured_train_step"):
+                results, measures = model.measured_train_step(data)
+                signals += _signals_of(measures, self._limit)
+            else:
+                results = original(data)
+            self.window.take([signal for signal in signals if _is_of_this_step(signal.value)])
+        return results
+
+    def _compute_loss(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        loss = original(*args, **kwargs)
+        if self._notes.signals is not None:
+            given = dict(zip(("x", "y", "y_pred", "sample_weight"), args, strict=False)) | kwargs
+            self._note("loss", tf.reduce_mean(loss))
+            measures = of_outputs(self._model[0], given.get("y"), given.get("y_pred"))
+            self._notes.signals += _signals_of(measures, self._limit)
+        return loss
+
+    def _apply(self, original: Callable[..., Any], given: Any, *args: Any, **kwargs: Any) -> Any:
+        # Keras 2 hands over pairs, which may be an iterator, Keras 3 gradients and variables.
+        given = list(given)
+        pairs = given
+        if given and not isinstance(given[0], tuple):
+            variables = args[0] if args else kwargs.get("trainable_variables")
+            pairs = list(zip(given, variables or self._model[0].trainable_variables, strict=True))
+        if self._notes.signals is not None:
+            self._norms_of(pairs)
+        return original(given, *args, **kwargs)
+
+    def _call(self, layer: Any, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        output = original(*args, **kwargs)
+        if self._notes.signals is None or not tf.is_tensor(output) or not output.dtype.is_floating:
+            return output
+        numbers = tf.stop_gradient(output)
+        if numbers.dtype != tf.float64:
+            # A sum in half precision leaves its range.
+            numbers = tf.cast(numbers, tf.float32)
+        if not _has_relu(layer):
+            self._note(f"activation/{self._name_of(layer)}", tf.reduce_mean(numbers))
+            return output
+        # One look: the sums tell what is not finite, since nothing below 0 can cancel it, and which units are 0 throughout.
+        rows = tf.reshape(numbers, [-1, numbers.shape[-1] or 1])
+        of_units = tf.reduce_sum(rows, axis=0)
+        count = tf.cast(tf.size(rows), of_units.dtype)
+        self._note(f"activation/{self._name_of(layer)}", tf.reduce_sum(of_units) / count)
+        self._note(f"dead_units/{self._name_of(layer)}", tf.reduce_mean(tf.cast(of_units == 0, tf.float32)))
+        return output
+
+    def _norms_of(self, pairs: Sequence[tuple[Any, Any]]) -> None:
+        squares: dict[str, list[tf.Tensor]] = {}
+        for gradient, variable in pairs:
+            if gradient is None:
+                continue
+            layer = layer_of(path_of(variable), self._model[0].name)
+            values = gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
+            squares.setdefault(f"gradient/{layer}", []).append(tf.nn.l2_loss(tf.cast(values, tf.float32)))
+            if not isinstance(gradient, tf.IndexedSlices):
+                weights = tf.cast(tf.convert_to_tensor(variable), tf.float32)
+                squares.setdefault(f"parameter/{layer}", []).append(tf.nn.l2_loss(weights))
+        for name, halves in squares.items():
+            self._note(name, tf.sqrt(2.0 * tf.add_n(halves)))
+
+    def _name_of(self, layer: Any) -> str:
+        """By its weights; by its own name where it has none."""
+        return layer_of(path_of(layer.weights[0]), self._model[0].name) if layer.weights else str(layer.name)
+
+    def _note(self, name: str, value: tf.Tensor) -> None:
+        if self._notes.signals is not None:
+            self._notes.signals.append(Signal(name, value))
+
+    @contextlib.contextmanager
+    def _noting(self) -> Iterator[list[Signal]]:
+        self._notes.signals = []
+        try:
+            yield self._notes.signals
+        finally:
+            self._notes.signals = None
+
+
+def of_outputs(model: Any, labels: Any, predictions: Any) -> dict[str, tf.Tensor]:
+    """What can be measured of a compiled model's outputs: loss, excess and calibration of each, from one batch.
+
+    An output is measured whose loss is known by name or is one of Keras's cross entropies or squared errors; of others
+    nothing is said.
+
+    Args:
+      model: A Keras model that was compiled with a loss.
+      labels: One tensor, or several by name or in the order of the outputs.
+      predictions: Likewise.
+    """
+    names, several = _named(model, predictions)
+    ys, _ = _named(model, labels)
+    if not names or set(ys) != set(names):
+        return {}
+    measures: dict[str, tf.Tensor] = {}
+    for name, prediction in names.items():
+        kind, logits = _kind_of_loss(_loss_of(model, name))
+        if not kind:
+            continue
+        y, p = (tf.cast(tf.reshape(each, [-1]), tf.float32) for each in (ys[name], prediction))
+        measures |= _of_one(kind, logits, y, p, f"/{name}" if several else "")
+    return measures
+
+
+def _of_one(kind: str, logits: bool, y: tf.Tensor, p: tf.Tensor, suffix: str) -> dict[str, tf.Tensor]:
+    if kind == "binary":
+        raw = p if logits else tf.math.log(tf.maximum(p, 1e-7)) - tf.math.log(tf.maximum(1.0 - p, 1e-7))
+        loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=raw))
+        p = tf.sigmoid(p) if logits else p
+        rows = tf.cast(tf.size(y), tf.float32)
+        share, smooth = tf.reduce_mean(y), (tf.reduce_sum(y) + 0.5) / (rows + 1.0)
+        constant = -(share * tf.math.log(smooth) + (1.0 - share) * tf.math.log(1.0 - smooth))
+    else:
+        loss = tf.reduce_mean(tf.square(y - p))
+        constant = tf.math.reduce_variance(y)
+    return {
+        f"loss{suffix}": loss,
+        f"excess{suffix}": tf.where(constant > 0, loss / constant, 0.0),
+        f"calibration{suffix}": tf.reduce_mean(p) / tf.reduce_mean(y),
+        f"examples{suffix}": tf.cast(tf.size(y), tf.float32),
+    }
+
+
+def _signals_of(measures: Mapping[str, tf.Tensor], limit: float) -> list[Signal]:
+    signals = []
+    for name, value in measures.items():
+        kind, slash, task = name.partition("/")
+        examples = measures.get(f"examples{slash}{task}")
+        if kind == "examples":
+            continue
+        least = _ENOUGH_ROWS if kind == "excess" else 1
+        there = None if examples is None else examples >= least
+        signals.append(Signal(name, value, there=there, **({"limit": limit} if kind == "excess" else {})))
+    return signals
+
+
+def _named(model: Any, given: Any) -> tuple[dict[str, tf.Tensor], bool]:
+    """Tensors by the outputs' names, and whether there are several; nothing for what is nested otherwise."""
+    if isinstance(given, Mapping):
+        named = dict(given)
+    elif isinstance(given, list | tuple):
+        names = getattr(model, "output_names", None) or [f"output_{i}" for i in range(len(given))]
+        named = dict(zip(names, given, strict=False))
+    else:
+        return ({"": given}, False) if tf.is_tensor(given) else ({}, False)
+    return (named, True) if all(tf.is_tensor(each) for each in named.values()) else ({}, False)
+
+
+def _loss_of(model: Any, name: str) -> Any:
+    loss = getattr(model, "loss", None)
+    if isinstance(loss, Mapping):
+        return loss.get(name)
+    if isinstance(loss, list | tuple):
+        names = getattr(model, "output_names", None) or [f"output_{i}" for i in range(len(loss))]
+        return dict(zip(names, loss, strict=False)).get(name)
+    return loss
+
+
+def _kind_of_loss(loss: Any) -> tuple[str, bool]:
+    """``binary``, ``squared`` or "" for another loss; and whether the predictions are logits."""
+    name = loss if isinstance(loss, str) else getattr(loss, "name", None) or getattr(loss, "__name__", "")
+    plain = str(name).replace("_", "").lower()
+    if plain == "binarycrossentropy":
+        config = loss.get_config() if hasattr(loss, "get_config") else {}
+        return "binary", bool(config.get("from_logits", getattr(loss, "from_logits", False)))
+    return ("squared", False) if plain in ("mse", "meansquarederror") else ("", False)
+
+
+def _is_of_this_step(value: tf.Tensor) -> bool:
+    """Whether a tensor belongs to the graph that is traced, and not to that of a loop or a branch within."""
+    return tf.executing_eagerly() or getattr(value, "graph", None) is tf.compat.v1.get_default_graph()
+
+
+def _has_relu(layer: Any) -> bool:
+    activation = getattr(layer, "activation", None)
+    name = getattr(activation, "__name__", type(activation).__name__)
+    return name.lower() in ("relu", "relu6") or type(layer).__name__ == "ReLU"
+
+
+def _leaves(model: Any) -> list[Any]:
+    """The layers that hold no other layer, and compute something: those that hold weights or an activation."""
+    inside = [layer for layer in _all_layers(model) if layer is not model]
+    holders = (type(layer).__name__ in ("InputLayer",) or _children(layer) for layer in inside)
+    return [
+        layer
+        for layer, holds in zip(inside, holders, strict=True)
+        if not holds and (hasattr(layer, "activation") or hasattr(layer, "kernel") or layer.trainable_weights)
+    ]
+
+
+def _all_layers(model: Any) -> list[Any]:
+    found = model._flatten_layers()
+    return list(dict.fromkeys(found))
+
+
+def _children(layer: Any) -> list[Any]:
+    return [child for child in _all_layers(layer) if child is not layer]
+
+
+def path_of(variable: Any) -> str:
+    """``model/layer/kernel``: Keras 3's path, or Keras 2's name."""
+    return getattr(variable, "path", None) or variable.name
+
+
+def layer_of(variable_name: str, model_name: str) -> str:
+    """The layer that a variable belongs to, at most two levels below the model.
+
+    >>> layer_of("ranker/shared/layer_0/kernel:0", "ranker"), layer_of("dense_1/bias", "sequential")
+    ('shared/layer_0', 'dense_1')
+    """
+    parts = variable_name.partition(":")[0].split("/")
+    if parts[0] == model_name and len(parts) > 1:
+        parts = parts[1:]
+    return "/".join(parts[:-1][:2]) or parts[0]
+
+
+def inner(optimizer: Any) -> Any:
+    """The optimizer within one that scales the loss."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def _strategy_of(model: Any) -> tf.distribute.Strategy:
+    return getattr(model, "distribute_strategy", None) or tf.distribute.get_strategy()

@@ -1,0 +1,267 @@
+"""What a monitor does, the same in Keras 2 and Keras 3."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from .detector import Detector, Event
+from .probes import Probes, inner, layer_of
+from .readings import Reading, Span
+
+ACTIONS = (None, "stop", "raise")
+
+
+class Diverged(RuntimeError):
+    """Training fully diverged and was told to end there."""
+
+
+class Watching:
+    """The callback's methods; the shells add Keras's base class."""
+
+    model: Any
+
+    def __init__(
+        self,
+        *,
+        every: int = 16,
+        on_full: str | None = None,
+        detector: Detector | None = None,
+        probes: bool = True,
+        verbose: int = 0,
+        tell: Callable[[Event], None] | None = None,
+    ):
+        super().__init__()
+        if on_full not in ACTIONS:
+            raise ValueError(f"on_full must be one of {', '.join(map(repr, ACTIONS))}, got {on_full!r}")
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise ValueError(f"every must be an integer of 1 or more, got {every!r}")
+        self._every = every
+        self._on_full = on_full
+        self._detector = detector or Detector()
+        self._wants_probes = probes
+        self._tell = tell or (print if verbose else lambda event: None)
+        self._probes: Probes | None = None
+        self._unjudged, self._unpublished = Span(), Span()
+        self._runs: dict[str, int] = {}
+        self._skipped: int | None = None
+        self._epoch_began = self._looked = 0
+        self.step = 0
+        self.state = _State(self)
+
+    @property
+    def events(self) -> list[Event]:
+        """All events so far, in the order in which they were found."""
+        return self._detector.events
+
+    @property
+    def verdict(self) -> str:
+        """``full`` while a task is fully diverged, else ``micro`` if anything left its range, else ``healthy``."""
+        return self._detector.verdict
+
+    # Looking.
+
+    def gather(self) -> None:
+        """Takes what was kept in the graph since the last time."""
+        if self._probes is not None:
+            steps, readings = self._probes.read()
+            for span in (self._unjudged, self._unpublished):
+                span.add(steps, readings)
+
+    def look(self) -> list[Event]:
+        """Judges what the steps since the last look have measured, acts on it, and returns the events it brought."""
+        self.gather()
+        span, self._unjudged = self._unjudged, Span()
+        if not span.steps:
+            return []
+        new = self._detector.observe_window(self.step - span.steps, span.steps, span.readings)
+        self._act(new)
+        return new
+
+    def observe(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
+        """Takes one publication of metrics, acts on it, and returns the events it brought."""
+        new = self._detector.observe(step, metrics)
+        self._act(new)
+        return new
+
+    def measures(self) -> dict[str, float]:
+        """What was measured since the last call, by metric key, for a publication."""
+        self.gather()
+        span, self._unpublished = self._unpublished, Span()
+        return _metrics_of(span.readings, self.step - span.steps) | self._of_optimizer()
+
+    def judge(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
+        """Judges the final model by its metrics on held-out data; see :meth:`.detector.Detector.judge`."""
+        return self._detector.judge(step, metrics)
+
+    def declare_nonfinite(self, step: int, evidence: str) -> Event:
+        """Takes note that training could not go on for numbers that are not finite: a full divergence."""
+        event = self._detector.declare(Event(step, "nonfinite", "", evidence))
+        self._tell(event)
+        return event
+
+    def report(self) -> dict[str, Any]:
+        """What ``divergence.json`` holds: the verdict and the events, in plain types."""
+        return {"verdict": self.verdict, "events": [vars(event) for event in self.events]}
+
+    def get_state(self) -> dict[str, Any]:
+        """All that it knows, in plain types; goes into a checkpoint as :attr:`state`."""
+        self.gather()
+        return {
+            "step": self.step,
+            "detector": self._detector.get_state(),
+            "unjudged": self._unjudged.to_dict(),
+            "unpublished": self._unpublished.to_dict(),
+            "runs": self._runs if self._probes is None else self._probes.window.runs(),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of :meth:`get_state`."""
+        self.step = state["step"]
+        self._detector.set_state(state["detector"])
+        self._unjudged, self._unpublished = (Span.from_dict(state[name]) for name in ("unjudged", "unpublished"))
+        self._runs = dict(state["runs"])
+        if self._probes is not None:
+            self._probes.window.go_on_from(self._runs)
+
+    def _act(self, new: list[Event]) -> None:
+        for event in new:
+            self._tell(event)
+        if self.verdict != "full" or not self._on_full:
+            return
+        if self._on_full == "raise":
+            raise Diverged("; ".join(f"{e.task or 'model'}: {e.evidence}" for e in new) or "training diverged")
+        self.model.stop_training = True
+
+    def _of_optimizer(self) -> dict[str, float]:
+        optimizer = inner(self.model.optimizer)
+        skipped = getattr(optimizer, "skipped_steps", None)
+        if skipped is None:
+            return {}
+        metrics: dict[str, float] = {"nonfinite_steps": skipped - (self._skipped or 0)}
+        self._skipped = skipped
+        if not optimizer.explain:
+            return metrics
+        squares: dict[str, float] = {}
+        for name, explained in optimizer.read_explanations().items():
+            layer = layer_of(name, self.model.name)
+            if explained.rule != "none":
+                factor, last, steps = (
+                    f"{k}/{layer}" for k in ("clipping_factor", "clipping_factor_last", "clipped_steps")
+                )
+                metrics[factor] = min(metrics.get(factor, 1.0), explained.smallest_factor)
+                metrics[last] = min(metrics.get(last, 1.0), explained.factor)
+                metrics[steps] = max(metrics.get(steps, 0), explained.clipped_steps)
+            for kind in ("gradient", "update", "parameter"):
+                key = f"norm/{kind}/{layer}"
+                squares[key] = squares.get(key, 0.0) + getattr(explained, f"{kind}_norm") ** 2
+        return metrics | {key: math.sqrt(total) for key, total in squares.items()}
+
+    # Keras's hooks.
+
+    def set_model(self, model: Any) -> None:
+        """Keras hands the model over, before it compiles the training step."""
+        super().set_model(model)  # type: ignore[misc]
+        if not self._wants_probes or not _steps_in_tensorflow(model):
+            return
+        if self._probes is None or not self._probes.watches(model):
+            self._probes = Probes(model, limit=self._detector.loss_ratio)
+            self._probes.window.go_on_from(self._runs)
+        self._probes.attach()
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """A fit begins."""
+        if self._skipped is None:
+            # What was skipped before is somebody else's.
+            self._skipped = getattr(inner(self.model.optimizer), "skipped_steps", 0)
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """An epoch begins."""
+        self._epoch_began = self._looked = self.step
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Some steps are done; ``batch`` is the last one's position in this epoch."""
+        before, self.step = self.step, self._epoch_began + batch + 1
+        # At fixed steps, so that a training that was interrupted looks where an undisturbed one does.
+        if self.step // self._every > before // self._every:
+            self._looked = self.step
+            self._look(logs)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Looks, unless it has just done so."""
+        if self.step > self._looked:
+            self._look(logs)
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """The fit is over: the model is as it came."""
+        if self._probes is not None:
+            self._probes.detach()
+
+    def _look(self, logs: Mapping[str, Any] | None) -> None:
+        self.look()
+        if self._probes is None and logs:
+            self.observe(self.step, named_by_task(logs))
+
+
+class _State(tf.train.experimental.PythonState):
+    """A monitor's state as a part of a ``tf.train.Checkpoint``."""
+
+    def __init__(self, monitor: Watching):
+        self._monitor = monitor
+
+    def serialize(self) -> str:
+        return json.dumps(self._monitor.get_state())
+
+    def deserialize(self, string_value: str | bytes) -> None:
+        self._monitor.set_state(json.loads(string_value))
+
+
+def named_by_task(logs: Mapping[str, Any]) -> dict[str, float]:
+    """Keras's logs under the project's keys: ``click_loss`` -> ``loss/click``, ``click_auc_1`` -> ``auc/click``."""
+    metrics: dict[str, float] = {}
+    for key, value in logs.items():
+        task, _, kind = key.rpartition("_")
+        if key.rstrip("_0123456789").endswith("_auc"):
+            task, kind = key.rstrip("_0123456789").removesuffix("_auc"), "auc"
+        try:
+            metrics[f"{kind}/{task}" if task and kind in ("loss", "auc") else key] = float(value)
+        except (TypeError, ValueError):
+            continue
+    return metrics
+
+
+def _metrics_of(readings: Mapping[str, Reading], before: int) -> dict[str, float]:
+    """Readings as metrics; steps counted as the training's."""
+    metrics: dict[str, float] = {}
+    for name, reading in readings.items():
+        kind, slash, subject = name.partition("/")
+        if reading.nonfinite and kind in ("loss", "activation"):
+            metrics[f"nonfinite/{kind}{slash}{subject}"] = reading.nonfinite
+        if not reading.finite:
+            continue
+        if kind in ("loss", "excess"):
+            metrics[f"{kind}_max{slash}{subject}"] = reading.maximum
+            metrics[f"{kind}_max_step{slash}{subject}"] = before + reading.at_maximum
+            metrics[f"{kind}_min{slash}{subject}"] = reading.minimum
+        elif kind == "calibration":
+            metrics[f"calibration_max{slash}{subject}"] = reading.maximum
+            metrics[f"calibration_min{slash}{subject}"] = reading.minimum
+        elif kind == "dead_units":
+            metrics[name] = reading.maximum
+        elif kind in ("gradient", "parameter"):
+            metrics[f"norm/{name}"] = reading.maximum
+    return metrics
+
+
+def _steps_in_tensorflow(model: Any) -> bool:
+    """Whether the training step is a TensorFlow function: always in Keras 2; in Keras 3, with that backend."""
+    for kind in type(model).__mro__:
+        if kind.__module__.split(".")[0] == "keras":
+            import keras
+
+            return not keras.__version__.startswith("3.") or keras.backend.backend() == "tensorflow"
+    return True

@@ -1,0 +1,194 @@
+"""What a training step measures, kept inside the step until somebody reads it.
+
+A signal is a scalar of each step: a task's loss, the share of a layer's units that are dead. Of each the window keeps enough
+that a spike of one step is seen though nobody looks for a hundred steps: extremes with their places, mean, deviation, what was
+not finite and where that began, and how long the signal has been above its limit. Everything lives in three small variables;
+a step updates them with operations on vectors, whatever the number of signals.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from .readings import Reading
+
+_MINIMUM, _MAXIMUM, _SUM, _SQUARES = range(4)
+_FINITE, _AT_MINIMUM, _AT_MAXIMUM, _NONFINITE, _FIRST_NONFINITE, _LONGEST, _RUN = range(7)
+# No place yet.
+_NOWHERE = -1
+
+
+class Signal(NamedTuple):
+    """A scalar of one step.
+
+    Attributes:
+      name: ``kind/subject``, such as ``loss/click``.
+      value: The scalar; NaN and infinities are counted and poison nothing.
+      limit: Steps with a value above it, or with one that is not finite, are counted as a run. Default: no limit.
+      there: A scalar, whether the step has a value at all. None: always.
+    """
+
+    name: str
+    value: tf.Tensor
+    limit: float = math.inf
+    there: tf.Tensor | None = None
+
+
+class Window(tf.Module):
+    """Keeps signals from step to step.
+
+    Args:
+      capacity: How many signals there may be; more are left out.
+    """
+
+    def __init__(self, capacity: int = 256):
+        super().__init__(name="window")
+        self._slots: dict[str, int] = {}
+        self._capacity = capacity
+
+        def variable(name: str, value: np.ndarray) -> tf.Variable:
+            # Each replica keeps its own, and the first one's are read: nothing is sent between replicas in a step.
+            return tf.Variable(
+                value,
+                trainable=False,
+                name=name,
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
+
+        self._numbers = variable("numbers", _no_numbers(capacity))
+        self._integers = variable("integers", _no_integers(capacity))
+        self._steps = variable("steps", np.zeros((), np.int64))
+
+    def runs(self) -> dict[str, int]:
+        """For each signal, how many steps in a row it has been above its limit."""
+        kept = tf.convert_to_tensor(self._integers).numpy()
+        return {name: int(kept[slot, _RUN]) for name, slot in self._slots.items()}
+
+    def go_on_from(self, runs: Mapping[str, int]) -> None:
+        """Begins with the runs that another window ended with."""
+        kept = tf.convert_to_tensor(self._integers).numpy()
+        for name, run in runs.items():
+            kept[self._slots.setdefault(name, len(self._slots)), [_RUN, _LONGEST]] = run
+        self._integers.assign(kept)
+
+    def take(self, signals: Sequence[Signal]) -> None:
+        """Takes one step's signals, in the graph. A name that comes twice is taken once, the first time."""
+        by_slot: dict[int, Signal] = {}
+        for signal in signals:
+            if signal.name in self._slots or len(self._slots) < self._capacity:
+                by_slot.setdefault(self._slots.setdefault(signal.name, len(self._slots)), signal)
+        if not by_slot:
+            return
+        slots = sorted(by_slot)
+        chosen = [by_slot[slot] for slot in slots]
+        values = tf.stack([tf.cast(tf.stop_gradient(signal.value), tf.float64) for signal in chosen])
+        limits = tf.constant([signal.limit for signal in chosen], tf.float64)
+        there = tf.stack([tf.constant(True) if signal.there is None else signal.there for signal in chosen])
+        steps = self._steps.assign_add(1, read_value=False)
+        with tf.control_dependencies([steps] if steps is not None else []):
+            place = tf.convert_to_tensor(self._steps)
+        numbers, integers = tf.convert_to_tensor(self._numbers), tf.convert_to_tensor(self._integers)
+        # Slots are given in the order in which signals first come, and so the usual step has them all.
+        everything = slots == list(range(len(slots)))
+        if everything:
+            old_numbers, old_integers = numbers[: len(slots)], integers[: len(slots)]
+        else:
+            old_numbers, old_integers = tf.gather(numbers, slots), tf.gather(integers, slots)
+        new = _after(old_numbers, old_integers, values, limits, there, place)
+        if everything:
+            new = [
+                tf.concat([part, old[len(slots) :]], axis=0) for part, old in zip(new, (numbers, integers), strict=True)
+            ]
+        else:
+            rows = [[slot] for slot in slots]
+            new = [
+                tf.tensor_scatter_nd_update(old, rows, part) for part, old in zip(new, (numbers, integers), strict=True)
+            ]
+        self._numbers.assign(new[0], read_value=False)
+        self._integers.assign(new[1], read_value=False)
+
+    def read(self) -> tuple[int, dict[str, Reading]]:
+        """The steps since the last reading, and each signal over them; runs go on, everything else starts anew."""
+        numbers, integers, steps = (
+            tf.convert_to_tensor(kept).numpy() for kept in (self._numbers, self._integers, self._steps)
+        )
+        empty = _no_integers(self._capacity)
+        empty[:, _RUN] = empty[:, _LONGEST] = integers[:, _RUN]
+        self._numbers.assign(_no_numbers(self._capacity))
+        self._integers.assign(empty)
+        self._steps.assign(0)
+        return int(steps), {name: _reading(numbers[slot], integers[slot]) for name, slot in self._slots.items()}
+
+
+def _after(
+    numbers: tf.Tensor, integers: tf.Tensor, values: tf.Tensor, limits: tf.Tensor, there: tf.Tensor, place: tf.Tensor
+) -> list[tf.Tensor]:
+    """What is kept of some signals after one more step; ``[signals, …]`` each."""
+    low, high, total, squares = tf.unstack(numbers, axis=1)
+    finite, at_low, at_high, nonfinite, first, longest, run = tf.unstack(integers, axis=1)
+    # NaN is neither below nor above a number, and so no extreme.
+    good = there & tf.math.is_finite(values)
+    bad = there & ~tf.math.is_finite(values)
+    sound = tf.where(good, values, 0.0)
+    lower, higher = good & (values < low), good & (values > high)
+    # Not as the opposite of being below: TensorFlow rewrites that to being above, which NaN is not.
+    out = there & ((values > limits) | tf.math.is_nan(values))
+    run = tf.where(there, tf.where(out, run + 1, 0), run)
+    return [
+        tf.stack(
+            [
+                tf.where(lower, values, low),
+                tf.where(higher, values, high),
+                total + sound,
+                squares + tf.square(sound),
+            ],
+            axis=1,
+        ),
+        tf.stack(
+            [
+                finite + tf.cast(good, tf.int64),
+                tf.where(lower, place, at_low),
+                tf.where(higher, place, at_high),
+                nonfinite + tf.cast(bad, tf.int64),
+                tf.where(bad & (first == _NOWHERE), place, first),
+                tf.maximum(longest, run),
+                run,
+            ],
+            axis=1,
+        ),
+    ]
+
+
+def _no_numbers(capacity: int) -> np.ndarray:
+    return np.tile(np.array([np.inf, -np.inf, 0, 0], np.float64), (capacity, 1))
+
+
+def _no_integers(capacity: int) -> np.ndarray:
+    empty = np.zeros((capacity, 7), np.int64)
+    empty[:, [_AT_MINIMUM, _AT_MAXIMUM, _FIRST_NONFINITE]] = _NOWHERE
+    return empty
+
+
+def _reading(numbers: np.ndarray, integers: np.ndarray) -> Reading:
+    count = int(integers[_FINITE])
+    mean = float(numbers[_SUM]) / count if count else math.nan
+    variance = float(numbers[_SQUARES]) / count - mean**2 if count else math.nan
+    return Reading(
+        minimum=float(numbers[_MINIMUM]) if count else math.nan,
+        maximum=float(numbers[_MAXIMUM]) if count else math.nan,
+        at_minimum=max(int(integers[_AT_MINIMUM]), 0),
+        at_maximum=max(int(integers[_AT_MAXIMUM]), 0),
+        mean=mean,
+        deviation=math.sqrt(max(variance, 0.0)) if count else math.nan,
+        finite=count,
+        nonfinite=int(integers[_NONFINITE]),
+        first_nonfinite=max(int(integers[_FIRST_NONFINITE]), 0),
+        run=int(integers[_RUN]),
+        longest_run=int(integers[_LONGEST]),
+    )
