@@ -5,7 +5,7 @@ Shapes: B rows of a batch, T tasks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
@@ -74,6 +74,7 @@ class MultitaskRanker(tfrs.Model):
         super().__init__(name=name, autocast=False)
         # What a step returns is measured over all replicas already; Keras would add the replicas' values up.
         self.distribute_reduction_method = "first"
+        self.on_measured: Callable[[dict[str, tf.Tensor]], None] | None = None
         statistics = statistics or Statistics()
         self.schema = schema
         self._encoder = Encoder(schema, statistics)
@@ -100,20 +101,19 @@ class MultitaskRanker(tfrs.Model):
         return self._loss_and_sums(inputs)[0]
 
     def train_step(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One step of Keras ``fit``; returns the metrics since they were last reset."""
-        return self.measured_train_step(inputs)[0]
+        """One step of Keras ``fit``; returns the metrics since they were last reset.
 
-    def measured_train_step(self, inputs: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-        """One step of Keras ``fit``; returns what ``train_step`` does, and what was measured of this step alone.
-
-        The latter are scalars over the whole batch, all replicas together, before the step: ``loss``, and for each task t
+        When ``on_measured`` is set, it is called while the step is traced, before the optimizer, with what is measured of
+        this step alone: scalars over the whole batch, all replicas together. They are ``loss``, and for each task t
         ``loss/t``; ``examples/t``, its rows with a label; ``excess/t``, the loss in units of that of the best constant
-        prediction for this batch; ``calibration/t``, mean prediction over mean label. Without labels the last three and the
-        loss have no meaning.
+        prediction for this batch; ``calibration/t``, mean prediction over mean label. Without labels the loss and the last
+        two have no meaning.
         """
         with tf.GradientTape() as tape:
             loss, sums = self._loss_and_sums(inputs)
             loss += self._regularization_loss()
+            if self.on_measured is not None:
+                self.on_measured(self._measures(sums))
             scaled = loss
             if isinstance(self.optimizer, tf_keras.mixed_precision.LossScaleOptimizer):
                 scaled = self.optimizer.get_scaled_loss(loss)
@@ -121,7 +121,7 @@ class MultitaskRanker(tfrs.Model):
         if scaled is not loss:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        return self.measured(), self._measures(sums)
+        return self.measured()
 
     def test_step(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step of Keras ``evaluate``; returns the metrics over all rows so far."""
@@ -160,7 +160,7 @@ class MultitaskRanker(tfrs.Model):
         return tf.reduce_sum(self._weights() * tf.math.divide_no_nan(losses, examples)), all_sums
 
     def _measures(self, sums: Sums) -> dict[str, tf.Tensor]:
-        """See :meth:`measured_train_step`."""
+        """See :meth:`train_step`."""
         loss, prediction, label, square = (
             each / sums.examples for each in (sums.loss, sums.prediction, sums.label, sums.label_squared)
         )

@@ -157,13 +157,13 @@ class Detector:
             state = self._tasks.setdefault(task, _Task())
             loss, excess = readings[f"loss{slash}{task}"], readings.get(f"excess{slash}{task}")
             reason, since, run = self._steps_out_of_range(state, before, steps, loss, excess)
-            short = run < _SHORTEST and "steps" not in state.since
-            if reason and not short:
-                new += self._worse(state, "steps", since, task, reason, full=run >= self._patience_steps)
-                new += [] if self._is_out(excess, loss) else self._better(state, "steps", before + steps, task)
-            elif not reason:
-                new += self._better(state, "steps", before + steps, task)
-            new += self._spikes(state, before, task, loss)
+            if reason and (run >= _SHORTEST or "steps" in state.since):
+                full = run >= self._patience_steps
+                new += self._worse(state, "steps", since, before + steps, task, reason, full)
+            else:
+                # Back in range is who stayed there for a whole window.
+                new += [] if reason else self._better(state, "steps", before + steps, task)
+                new += self._spikes(state, before, task, loss)
             if loss.finite and not state.since:
                 state.history = [*state.history, (loss.mean, loss.deviation, loss.maximum)][-_HISTORY:]
         new += self._dead_layers(before + steps, readings)
@@ -181,7 +181,7 @@ class Detector:
             if reason:
                 state.publications += 1
                 full = state.publications >= self._patience
-                new += self._worse(state, "publications", step, name, reason, full=full)
+                new += self._worse(state, "publications", step, step, name, reason, full)
             else:
                 state.publications = 0
                 new += self._better(state, "publications", step, name)
@@ -241,13 +241,16 @@ class Detector:
 
     # Out of range and back.
 
-    def _worse(self, state: _Task, source: str, step: int, name: str, reason: str, full: bool) -> list[Event]:
+    def _worse(
+        self, state: _Task, source: str, since: int, step: int, name: str, reason: str, full: bool
+    ) -> list[Event]:
+        """Out of range since a step, as seen at another."""
         new = []
         if not state.since:
             state.reason = reason
-            new.append(Event(step, "out_of_range", name, reason))
-        first = min(state.since.values(), default=step)
-        state.since.setdefault(source, step)
+            new.append(Event(since, "out_of_range", name, reason))
+        state.since.setdefault(source, since)
+        first = min(state.since.values())
         if full and not state.full:
             state.full = True
             new.append(Event(step, "full_divergence", name, f"out of range since step {first}: {reason}"))
@@ -264,10 +267,6 @@ class Detector:
         return [Event(step, kind, name, f"{since} ({state.reason}), back in range at step {step}")]
 
     # What single steps tell.
-
-    def _is_out(self, excess: Reading | None, loss: Reading) -> bool:
-        """Whether the last step of a window was out of range, as far as single steps tell."""
-        return excess.run > 0 if excess is not None else bool(loss.nonfinite)
 
     def _steps_out_of_range(
         self, state: _Task, before: int, steps: int, loss: Reading, excess: Reading | None
@@ -340,9 +339,9 @@ class Detector:
             kind, _, layer = name.partition("/")
             if kind != "dead_units" or not reading.finite:
                 continue
-            if reading.minimum <= self._dead_share:
+            if reading.minimum < self._dead_share - 0.1:
                 self._ill_layers.pop(name, None)
-            elif name not in self._ill_layers:
+            elif reading.minimum > self._dead_share and name not in self._ill_layers:
                 self._ill_layers[name] = step
                 evidence = f"{reading.minimum:.0%} of the units are 0 in every row of every batch"
                 new.append(Event(step, "dead_layer", "", evidence, layer=layer))

@@ -7,7 +7,7 @@ signals, by name:
 | signal | what | of which models |
 |---|---|---|
 | ``loss`` | the batch's loss | all |
-| ``loss/<task>`` | the task's | several outputs, ``measured_train_step`` |
+| ``loss/<task>`` | the task's | several outputs |
 | ``excess``, ``excess/<task>`` | the loss in units of the best constant prediction's | cross entropy and squared error |
 | ``calibration/<task>`` | mean prediction over mean label | likewise |
 | ``activation/<layer>`` | mean output: not finite when any number of it is not | all layers that compute |
@@ -15,8 +15,8 @@ signals, by name:
 | ``gradient/<layer>``, ``parameter/<layer>`` | norms, before the step | optimizers that do not explain themselves |
 
 A *task* is an output of the model by its name; a model with one output has one task without a name. A model that measures its
-steps itself offers ``measured_train_step(data)``, which returns what ``train_step`` does and a mapping from signal to scalar;
-``examples/<task>`` in it says how many rows of the batch had a label.
+steps itself has an attribute ``on_measured``, a function or None, and calls it in its ``train_step`` before the optimizer with a
+mapping from signal to scalar; ``examples/<task>`` in it says how many rows of the batch had a label.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ class Probes(tf.Module):
         if self._undo:
             return
         self._wrap(model, "train_step", self._train_step)
-        if not hasattr(model, "measured_train_step"):
+        if hasattr(model, "on_measured"):
+            self._set(model, "on_measured", self._measured)
+        else:
             self._wrap(model, "compute_loss", self._compute_loss)
         if self._norms and not getattr(inner(model.optimizer), "explain", False):
             name = "apply" if hasattr(model.optimizer, "apply") else "apply_gradients"
@@ -103,8 +105,11 @@ class Probes(tf.Module):
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             return wrapper(original, *args, **kwargs)
 
+        self._set(owner, name, wrapped)
+
+    def _set(self, owner: Any, name: str, value: Any) -> None:
         had = vars(owner).get(name, self)
-        object.__setattr__(owner, name, wrapped)
+        object.__setattr__(owner, name, value)
 
         def undo() -> None:
             if had is self:
@@ -118,14 +123,13 @@ class Probes(tf.Module):
 
     def _train_step(self, original: Callable[..., Any], data: Any) -> Any:
         with self._noting() as signals:
-            model = self._model[0]
-            if hasattr(model, "measured_train_step"):
-                results, measures = model.measured_train_step(data)
-                signals += _signals_of(measures, self._limit)
-            else:
-                results = original(data)
+            results = original(data)
             self.window.take([signal for signal in signals if _is_of_this_step(signal.value)])
         return results
+
+    def _measured(self, measures: Mapping[str, tf.Tensor]) -> None:
+        if self._notes.signals is not None:
+            self._notes.signals += _signals_of(measures, self._limit)
 
     def _compute_loss(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         loss = original(*args, **kwargs)
@@ -133,7 +137,7 @@ class Probes(tf.Module):
             given = dict(zip(("x", "y", "y_pred", "sample_weight"), args, strict=False)) | kwargs
             self._note("loss", tf.reduce_mean(loss))
             measures = of_outputs(self._model[0], given.get("y"), given.get("y_pred"))
-            self._notes.signals += _signals_of(measures, self._limit)
+            self._measured(measures)
         return loss
 
     def _apply(self, original: Callable[..., Any], given: Any, *args: Any, **kwargs: Any) -> Any:

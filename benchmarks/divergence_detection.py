@@ -1,0 +1,248 @@
+"""How well the detector finds what is known to have happened: many short runs, labelled by a rule that is not the detector's.
+
+    python benchmarks/divergence_detection.py --out=docs
+
+Every run trains the same small ranker on a simulated log, under one rule, rate, seed and hazard; beside it stands a *reference*
+run (Clippy at rate 0.1) on the very same batches. The label, from the losses and AUCs of single steps:
+
+* a task is *off* at a step when its loss, averaged over 5 steps, is not finite or more than twice the reference's, or when the mean
+  AUC of the binary tasks over 32 steps has less than a quarter of the reference's lead over chance;
+* gaps of fewer than 32 steps within a time that is off count as off;
+* off during the last 64 steps: **full**, from the first step of that time on; else, off for 3 steps or more: **micro**; else
+  **healthy**.
+
+Prints for each kind how many were found, how soon, and what was found that is not there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from absl import app, flags
+
+OUT = flags.DEFINE_string("out", "docs", "Folder of the table.")
+WORK = flags.DEFINE_string(
+    "work", "", "Folder in which finished runs are kept and found again; empty: a temporary one."
+)
+JOBS = flags.DEFINE_integer("jobs", 2, "Runs side by side.", lower_bound=1)
+ONE = flags.DEFINE_string("one", "", "Internal: the run to make, as JSON.")
+
+DAYS, ROWS, BATCH = 8, 32768, 512
+EVERY = 16
+RULES = {"none": "none", "gc": "gc", "agc": "agc", "lamb": "lamb", "clippy": "clippy", "adagc": "adagc"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One run."""
+
+    rule: str
+    rate: float
+    seed: int
+    hazard: str
+    source: str = "simulated"
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return f"{self.source}-{self.rule}-{self.rate:g}-{self.seed}-{self.hazard or 'calm'}".replace("@", "_").replace(
+            "*", "x"
+        )
+
+
+def cases() -> list[Case]:
+    """All runs: healthy ones, such as diverge at once, and what lies between."""
+    chosen = []
+    for seed in range(2):
+        for hazard in ("", "shift@3", "heavy_labels@3", "corruption@3*0.2"):
+            chosen += [Case("none", rate, seed, hazard) for rate in (0.1, 0.3, 0.6, 1.0)]
+            chosen += [Case("clippy", rate, seed, hazard) for rate in (0.3, 1.0)]
+            chosen += [Case("gc", 0.6, seed, hazard), Case("adagc", 0.6, seed, hazard)]
+    chosen += [Case("lamb", 0.01, 0, hazard) for hazard in ("", "shift@3")]
+    chosen += [Case("agc", 0.3, 0, hazard) for hazard in ("", "shift@3")]
+    return chosen
+
+
+def reference_of(case: Case) -> Case:
+    """The run beside which a case is labelled."""
+    return dataclasses.replace(case, rule="clippy", rate=0.1)
+
+
+def train(case: Case, path: Path) -> None:
+    """Makes one run and writes what every step measured, and the events with the steps at which they were found."""
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    from steadyrank.pipeline.config.quiet import quiet_import
+
+    with quiet_import():
+        import tf_keras
+
+        from steadyrank.pipeline.config.settings import Config, Data, Model, Movielens, Optimizer, Simulated
+        from steadyrank.pipeline.data.batches import steps_of, training_batches
+        from steadyrank.pipeline.data.learned import learn_statistics
+        from steadyrank.pipeline.data.open import open_source
+        from steadyrank.pipeline.divergence import Detector, DivergenceMonitor
+        from steadyrank.pipeline.divergence.readings import Span
+        from steadyrank.pipeline.training.build import make_ranker
+
+    hazards = (case.hazard,) if case.hazard else ()
+    data = Data(
+        batch_size=BATCH,
+        source=case.source,
+        statistics_rows=8192,
+        simulated=Simulated(days=DAYS, rows_per_day=ROWS, users=5000, videos=2000, hazards=hazards, seed=case.seed),
+        movielens=Movielens(data_dir=os.environ.get("STEADYRANK_TFDS_DIR", ""), periods=20),
+        holdout_days=0,
+    )
+    thresholds = {"gc": 1.0, "agc": 0.02}
+    optimizer = Optimizer(
+        rule=RULES[case.rule],
+        learning_rate=case.rate,
+        warmup_steps=50,
+        threshold=thresholds.get(case.rule),
+        max_skipped_steps=10**6,
+    )
+    config = Config(data=data, model=Model(shared_units=(128, 128, 128), tower_units=(32,)), optimizer=optimizer)
+    source = open_source(config.data)
+    tf_keras.utils.set_random_seed(case.seed)
+    ranker = make_ranker(config, source.schema, learn_statistics(source, data.statistics_rows), 1)
+    ranker.compile(optimizer=ranker.optimizer)
+
+    shown: list[dict] = []
+
+    class Recording(Detector):
+        """Keeps what it is shown, so that another detector can be shown the same later."""
+
+        def observe_window(self, before, steps, readings):
+            shown.append({"before": before} | Span(steps, dict(readings)).to_dict())
+            return super().observe_window(before, steps, readings)
+
+        def observe(self, step, metrics):
+            shown.append({"step": step, "metrics": dict(metrics)})
+            return super().observe(step, metrics)
+
+    monitor = DivergenceMonitor(every=EVERY, detector=Recording())
+    lines = []
+
+    class Recorder(tf_keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            lines.append({key: float(value) for key, value in logs.items()})
+            ranker.reset_metrics()
+
+    published: dict[str, list[float]] = {}
+
+    class Publisher(tf_keras.callbacks.Callback):
+        """Publishes every 32 steps, from sums over the steps, as the job does."""
+
+        def on_train_batch_end(self, batch, logs=None):
+            for key, value in logs.items():
+                published.setdefault(key, []).append(float(value))
+            if len(lines) % 32 == 31:
+                metrics = {k: float(np.nanmean(v)) for k, v in published.items() if not np.all(np.isnan(v))}
+                metrics |= {k: float(np.sum(v)) for k, v in published.items() if k.startswith("examples/")}
+                metrics |= {k: v for k, v in monitor.measures().items() if k.startswith("clip")}
+                monitor.observe(monitor.step, metrics)
+                published.clear()
+
+    for day in range(len(source.days)):
+        rows = sum(source.block_rows(day))
+        batches = training_batches(
+            source, day, batch_size=BATCH, seed=case.seed, pass_index=0, shuffle=True, start=0, replicas=1
+        )
+        ranker.fit(
+            batches, steps_per_epoch=steps_of(rows, BATCH), verbose=0, callbacks=[monitor, Publisher(), Recorder()]
+        )
+    keys = sorted(lines[0])
+    np.savez(
+        path.with_suffix(".npz"), keys=np.array(keys), values=np.array([[line[key] for key in keys] for line in lines])
+    )
+    path.with_suffix(".json").write_text(json.dumps({"case": dataclasses.asdict(case), "shown": shown}))
+
+
+def series(path: Path) -> dict[str, np.ndarray]:
+    """By key what every step measured."""
+    with np.load(path.with_suffix(".npz")) as held:
+        return dict(zip(held["keys"].tolist(), held["values"].T, strict=True))
+
+
+def mean_over(values: np.ndarray, steps: int) -> np.ndarray:
+    """For each step the mean over it and those before; NaN spreads to those that hold it."""
+    padded = np.concatenate([np.full(steps - 1, values[0]), values])
+    return np.convolve(padded, np.ones(steps) / steps, mode="valid")
+
+
+def off_steps(run: dict[str, np.ndarray], reference: dict[str, np.ndarray]) -> np.ndarray:
+    """For each step whether any task is off, by the rule above."""
+    tasks = [key.removeprefix("loss/") for key in run if key.startswith("loss/")]
+    off = np.zeros(len(run["loss"]), bool)
+    for task in tasks:
+        there = run[f"examples/{task}"] >= 8
+        ratio = np.where(there, run[f"loss/{task}"] / np.maximum(reference[f"loss/{task}"], 1e-9), 1.0)
+        with np.errstate(invalid="ignore"):
+            off |= ~(mean_over(ratio, 5) <= 2.0)
+    aucs = [key for key in run if key.startswith("auc/")]
+    lead, best = (mean_over(np.nanmean([each[key] for key in aucs], axis=0) - 0.5, 32) for each in (run, reference))
+    # In its first steps the reference knows nothing either.
+    off |= (best > 0.05) & (lead < 0.25 * best)
+    return off
+
+
+def label(off: np.ndarray) -> tuple[str, int]:
+    """``full``, ``micro`` or ``healthy``, and the step, counted from 1, at which it began."""
+    steps = np.flatnonzero(off)
+    for first, last in itertools.pairwise(steps):
+        if last - first < 32:
+            off[first:last] = True
+    steps = np.flatnonzero(off)
+    if len(steps) and steps[-1] >= len(off) - 1 and off[-64:].all():
+        began = np.flatnonzero(~off)
+        return "full", int(began[-1]) + 2 if len(began) else 1
+    runs = np.split(steps, np.flatnonzero(np.diff(steps) > 1) + 1)
+    long = [run for run in runs if len(run) >= 3]
+    return ("micro", int(long[0][0]) + 1) if long else ("healthy", 0)
+
+
+def main(argv: list[str]) -> None:
+    """Runs everything, prints the tables."""
+    del argv
+    if ONE.value:
+        given = json.loads(ONE.value)
+        train(Case(**given["case"]), Path(given["path"]))
+        return
+    work = Path(WORK.value or f"/tmp/steadyrank-detection-{os.getpid()}")
+    work.mkdir(parents=True, exist_ok=True)
+    everything = list(dict.fromkeys([*(reference_of(case) for case in cases()), *cases()]))
+    waiting = [case for case in everything if not (work / f"{case.name}.json").exists()]
+    running: list[subprocess.Popen] = []
+    while waiting or running:
+        running = [process for process in running if process.poll() is None]
+        while waiting and len(running) < JOBS.value:
+            case = waiting.pop(0)
+            one = json.dumps({"case": dataclasses.asdict(case), "path": str(work / case.name)})
+            running.append(subprocess.Popen([sys.executable, __file__, f"--one={one}"], stderr=subprocess.DEVNULL))
+            print(f"{len(waiting)} left, {case.name}", file=sys.stderr)
+        time.sleep(0.2)
+    print("| run | label | since | verdict | full found | events |\n|---|---|---|---|---|---|")
+    for case in everything:
+        found = json.loads((work / f"{case.name}.json").read_text())
+        truth, since = label(off_steps(series(work / case.name), series(work / reference_of(case).name)))
+        fulls = [event["found"] for event in found["events"] if event["kind"] == "full_divergence"]
+        kinds: dict[str, int] = {}
+        for event in found["events"]:
+            kinds[event["kind"]] = kinds.get(event["kind"], 0) + 1
+        print(f"| {case.name} | {truth} | {since or ''} | {found['verdict']} | {fulls[0] if fulls else ''} | {kinds} |")
+    print(
+        f"\n{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {platform.machine()}; command: python {' '.join(sys.argv)}"
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)
