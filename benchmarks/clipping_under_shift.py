@@ -35,7 +35,7 @@ SETTINGS = (
     "--config.data.simulated.days=8",
     "--config.data.simulated.rows_per_day=65536",
     f"--config.data.simulated.hazards=shift@{SHIFT_DAY}",
-    "--config.training.stop_on_divergence=false",
+    "--config.training.on_divergence=observe",
 )
 NAMES = {"none": "Adagrad", "clippy": "Adagrad with Clippy"}
 

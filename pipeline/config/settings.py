@@ -20,6 +20,7 @@ _GRANULARITIES: dict[str, tuple[str, ...]] = {
 }
 _ORDERED = ("gc", "agc", "adagc")
 STRATEGIES = ("one_device", "mirrored")
+ON_DIVERGENCE = ("stop", "rollback", "observe")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -187,7 +188,11 @@ class Training:
       checkpoint_every_steps: Steps between two checkpoints within a day; a multiple of ``steps_per_execution``. There is
         always one at the end of a day.
       evaluation_rows: Most rows of a day that are evaluated before it is trained on; 0 for all.
-      stop_on_divergence: Whether a run that fully diverged ends there.
+      on_divergence: What happens when a run fully diverges: ``stop`` ends it there, ``rollback`` goes back to the newest
+        healthy checkpoint and on from the next batch with a smaller rate, ``observe`` does nothing.
+      rollbacks: Most rollbacks of a run, restarts included.
+      rollback_rate_share: What each leaves of the learning rate.
+      rollback_warmup_steps: Steps in which the rate rises again after one.
     """
 
     seed: int = 0
@@ -197,7 +202,10 @@ class Training:
     publish_every_steps: int = 32
     checkpoint_every_steps: int = 1024
     evaluation_rows: int = 0
-    stop_on_divergence: bool = True
+    on_divergence: str = "stop"
+    rollbacks: int = 3
+    rollback_rate_share: float = 0.5
+    rollback_warmup_steps: int = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,6 +242,9 @@ def _problems(config: Config):
     yield from one_of("data.source", data.source, SOURCES)
     yield from one_of("model.precision", model.precision, PRECISIONS)
     yield from one_of("training.strategy", training.strategy, STRATEGIES)
+    yield from one_of("training.on_divergence", training.on_divergence, ON_DIVERGENCE)
+    if not 0 < training.rollback_rate_share <= 1:
+        yield f"training.rollback_rate_share must be above 0 and at most 1, got {training.rollback_rate_share}"
     yield from at_least(
         1,
         data__batch_size=data.batch_size,
@@ -260,6 +271,8 @@ def _problems(config: Config):
         optimizer__max_skipped_steps=optimizer.max_skipped_steps,
         training__seed=training.seed,
         training__replicas=training.replicas,
+        training__rollbacks=training.rollbacks,
+        training__rollback_warmup_steps=training.rollback_warmup_steps,
         training__evaluation_rows=training.evaluation_rows,
     )
     for name, units in (("model.shared_units", model.shared_units), ("model.tower_units", model.tower_units)):

@@ -29,7 +29,7 @@ from .readings import Reading
 # What nothing that comes after can mend.
 _FINAL = ("chance", "nonfinite")
 # What says nothing of the tasks' health by itself.
-_REMARKS = ("spike", "over_clipping", "dead_layer", "nonfinite_values")
+_REMARKS = ("spike", "over_clipping", "dead_layer", "nonfinite_values", "no_rollback")
 # Windows that the usual height and noise of a loss are taken from, and how many are needed before a spike is called one.
 _HISTORY, _ENOUGH = 24, 4
 # A run out of range of fewer steps is a spike, not a divergence.
@@ -45,8 +45,8 @@ class Event:
       kind: ``spike`` (the loss of single steps), ``out_of_range`` (it began), ``micro_divergence`` (it came back),
         ``full_divergence`` (it stayed), ``recovery`` (it came back after a full divergence), ``nonfinite_values`` (in an
         output of a layer), ``over_clipping`` (steps have been all but stopped for long: stable, but learning nothing),
-        ``dead_layer``, ``chance`` (the final model ranks like a coin), ``nonfinite`` (training could not go on), or
-        ``rollback``.
+        ``dead_layer``, ``chance`` (the final model ranks like a coin), ``nonfinite`` (training could not go on),
+        ``rollback``, or ``no_rollback`` (one was called for, and could not be made).
       task: The task, or "" for the whole model.
       evidence: What was measured, in words.
       layer: The layer, where it is known.
@@ -141,6 +141,19 @@ class Detector:
             return "full"
         return "micro" if any(e.kind not in _REMARKS for e in self.events) else "healthy"
 
+    @property
+    def health(self) -> str:
+        """How the tasks do now: ``healthy``, ``out_of_range`` or ``full``."""
+        tasks = self._tasks.values()
+        if any(task.full for task in tasks):
+            return "full"
+        return "out_of_range" if any(task.since for task in tasks) else "healthy"
+
+    @property
+    def since(self) -> int | None:
+        """The first step since which a task is out of range now; None when none is."""
+        return min((step for task in self._tasks.values() for step in task.since.values()), default=None)
+
     def observe_window(self, before: int, steps: int, readings: Mapping[str, Reading]) -> list[Event]:
         """Takes what some steps measured; returns what it brought, which is kept in ``events`` as well.
 
@@ -216,8 +229,11 @@ class Detector:
         return event
 
     def forget(self) -> None:
-        """Begins anew with every task, after a rollback; the events stay, and what the AUC was at best."""
-        self._tasks = {name: _Task(best_auc=task.best_auc, entered=task.entered) for name, task in self._tasks.items()}
+        """After a rollback no task is out of range; the events stay, and what was usual."""
+        self._tasks = {
+            name: dataclasses.replace(task, since={}, publications=0, reason="", full=False)
+            for name, task in self._tasks.items()
+        }
         self._ill_layers.clear()
 
     def get_state(self) -> dict[str, Any]:

@@ -23,3 +23,5 @@ class DivergenceMonitor(Watching, keras.callbacks.Callback):
     """Watches every step of a Keras 3 training; arguments and attributes are those of Keras 2's
     :class:`steadyrank.pipeline.divergence.DivergenceMonitor`.
     """
+
+    _schedules = keras.optimizers.schedules.LearningRateSchedule

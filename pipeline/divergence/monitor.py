@@ -20,15 +20,21 @@ class DivergenceMonitor(Watching, tf_keras.callbacks.Callback):
     Args:
       every: Steps between two looks at what was kept. Default 16.
       on_full: What to do when training fully diverges: None observes, ``"stop"`` ends training after the batch,
-        ``"raise"`` raises :class:`Diverged`.
+        ``"raise"`` raises :class:`Diverged`, ``"rollback"`` goes back to healthy weights and on from the next batch with a
+        smaller learning rate, see :mod:`.recovery`; when that cannot be done, training ends.
       detector: Default: a :class:`~.detector.Detector` with its defaults.
       probes: Look into the step. False reads Keras's logs alone, which are means over the epoch so far.
       verbose: 1 prints events, 0 does not. Default 0.
       tell: Called with each event, in place of printing.
+      rollbacks: Most rollbacks, over all fits and restarts. Default 3.
+      rate_share: What a rollback leaves of the learning rate. Default 0.5.
+      warmup_steps: Steps in which the rate rises again after a rollback. Default 64.
+      snapshots: Where healthy weights are kept. Default: three copies in memory, 64 steps apart, for ``"rollback"`` only.
 
     Attributes:
       events: All events so far, in the order in which they were found.
       verdict: ``healthy``, ``micro`` or ``full``.
+      health: How the training does now: ``healthy``, ``out_of_range`` or ``full``.
       step: Steps done, counted over all fits.
       state: Goes into a ``tf.train.Checkpoint``, with which it is saved and restored.
 
@@ -41,3 +47,5 @@ class DivergenceMonitor(Watching, tf_keras.callbacks.Callback):
     >>> monitor.verdict
     'healthy'
     """
+
+    _schedules = tf_keras.optimizers.schedules.LearningRateSchedule

@@ -61,7 +61,7 @@ class Probes(tf.Module):
         self._norms = norms
         self._notes = _Notes()
         self._undo: list[Callable[[], None]] = []
-        with _strategy_of(model).scope():
+        with strategy_of(model).scope():
             self.window = Window()
 
     def watches(self, model: Any) -> bool:
@@ -343,5 +343,6 @@ def inner(optimizer: Any) -> Any:
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
-def _strategy_of(model: Any) -> tf.distribute.Strategy:
+def strategy_of(model: Any) -> tf.distribute.Strategy:
+    """The strategy under which a model's variables were made."""
     return getattr(model, "distribute_strategy", None) or tf.distribute.get_strategy()

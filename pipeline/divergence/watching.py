@@ -12,8 +12,9 @@ import tensorflow as tf
 from .detector import Detector, Event
 from .probes import Probes, inner, layer_of
 from .readings import Reading, Span
+from .recovery import Budget, Copies, Rate, Snapshots
 
-ACTIONS = (None, "stop", "raise")
+ACTIONS = (None, "stop", "raise", "rollback")
 
 
 class Diverged(RuntimeError):
@@ -24,6 +25,8 @@ class Watching:
     """The callback's methods; the shells add Keras's base class."""
 
     model: Any
+    # Keras's class of schedules.
+    _schedules: type
 
     def __init__(
         self,
@@ -34,6 +37,10 @@ class Watching:
         probes: bool = True,
         verbose: int = 0,
         tell: Callable[[Event], None] | None = None,
+        rollbacks: int = 3,
+        rate_share: float = 0.5,
+        warmup_steps: int = 64,
+        snapshots: Snapshots | None = None,
     ):
         super().__init__()
         if on_full not in ACTIONS:
@@ -45,6 +52,9 @@ class Watching:
         self._detector = detector or Detector()
         self._wants_probes = probes
         self._tell = tell or (print if verbose else lambda event: None)
+        self._budget = Budget(rollbacks, rate_share, warmup_steps)
+        self._snapshots = snapshots
+        self._rate: Rate | None = None
         self._probes: Probes | None = None
         self._unjudged, self._unpublished = Span(), Span()
         self._runs: dict[str, int] = {}
@@ -63,6 +73,16 @@ class Watching:
         """``full`` while a task is fully diverged, else ``micro`` if anything left its range, else ``healthy``."""
         return self._detector.verdict
 
+    @property
+    def health(self) -> str:
+        """How the training does now: ``healthy``, ``out_of_range`` or ``full``; checkpoints are stamped with it."""
+        return self._detector.health
+
+    @property
+    def rollbacks(self) -> int:
+        """Rollbacks so far."""
+        return self._budget.used
+
     # Looking.
 
     def gather(self) -> None:
@@ -80,6 +100,8 @@ class Watching:
             return []
         new = self._detector.observe_window(self.step - span.steps, span.steps, span.readings)
         self._act(new)
+        if self._snapshots is not None:
+            self._snapshots.keep(self.step, self.health == "healthy")
         return new
 
     def observe(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
@@ -114,6 +136,8 @@ class Watching:
         return {
             "step": self.step,
             "detector": self._detector.get_state(),
+            "used": self._budget.used,
+            "since": self._budget.since,
             "unjudged": self._unjudged.to_dict(),
             "unpublished": self._unpublished.to_dict(),
             "runs": self._runs if self._probes is None else self._probes.window.runs(),
@@ -125,6 +149,8 @@ class Watching:
         self._detector.set_state(state["detector"])
         self._unjudged, self._unpublished = (Span.from_dict(state[name]) for name in ("unjudged", "unpublished"))
         self._runs = dict(state["runs"])
+        self._budget.used, self._budget.since = state["used"], state["since"]
+        self._follow_budget()
         if self._probes is not None:
             self._probes.window.go_on_from(self._runs)
 
@@ -133,9 +159,46 @@ class Watching:
             self._tell(event)
         if self.verdict != "full" or not self._on_full:
             return
+        if self._on_full == "rollback" and self.roll_back():
+            return
         if self._on_full == "raise":
             raise Diverged("; ".join(f"{e.task or 'model'}: {e.evidence}" for e in new) or "training diverged")
         self.model.stop_training = True
+
+    def roll_back(self) -> bool:
+        """Goes back to healthy weights and on with a smaller rate; False when that cannot be done, and why is an event.
+
+        Every rollback is an event; so is the one that the budget has no more room for.
+        """
+        since, budget = self._detector.since or self.step, self._budget
+        if budget.used >= budget.rollbacks:
+            return self._cannot_roll_back(f"the budget of {budget.rollbacks} is used up")
+        # What is out of range now was on its way there before.
+        restored = self._snapshots.restore(since - self._every) if self._snapshots is not None else None
+        if restored is None:
+            return self._cannot_roll_back(f"no healthy weights from before step {since} are kept")
+        budget.used, budget.since = budget.used + 1, self.step
+        self._detector.forget()
+        self._unjudged = Span()
+        self._runs = {}
+        if self._probes is not None:
+            self._probes.read()
+            self._probes.window.go_on_from(dict.fromkeys(self._probes.window.runs(), 0))
+        self._follow_budget()
+        evidence = (
+            f"back to the weights of step {restored}; the learning rate is {budget.rate_share**budget.used:g} of what it was, "
+            f"after {budget.warmup_steps} steps of warm-up; rollback {budget.used} of {budget.rollbacks}"
+        )
+        self._tell(self._detector.declare(Event(self.step, "rollback", "", evidence)))
+        return True
+
+    def _cannot_roll_back(self, why: str) -> bool:
+        self._tell(self._detector.declare(Event(self.step, "no_rollback", "", why)))
+        return False
+
+    def _follow_budget(self) -> None:
+        if self._rate is not None:
+            self._rate.set(self._budget.share_at(self.step))
 
     def _of_optimizer(self) -> dict[str, float]:
         optimizer = inner(self.model.optimizer)
@@ -166,6 +229,12 @@ class Watching:
     def set_model(self, model: Any) -> None:
         """Keras hands the model over, before it compiles the training step."""
         super().set_model(model)  # type: ignore[misc]
+        if self._on_full == "rollback":
+            if self._rate is None:
+                self._snapshots = self._snapshots or Copies(model)
+                self._rate = Rate(model, self._schedules)
+            self._rate.attach()
+            self._follow_budget()
         if not self._wants_probes or not _steps_in_tensorflow(model):
             return
         if self._probes is None or not self._probes.watches(model):
@@ -186,6 +255,7 @@ class Watching:
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Some steps are done; ``batch`` is the last one's position in this epoch."""
         before, self.step = self.step, self._epoch_began + batch + 1
+        self._follow_budget()
         # At fixed steps, so that a training that was interrupted looks where an undisturbed one does.
         if self.step // self._every > before // self._every:
             self._looked = self.step
@@ -200,6 +270,8 @@ class Watching:
         """The fit is over: the model is as it came."""
         if self._probes is not None:
             self._probes.detach()
+        if self._rate is not None:
+            self._rate.detach()
 
     def _look(self, logs: Mapping[str, Any] | None) -> None:
         self.look()

@@ -13,40 +13,52 @@ from ..config.errors import UserError
 from ..divergence import DivergenceMonitor
 from .files import write_json
 
+# A damaged file is told in many ways; IndexError is a file that is too short.
+_DAMAGED = (tf.errors.OpError, AssertionError, IndexError, ValueError, RuntimeError)
+
 
 class Checkpoints:
-    """Saves and restores a run.
+    """Saves and restores a run; the monitor's snapshots.
 
-    Beside the checkpoints lies ``health.json``: for each its step and the verdict at that time.
+    Beside the checkpoints lies ``health.json``: for each its step, the verdict on the run until then, and how the training did
+    just then (``healthy``, ``out_of_range`` or ``full``).
 
     Args:
       path: The folder.
       ranker: The compiled ranker.
-      monitor: The monitor, whose state is saved as well.
       keep: How many of the newest are kept.
     """
 
-    def __init__(self, path: Path, ranker: MultitaskRanker, monitor: DivergenceMonitor | None = None, keep: int = 3):
+    def __init__(self, path: Path, ranker: MultitaskRanker, keep: int = 3):
+        self._ranker = ranker
         self._position = tf.Variable(0, dtype=tf.int64, trainable=False, name="batches_trained_on")
-        more = {} if monitor is None else {"monitor": monitor.state}
-        checkpoint = tf.train.Checkpoint(ranker=ranker, optimizer=ranker.optimizer, position=self._position, **more)
-        self._manager = tf.train.CheckpointManager(checkpoint, str(path), max_to_keep=keep, step_counter=self._position)
-        self._checkpoint = checkpoint
+        self._checkpoint = tf.train.Checkpoint(ranker=ranker, optimizer=ranker.optimizer, position=self._position)
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, str(path), max_to_keep=keep, step_counter=self._position
+        )
+        self._monitor: DivergenceMonitor | None = None
         self._saved: int | None = None
         self._health_file = path / "health.json"
 
-    def save(self, position: int, verdict: str) -> None:
+    def watch(self, monitor: DivergenceMonitor) -> None:
+        """From now on the monitor's state is saved and restored as well, and its view of the run is the health."""
+        self._monitor = monitor
+        self._checkpoint.monitor = monitor.state
+
+    def save(self, position: int) -> None:
         """Saves the run as it is after ``position`` batches; does nothing when that has been saved already."""
         if position == self._saved:
             return
         self._position.assign(position)
         saved = self._manager.save(checkpoint_number=position)
         self._saved = position
-        health = self._read_health() | {Path(saved).name: {"step": position, "verdict": verdict}}
+        monitor = self._monitor
+        told = {} if monitor is None else {"verdict": monitor.verdict, "health": monitor.health}
+        health = self._read_health() | {Path(saved).name: {"step": position} | told}
         kept = {Path(path).name for path in self._manager.checkpoints}
         write_json(self._health_file, {name: health[name] for name in health if name in kept})
 
-    def restore(self, tell: Callable[[str], None]) -> int:
+    def resume(self, tell: Callable[[str], None]) -> int:
         """Restores the newest checkpoint that can be read and returns its position; 0 when there is none at all.
 
         Going on from an older one costs time and nothing else: the run ends the same.
@@ -60,8 +72,7 @@ class Checkpoints:
         for path in reversed(self._manager.checkpoints):
             try:
                 self._checkpoint.restore(path).assert_existing_objects_matched()
-            # A damaged file is told in many ways; IndexError is a file that is too short.
-            except (tf.errors.OpError, AssertionError, IndexError, ValueError, RuntimeError) as error:
+            except _DAMAGED as error:
                 tell(f"the checkpoint {path} cannot be read and is left out: {str(error).splitlines()[0]}")
                 continue
             self._saved = int(self._position)
@@ -71,6 +82,33 @@ class Checkpoints:
                 f"none of the checkpoints in {self._health_file.parent} can be read; start anew in another folder"
             )
         return 0
+
+    def keep(self, step: int, healthy: bool) -> None:
+        """Nothing: a run saves at its own times."""
+
+    def restore(self, before: int) -> int | None:
+        """Puts back weights and accumulators of the newest healthy checkpoint of a step below ``before``.
+
+        Returns:
+          Its step; None when there is none that can be read.
+        """
+        health = self._read_health()
+        iterations = self._ranker.optimizer.iterations
+        count = int(iterations)
+        of_weights = tf.train.Checkpoint(ranker=self._ranker, optimizer=self._ranker.optimizer)
+        for path in reversed(self._manager.checkpoints):
+            stamp = health.get(Path(path).name, {})
+            if stamp.get("health") != "healthy" or stamp["step"] >= before:
+                continue
+            try:
+                of_weights.restore(path).expect_partial().assert_existing_objects_matched()
+            except _DAMAGED:
+                continue
+            # Steps are counted on.
+            iterations.assign(count)
+            self._ranker.reset_metrics()
+            return stamp["step"]
+        return None
 
     def _read_health(self) -> dict:
         return json.loads(self._health_file.read_text(encoding="utf-8")) if self._health_file.exists() else {}

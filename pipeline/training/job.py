@@ -67,10 +67,17 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         with strategy.scope():
             ranker = make_ranker(config, source.schema, statistics, total_steps)
         progress = Progress(total_steps, config.data.batch_size, sys.stderr)
-        on_full = "stop" if config.training.stop_on_divergence else None
-        monitor = DivergenceMonitor(on_full=on_full, tell=lambda event: progress.note(str(event)))
-        checkpoints = Checkpoints(run.checkpoints, ranker, monitor)
-        step = checkpoints.restore(progress.note) if resume else 0
+        checkpoints = Checkpoints(run.checkpoints, ranker)
+        monitor = DivergenceMonitor(
+            on_full=None if config.training.on_divergence == "observe" else config.training.on_divergence,
+            tell=lambda event: progress.note(str(event)),
+            rollbacks=config.training.rollbacks,
+            rate_share=config.training.rollback_rate_share,
+            warmup_steps=config.training.rollback_warmup_steps,
+            snapshots=checkpoints,
+        )
+        checkpoints.watch(monitor)
+        step = checkpoints.resume(progress.note) if resume else 0
 
         clock = WaitClock()
         progress.note(_headline(config, source, ranker, strategy, step))

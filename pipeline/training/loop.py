@@ -103,33 +103,39 @@ def train(
         return metrics
 
     with _handling_sigterm(keeper.preempt):
-        for day, index, start, steps in plan.legs(publisher.step):
-            publisher.begin_day(source.days[day], start)
-            if index == start == 0:
-                evaluate(day, "progressive")
-            batches = functools.partial(
-                training_batches,
-                source,
-                day,
-                batch_size=config.data.batch_size,
-                seed=config.training.seed,
-                pass_index=index,
-                shuffle=config.data.shuffle,
-                start=start,
-            )
-            fed = feed(ranker.distribute_strategy, batches, clock)
-            try:
-                ranker.fit(fed, steps_per_epoch=steps, verbose=0, callbacks=[monitor, publisher, keeper])
-            except tf.errors.InvalidArgumentError as error:
-                evidence = skipped_too_often(error)
-                if not evidence:
-                    raise
-                monitor.declare_nonfinite(publisher.step, evidence)
-                return {}
-            checkpoints.save(publisher.step, monitor.verdict)
-            keeper.raise_if_preempted()
-            if ranker.stop_training:
-                return {}
+        # After a rollback the run goes on behind the steps that could not be taken.
+        while legs := list(plan.legs(publisher.step)):
+            for day, index, start, steps in legs:
+                publisher.begin_day(source.days[day], start)
+                if index == start == 0:
+                    evaluate(day, "progressive")
+                batches = functools.partial(
+                    training_batches,
+                    source,
+                    day,
+                    batch_size=config.data.batch_size,
+                    seed=config.training.seed,
+                    pass_index=index,
+                    shuffle=config.data.shuffle,
+                    start=start,
+                )
+                fed = feed(ranker.distribute_strategy, batches, clock)
+                try:
+                    ranker.fit(fed, steps_per_epoch=steps, verbose=0, callbacks=[monitor, publisher, keeper])
+                except tf.errors.InvalidArgumentError as error:
+                    evidence = skipped_too_often(error)
+                    if not evidence:
+                        raise
+                    # The step that failed stands somewhere in an execution of several.
+                    publisher.step = monitor.step = max(publisher.step + 1, int(ranker.optimizer.iterations))
+                    if config.training.on_divergence == "rollback" and monitor.roll_back():
+                        break
+                    monitor.declare_nonfinite(publisher.step, evidence)
+                    return {}
+                checkpoints.save(publisher.step)
+                keeper.raise_if_preempted()
+                if ranker.stop_training:
+                    return {}
         return _over_rows([evaluate(day, "holdout") for day in plan.holdout_days])
 
 
@@ -155,7 +161,7 @@ def _over_rows(evaluations: list[dict[str, float]]) -> dict[str, float]:
 
 
 class _Keeper(tf_keras.callbacks.Callback):
-    """Saves every so many steps, and once more on SIGTERM, after which it ends the training."""
+    """Saves every so many steps and after a rollback, and once more on SIGTERM, after which it ends the training."""
 
     def __init__(self, every: int, checkpoints: Checkpoints, publisher: Publisher, monitor: DivergenceMonitor):
         super().__init__()
@@ -163,13 +169,17 @@ class _Keeper(tf_keras.callbacks.Callback):
         self._checkpoints = checkpoints
         self._publisher = publisher
         self._monitor = monitor
+        self._rollbacks = monitor.rollbacks
         self._saved = publisher.step
         self._preempted = False
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        if self._preempted or self._publisher.step - self._saved >= self._every:
+        # A rollback is saved at once: it must not be forgotten.
+        rolled_back = self._monitor.rollbacks != self._rollbacks
+        if self._preempted or rolled_back or self._publisher.step - self._saved >= self._every:
+            self._rollbacks = self._monitor.rollbacks
             self._saved = self._publisher.step
-            self._checkpoints.save(self._publisher.step, self._monitor.verdict)
+            self._checkpoints.save(self._publisher.step)
         if self._preempted:
             self.model.stop_training = True
 

@@ -29,7 +29,7 @@ def restore_ranker(run: RunDirectory) -> tuple[MultitaskRanker, int]:
     ones = {feature.name: np.ones(feature.width, np.float32) for feature in numerical}
     # Restored to be looked at, not to be trained: how long a run it was makes no difference.
     ranker = make_ranker(config, schema, Statistics(mean=ones, deviation=ones), total_steps=1)
-    step = Checkpoints(run.checkpoints, ranker).restore(lambda line: print(line, file=sys.stderr))
+    step = Checkpoints(run.checkpoints, ranker).resume(lambda line: print(line, file=sys.stderr))
     if not step:
         raise UserError(f"--model_dir={run.path} holds no checkpoint yet; train first")
     return ranker, step

@@ -126,7 +126,7 @@ class TestDivergence:
             "--config.optimizer.rule=none",
             "--config.optimizer.learning_rate=1e6",
             "--config.optimizer.max_skipped_steps=5",
-            "--config.training.stop_on_divergence=false",
+            "--config.training.on_divergence=observe",
         )
         assert ran.returncode == 3, ran.stderr
         assert "Traceback" not in ran.stderr
@@ -265,7 +265,7 @@ class TestMistakes:
 
 
 def test_events_survive_a_resume(train, tmp_path):
-    hazard = ("--config.optimizer.rule=none", *HAZARD, "--config.training.stop_on_divergence=false")
+    hazard = ("--config.optimizer.rule=none", *HAZARD, "--config.training.on_divergence=observe")
     whole = train(tmp_path / "run", *hazard)
     assert whole.returncode == 3, whole.stderr
     before = json.loads((tmp_path / "run" / "divergence.json").read_text())

@@ -38,7 +38,7 @@ def saved_at(path: Path, *positions: int) -> None:
 def test_the_newest_is_restored_with_its_position(tmp_path):
     saved_at(tmp_path, 10, 20)
     other, told = ranker(1), []
-    assert Checkpoints(tmp_path, other).restore(told.append) == 20
+    assert Checkpoints(tmp_path, other).resume(told.append) == 20
     assert first_weight(other) == 20
     assert not told
 
@@ -53,7 +53,7 @@ def test_health_is_that_of_the_kept_ones(tmp_path):
 
 
 def test_nothing_there_is_the_beginning(tmp_path):
-    assert Checkpoints(tmp_path, ranker(0)).restore(print) == 0
+    assert Checkpoints(tmp_path, ranker(0)).resume(print) == 0
 
 
 @pytest.mark.parametrize("size", [0, 10, 200])
@@ -62,18 +62,18 @@ def test_a_truncated_one_is_told_and_the_one_before_it_taken(tmp_path, size):
     os.truncate(tmp_path / "ckpt-20.data-00000-of-00001", size)
     other, told = ranker(1), []
     checkpoints = Checkpoints(tmp_path, other)
-    assert checkpoints.restore(told.append) == 10
+    assert checkpoints.resume(told.append) == 10
     assert first_weight(other) == 10
     [line] = told
     assert "ckpt-20 cannot be read and is left out" in line
     assert "\n" not in line
     # The damaged one does not stand in the way of a whole one at its place.
-    checkpoints.save(20, "healthy")
-    assert Checkpoints(tmp_path, ranker(2)).restore(pytest.fail) == 20
+    checkpoints.save(20)
+    assert Checkpoints(tmp_path, ranker(2)).resume(pytest.fail) == 20
 
 
 def test_none_that_can_be_read_is_one_line(tmp_path):
     saved_at(tmp_path, 10)
     os.truncate(tmp_path / "ckpt-10.index", 5)
     with pytest.raises(UserError, match=r"none of the checkpoints in .* can be read; start anew"):
-        Checkpoints(tmp_path, ranker(1)).restore(lambda line: None)
+        Checkpoints(tmp_path, ranker(1)).resume(lambda line: None)
