@@ -162,14 +162,16 @@ def train(case: Case, path: Path) -> None:
         )
     keys = sorted(lines[0])
     np.savez(
-        path.with_suffix(".npz"), keys=np.array(keys), values=np.array([[line[key] for key in keys] for line in lines])
+        path.with_name(f"{path.name}.npz"),
+        keys=np.array(keys),
+        values=np.array([[line[key] for key in keys] for line in lines]),
     )
-    path.with_suffix(".json").write_text(json.dumps({"case": dataclasses.asdict(case), "shown": shown}))
+    path.with_name(f"{path.name}.json").write_text(json.dumps({"case": dataclasses.asdict(case), "shown": shown}))
 
 
 def series(path: Path) -> dict[str, np.ndarray]:
     """By key what every step measured."""
-    with np.load(path.with_suffix(".npz")) as held:
+    with np.load(path.with_name(f"{path.name}.npz")) as held:
         return dict(zip(held["keys"].tolist(), held["values"].T, strict=True))
 
 

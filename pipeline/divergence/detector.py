@@ -74,8 +74,8 @@ class _Task:
     publications: int = 0
     reason: str = ""
     full: bool = False
-    # Of its last windows: mean, deviation and maximum of the loss.
-    history: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)
+    # Of its last windows: mean, deviation and maximum of the loss, mean of the excess.
+    history: list[tuple[float, float, float, float]] = dataclasses.field(default_factory=list)
 
 
 class Detector:
@@ -154,6 +154,22 @@ class Detector:
         """The first step since which a task is out of range now; None when none is."""
         return min((step for task in self._tasks.values() for step in task.since.values()), default=None)
 
+    def alarms(self) -> dict[str, float]:
+        """By signal the value above which a single step is a spike or out of range."""
+        thresholds: dict[str, float] = {}
+        for task, state in self._tasks.items():
+            suffix = f"/{task}" if task else ""
+            usual = _usual(state)
+            if usual is not None:
+                thresholds[f"loss{suffix}"] = self._height_of_spikes(usual)
+            if state.entered:
+                thresholds[f"excess{suffix}"] = self.loss_ratio
+        return thresholds
+
+    def _height_of_spikes(self, usual: tuple[float, float, float]) -> float:
+        mean, deviation, reach = usual
+        return mean + max(self._spike * deviation, 2 * reach)
+
     def observe_window(self, before: int, steps: int, readings: Mapping[str, Reading]) -> list[Event]:
         """Takes what some steps measured; returns what it brought, which is kept in ``events`` as well.
 
@@ -178,7 +194,8 @@ class Detector:
                 new += [] if reason else self._better(state, "steps", before + steps, task)
                 new += self._spikes(state, before, task, loss)
             if loss.finite and not state.since:
-                state.history = [*state.history, (loss.mean, loss.deviation, loss.maximum)][-_HISTORY:]
+                lead = math.nan if excess is None else excess.mean
+                state.history = [*state.history, (loss.mean, loss.deviation, loss.maximum, lead)][-_HISTORY:]
         new += self._dead_layers(before + steps, readings)
         self.events += new
         return new
@@ -288,6 +305,7 @@ class Detector:
         self, state: _Task, before: int, steps: int, loss: Reading, excess: Reading | None
     ) -> tuple[str, int, int]:
         """Why a task was out of range in a window, "" if it was not; since which step, and for how many in a row."""
+        end = before + steps
         if excess is not None:
             if excess.finite:
                 state.first = excess.minimum if state.first is None else state.first
@@ -296,24 +314,35 @@ class Detector:
             # A model that has not begun to learn is given time.
             known = state.entered or excess.nonfinite
             run = excess.longest_run if known else max(excess.longest_run - 8 * self._patience_steps, 0)
-            if not run:
+            lost = self._lost_skill(state, excess)
+            if not run and not lost:
                 return "", 0, 0
-            since = before + steps - excess.run + 1 if excess.run else before + max(excess.at_maximum - run + 1, 1)
+            since = end - excess.run + 1 if excess.run else before + max(excess.at_maximum - run + 1, 1)
+            since = state.since.get("steps", max(since if run else before + 1, 1))
             if loss.nonfinite:
-                since = min(since, before + loss.first_nonfinite)
-                return "the loss is not finite", since, run
-            return (
-                f"the loss is {loss.maximum:.4g}, {excess.maximum:.3g} times that of a constant prediction",
-                max(since, 1),
-                run,
-            )
+                return "the loss is not finite", min(since, before + loss.first_nonfinite), max(run, end - since + 1)
+            if not run:
+                return lost, since, end - since + 1
+            reason = f"the loss is {loss.maximum:.4g}, {excess.maximum:.3g} times that of a constant prediction"
+            return reason, since, end - since + 1 if "steps" in state.since else run
         if loss.nonfinite:
             return "the loss is not finite", before + loss.first_nonfinite, loss.nonfinite
         usual = _usual(state)
         if usual is None or loss.mean <= max(self._growth * usual[0], usual[0] + self._spike * usual[1]):
             return "", 0, 0
         since = state.since.get("steps", before + 1)
-        return f"the loss is {loss.mean:.4g}, it was {usual[0]:.4g}", since, before + steps - since + 1
+        return f"the loss is {loss.mean:.4g}, it was {usual[0]:.4g}", since, end - since + 1
+
+    def _lost_skill(self, state: _Task, excess: Reading) -> str:
+        """Why a task is no better than a constant prediction any more, though it was; "" while it may be."""
+        known = [each for *_, each in state.history if not math.isnan(each)]
+        if len(known) < _ENOUGH or excess.finite < _ENOUGH:
+            return ""
+        usual, error = statistics.median(known), excess.deviation / math.sqrt(excess.finite)
+        lead = 1.0 - usual
+        if lead < 4 * error or excess.mean - 2 * error <= 1.0 - self._collapse * lead:
+            return ""
+        return f"the loss is {excess.mean:.3g} times that of a constant prediction, it was {usual:.3g}"
 
     def _spikes(self, state: _Task, before: int, task: str, loss: Reading) -> list[Event]:
         usual = _usual(state)
@@ -324,9 +353,8 @@ class Detector:
             return [Event(before + loss.first_nonfinite, "spike", task, evidence)]
         if usual is None:
             return []
-        mean, deviation, reach = usual
-        above = loss.maximum - mean
-        if above <= self._spike * deviation or above <= 2 * reach:
+        mean, deviation, _ = usual
+        if loss.maximum <= self._height_of_spikes(usual):
             return []
         evidence = f"the loss is {loss.maximum:.4g}, usually {mean:.4g} give or take {deviation:.2g}"
         return [Event(before + loss.at_maximum, "spike", task, evidence)]
@@ -401,7 +429,7 @@ def _usual(state: _Task) -> tuple[float, float, float] | None:
     """Of a task's loss the usual height, the deviation of single steps and how far they usually reach above it."""
     if len(state.history) < _ENOUGH:
         return None
-    means, deviations, maxima = zip(*state.history, strict=True)
+    means, deviations, maxima, _ = zip(*state.history, strict=True)
     reaches = sorted(high - mean for mean, high in zip(means, maxima, strict=True))
     # Not by the largest: an earlier spike would hide the next.
     reach = reaches[int(0.8 * (len(reaches) - 1))]

@@ -31,6 +31,8 @@ class DivergenceMonitor(Watching, tf_keras.callbacks.Callback):
       warmup_steps: Steps in which the rate rises again after a rollback. Default 64.
       snapshots: Where healthy weights are kept. Default: three copies in memory, 64 steps apart, for ``"rollback"`` only.
 
+      bundles: A folder, or :class:`~.bundle.Bundles`, for the first bad steps: what is needed to take them again. Default: none.
+
     Attributes:
       events: All events so far, in the order in which they were found.
       verdict: ``healthy``, ``micro`` or ``full``.

@@ -29,6 +29,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from .bundle import Bundles, save_in_graph
+from .either_keras import has_relu, inner, layer_of, leaves, path_of, strategy_of
 from .readings import Reading
 from .windows import Signal, Window
 
@@ -41,6 +43,7 @@ class _Notes(threading.local):
 
     def __init__(self) -> None:
         self.signals: list[Signal] | None = None
+        self.data: Any = None
 
 
 class Probes(tf.Module):
@@ -51,9 +54,16 @@ class Probes(tf.Module):
       limit: A loss of more than so many times the best constant prediction's is out of range.
       layers: Look at the layers' outputs.
       norms: Take norms of gradients and weights, unless the optimizer explains itself.
+      bundles: Where steps that raise an alarm are saved, see :mod:`.bundle`; only while there is one replica, and not inside
+        a training step that XLA compiles.
+
+    Attributes:
+      before: Training steps before the last reading.
     """
 
-    def __init__(self, model: Any, *, limit: float, layers: bool = True, norms: bool = True):
+    def __init__(
+        self, model: Any, *, limit: float, layers: bool = True, norms: bool = True, bundles: Bundles | None = None
+    ):
         super().__init__(name="probes")
         self._model = [model]  # in a list, so that tf.Module does not count the model's variables as its own
         self._limit = limit
@@ -61,6 +71,8 @@ class Probes(tf.Module):
         self._norms = norms
         self._notes = _Notes()
         self._undo: list[Callable[[], None]] = []
+        self.before = 0
+        self._bundles = bundles if bundles is not None and _can_save(model, bundles) else None
         with strategy_of(model).scope():
             self.window = Window()
 
@@ -78,11 +90,11 @@ class Probes(tf.Module):
             self._set(model, "on_measured", self._measured)
         else:
             self._wrap(model, "compute_loss", self._compute_loss)
-        if self._norms and not getattr(inner(model.optimizer), "explain", False):
-            name = "apply" if hasattr(model.optimizer, "apply") else "apply_gradients"
-            self._wrap(model.optimizer, name, self._apply)
+        self._takes_norms = self._norms and not getattr(inner(model.optimizer), "explain", False)
+        name = "apply" if hasattr(model.optimizer, "apply") else "apply_gradients"
+        self._wrap(model.optimizer, name, self._apply)
         if self._layers:
-            for layer in _leaves(model):
+            for layer in leaves(model):
                 self._wrap(layer, "call", functools.partial(self._call, layer))
         if getattr(model, "train_function", None) is not getattr(self, "_compiled", self):
             model.train_function = None
@@ -123,6 +135,7 @@ class Probes(tf.Module):
 
     def _train_step(self, original: Callable[..., Any], data: Any) -> Any:
         with self._noting() as signals:
+            self._notes.data = data
             results = original(data)
             self.window.take([signal for signal in signals if _is_of_this_step(signal.value)])
         return results
@@ -147,9 +160,38 @@ class Probes(tf.Module):
         if given and not isinstance(given[0], tuple):
             variables = args[0] if args else kwargs.get("trainable_variables")
             pairs = list(zip(given, variables or self._model[0].trainable_variables, strict=True))
-        if self._notes.signals is not None:
+        if self._notes.signals is not None and self._takes_norms:
             self._norms_of(pairs)
+        if self._notes.signals is not None and self._bundles is not None:
+            self._save_if_alarmed([gradient for gradient, _ in pairs])
         return original(given, *args, **kwargs)
+
+    def _save_if_alarmed(self, gradients: Sequence[Any]) -> None:
+        assert self._bundles is not None
+        assert self._notes.signals is not None
+        there = [gradient for gradient in gradients if gradient is not None]
+        self._note("gradient", tf.linalg.global_norm(there))
+        signals = [signal for signal in self._notes.signals if _is_of_this_step(signal.value)]
+        alarms = self.window.alarms(signals)
+
+        def save() -> tf.Tensor:
+            assert self._bundles is not None
+            place = tf.convert_to_tensor(self.window.steps) + 1
+            saved = save_in_graph(
+                self._bundles,
+                self._model[0],
+                self._notes.data,
+                there,
+                signals,
+                alarms,
+                place,
+                lambda p: self.before + p,
+            )
+            with tf.control_dependencies([saved]):
+                self.window.armed.assign(False)
+            return saved
+
+        tf.cond(self.window.armed & tf.reduce_any(alarms), save, lambda: tf.constant(0, tf.int64))
 
     def _call(self, layer: Any, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         output = original(*args, **kwargs)
@@ -159,7 +201,7 @@ class Probes(tf.Module):
         if numbers.dtype != tf.float64:
             # A sum in half precision leaves its range.
             numbers = tf.cast(numbers, tf.float32)
-        if not _has_relu(layer):
+        if not has_relu(layer):
             self._note(f"activation/{self._name_of(layer)}", tf.reduce_mean(numbers))
             return output
         # One look: the sums tell what is not finite, since nothing below 0 can cancel it, and which units are 0 throughout.
@@ -198,7 +240,7 @@ class Probes(tf.Module):
         try:
             yield self._notes.signals
         finally:
-            self._notes.signals = None
+            self._notes.signals = self._notes.data = None
 
 
 def of_outputs(model: Any, labels: Any, predictions: Any) -> dict[str, tf.Tensor]:
@@ -295,54 +337,13 @@ def _is_of_this_step(value: tf.Tensor) -> bool:
     return tf.executing_eagerly() or getattr(value, "graph", None) is tf.compat.v1.get_default_graph()
 
 
-def _has_relu(layer: Any) -> bool:
-    activation = getattr(layer, "activation", None)
-    name = getattr(activation, "__name__", type(activation).__name__)
-    return name.lower() in ("relu", "relu6") or type(layer).__name__ == "ReLU"
-
-
-def _leaves(model: Any) -> list[Any]:
-    """The layers that hold no other layer, and compute something: those that hold weights or an activation."""
-    inside = [layer for layer in _all_layers(model) if layer is not model]
-    holders = (type(layer).__name__ in ("InputLayer",) or _children(layer) for layer in inside)
-    return [
-        layer
-        for layer, holds in zip(inside, holders, strict=True)
-        if not holds and (hasattr(layer, "activation") or hasattr(layer, "kernel") or layer.trainable_weights)
-    ]
-
-
-def _all_layers(model: Any) -> list[Any]:
-    found = model._flatten_layers()
-    return list(dict.fromkeys(found))
-
-
-def _children(layer: Any) -> list[Any]:
-    return [child for child in _all_layers(layer) if child is not layer]
-
-
-def path_of(variable: Any) -> str:
-    """``model/layer/kernel``: Keras 3's path, or Keras 2's name."""
-    return getattr(variable, "path", None) or variable.name
-
-
-def layer_of(variable_name: str, model_name: str) -> str:
-    """The layer that a variable belongs to, at most two levels below the model.
-
-    >>> layer_of("ranker/shared/layer_0/kernel:0", "ranker"), layer_of("dense_1/bias", "sequential")
-    ('shared/layer_0', 'dense_1')
-    """
-    parts = variable_name.partition(":")[0].split("/")
-    if parts[0] == model_name and len(parts) > 1:
-        parts = parts[1:]
-    return "/".join(parts[:-1][:2]) or parts[0]
-
-
-def inner(optimizer: Any) -> Any:
-    """The optimizer within one that scales the loss."""
-    return getattr(optimizer, "inner_optimizer", optimizer)
-
-
-def strategy_of(model: Any) -> tf.distribute.Strategy:
-    """The strategy under which a model's variables were made."""
-    return getattr(model, "distribute_strategy", None) or tf.distribute.get_strategy()
+def _can_save(model: Any, bundles: Bundles) -> bool:
+    if getattr(model, "jit_compile", False):
+        bundles.refused.append(
+            "the training step is compiled by XLA, which saves nothing; compile with jit_compile=False"
+        )
+        return False
+    if strategy_of(model).num_replicas_in_sync > 1:
+        bundles.refused.append("bundles are saved by one replica alone, the strategy has several")
+        return False
+    return True

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from .probes import inner, strategy_of
+from .either_keras import inner, strategy_of
 
 
 class Snapshots(Protocol):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
 
+from .bundle import Bundles
 from .detector import Detector, Event
-from .probes import Probes, inner, layer_of
+from .either_keras import inner, layer_of, steps_in_tensorflow
+from .probes import Probes
 from .readings import Reading, Span
 from .recovery import Budget, Copies, Rate, Snapshots
 
@@ -41,6 +44,7 @@ class Watching:
         rate_share: float = 0.5,
         warmup_steps: int = 64,
         snapshots: Snapshots | None = None,
+        bundles: Bundles | str | os.PathLike[str] | None = None,
     ):
         super().__init__()
         if on_full not in ACTIONS:
@@ -54,6 +58,7 @@ class Watching:
         self._tell = tell or (print if verbose else lambda event: None)
         self._budget = Budget(rollbacks, rate_share, warmup_steps)
         self._snapshots = snapshots
+        self._bundles = bundles if bundles is None or isinstance(bundles, Bundles) else Bundles(bundles)
         self._rate: Rate | None = None
         self._probes: Probes | None = None
         self._unjudged, self._unpublished = Span(), Span()
@@ -89,6 +94,7 @@ class Watching:
         """Takes what was kept in the graph since the last time."""
         if self._probes is not None:
             steps, readings = self._probes.read()
+            self._probes.before = self.step
             for span in (self._unjudged, self._unpublished):
                 span.add(steps, readings)
 
@@ -100,6 +106,7 @@ class Watching:
             return []
         new = self._detector.observe_window(self.step - span.steps, span.steps, span.readings)
         self._act(new)
+        self._arm()
         if self._snapshots is not None:
             self._snapshots.keep(self.step, self.health == "healthy")
         return new
@@ -196,6 +203,10 @@ class Watching:
         self._tell(self._detector.declare(Event(self.step, "no_rollback", "", why)))
         return False
 
+    def _arm(self) -> None:
+        if self._probes is not None and self._bundles is not None:
+            self._probes.window.set_alarms(self._detector.alarms(), self._bundles.may_save(self.step))
+
     def _follow_budget(self) -> None:
         if self._rate is not None:
             self._rate.set(self._budget.share_at(self.step))
@@ -235,10 +246,11 @@ class Watching:
                 self._rate = Rate(model, self._schedules)
             self._rate.attach()
             self._follow_budget()
-        if not self._wants_probes or not _steps_in_tensorflow(model):
+        if not self._wants_probes or not steps_in_tensorflow(model):
             return
         if self._probes is None or not self._probes.watches(model):
-            self._probes = Probes(model, limit=self._detector.loss_ratio)
+            self._probes = Probes(model, limit=self._detector.loss_ratio, bundles=self._bundles)
+            self._probes.before = self.step
             self._probes.window.go_on_from(self._runs)
         self._probes.attach()
 
@@ -327,13 +339,3 @@ def _metrics_of(readings: Mapping[str, Reading], before: int) -> dict[str, float
         elif kind in ("gradient", "parameter"):
             metrics[f"norm/{name}"] = reading.maximum
     return metrics
-
-
-def _steps_in_tensorflow(model: Any) -> bool:
-    """Whether the training step is a TensorFlow function: always in Keras 2; in Keras 3, with that backend."""
-    for kind in type(model).__mro__:
-        if kind.__module__.split(".")[0] == "keras":
-            import keras
-
-            return not keras.__version__.startswith("3.") or keras.backend.backend() == "tensorflow"
-    return True

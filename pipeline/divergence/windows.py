@@ -63,7 +63,10 @@ class Window(tf.Module):
 
         self._numbers = variable("numbers", _no_numbers(capacity))
         self._integers = variable("integers", _no_integers(capacity))
-        self._steps = variable("steps", np.zeros((), np.int64))
+        self.steps = variable("steps", np.zeros((), np.int64))
+        self._thresholds = variable("thresholds", np.full(capacity, np.inf))
+        self.armed = variable("armed", np.zeros((), np.bool_))
+        """Whether an alarm may save the step."""
 
     def runs(self) -> dict[str, int]:
         """For each signal, how many steps in a row it has been above its limit."""
@@ -76,6 +79,28 @@ class Window(tf.Module):
         for name, run in runs.items():
             kept[self._slots.setdefault(name, len(self._slots)), [_RUN, _LONGEST]] = run
         self._integers.assign(kept)
+
+    def set_alarms(self, thresholds: Mapping[str, float], armed: bool) -> None:
+        """From now on a signal above its threshold, or not finite, raises an alarm; others if they are not finite."""
+        kept = np.full(self._capacity, np.inf)
+        for name, threshold in thresholds.items():
+            if name in self._slots:
+                kept[self._slots[name]] = threshold
+        self._thresholds.assign(kept)
+        self.armed.assign(armed)
+
+    def alarms(self, signals: Sequence[Signal]) -> tf.Tensor:
+        """For each signal of the step that is traced whether it raises an alarm."""
+        thresholds = tf.convert_to_tensor(self._thresholds)
+        raised = []
+        for signal in signals:
+            value = tf.cast(tf.stop_gradient(signal.value), tf.float64)
+            known = signal.name in self._slots or len(self._slots) < self._capacity
+            slot = self._slots.setdefault(signal.name, len(self._slots)) if known else None
+            above = tf.constant(False) if slot is None else value > thresholds[slot]
+            one = above | ~tf.math.is_finite(value)
+            raised.append(one if signal.there is None else one & signal.there)
+        return tf.stack(raised)
 
     def take(self, signals: Sequence[Signal]) -> None:
         """Takes one step's signals, in the graph. A name that comes twice is taken once, the first time."""
@@ -90,9 +115,9 @@ class Window(tf.Module):
         values = tf.stack([tf.cast(tf.stop_gradient(signal.value), tf.float64) for signal in chosen])
         limits = tf.constant([signal.limit for signal in chosen], tf.float64)
         there = tf.stack([tf.constant(True) if signal.there is None else signal.there for signal in chosen])
-        steps = self._steps.assign_add(1, read_value=False)
+        steps = self.steps.assign_add(1, read_value=False)
         with tf.control_dependencies([steps] if steps is not None else []):
-            place = tf.convert_to_tensor(self._steps)
+            place = tf.convert_to_tensor(self.steps)
         numbers, integers = tf.convert_to_tensor(self._numbers), tf.convert_to_tensor(self._integers)
         # Slots are given in the order in which signals first come, and so the usual step has them all.
         everything = slots == list(range(len(slots)))
@@ -116,13 +141,13 @@ class Window(tf.Module):
     def read(self) -> tuple[int, dict[str, Reading]]:
         """The steps since the last reading, and each signal over them; runs go on, everything else starts anew."""
         numbers, integers, steps = (
-            tf.convert_to_tensor(kept).numpy() for kept in (self._numbers, self._integers, self._steps)
+            tf.convert_to_tensor(kept).numpy() for kept in (self._numbers, self._integers, self.steps)
         )
         empty = _no_integers(self._capacity)
         empty[:, _RUN] = empty[:, _LONGEST] = integers[:, _RUN]
         self._numbers.assign(_no_numbers(self._capacity))
         self._integers.assign(empty)
-        self._steps.assign(0)
+        self.steps.assign(0)
         return int(steps), {name: _reading(numbers[slot], integers[slot]) for name, slot in self._slots.items()}
 
 

@@ -54,7 +54,7 @@ def test_only_watches_by_default():
 
 
 def test_an_unknown_action_is_refused():
-    with pytest.raises(ValueError, match="on_full must be one of None, 'stop', 'raise', got 'rollbak'"):
+    with pytest.raises(ValueError, match="on_full must be one of None, 'stop', 'raise', 'rollback', got 'rollbak'"):
         DivergenceMonitor(on_full="rollbak")
 
 

@@ -1,0 +1,71 @@
+"""What is asked of a Keras model, whichever Keras it is of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+
+def has_relu(layer: Any) -> bool:
+    """Whether a layer's units are 0 for some inputs and may die."""
+    activation = getattr(layer, "activation", None)
+    name = getattr(activation, "__name__", type(activation).__name__)
+    return name.lower() in ("relu", "relu6") or type(layer).__name__ == "ReLU"
+
+
+def leaves(model: Any) -> list[Any]:
+    """The layers that hold no other layer, and compute something: those that hold weights or an activation."""
+    inside = [layer for layer in _all_layers(model) if layer is not model]
+    holders = (type(layer).__name__ in ("InputLayer",) or _children(layer) for layer in inside)
+    return [
+        layer
+        for layer, holds in zip(inside, holders, strict=True)
+        if not holds and (hasattr(layer, "activation") or hasattr(layer, "kernel") or layer.trainable_weights)
+    ]
+
+
+def _all_layers(model: Any) -> list[Any]:
+    found = model._flatten_layers()
+    return list(dict.fromkeys(found))
+
+
+def _children(layer: Any) -> list[Any]:
+    return [child for child in _all_layers(layer) if child is not layer]
+
+
+def path_of(variable: Any) -> str:
+    """``model/layer/kernel``: Keras 3's path, or Keras 2's name."""
+    return getattr(variable, "path", None) or variable.name
+
+
+def layer_of(variable_name: str, model_name: str) -> str:
+    """The layer that a variable belongs to, at most two levels below the model.
+
+    >>> layer_of("ranker/shared/layer_0/kernel:0", "ranker"), layer_of("dense_1/bias", "sequential")
+    ('shared/layer_0', 'dense_1')
+    """
+    parts = variable_name.partition(":")[0].split("/")
+    if parts[0] == model_name and len(parts) > 1:
+        parts = parts[1:]
+    return "/".join(parts[:-1][:2]) or parts[0]
+
+
+def inner(optimizer: Any) -> Any:
+    """The optimizer within one that scales the loss."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def strategy_of(model: Any) -> tf.distribute.Strategy:
+    """The strategy under which a model's variables were made."""
+    return getattr(model, "distribute_strategy", None) or tf.distribute.get_strategy()
+
+
+def steps_in_tensorflow(model: Any) -> bool:
+    """Whether the training step is a TensorFlow function: always in Keras 2; in Keras 3, with that backend."""
+    for kind in type(model).__mro__:
+        if kind.__module__.split(".")[0] == "keras":
+            import keras
+
+            return not keras.__version__.startswith("3.") or keras.backend.backend() == "tensorflow"
+    return True
