@@ -5,11 +5,11 @@
 Every run trains the same small ranker on a simulated log, under one rule, rate, seed and hazard; beside it stands a *reference*
 run (Clippy at rate 0.1) on the very same batches. The label, from the losses and AUCs of single steps:
 
-* a task is *off* at a step when its loss, averaged over 5 steps, is not finite or more than twice the reference's, or when the mean
-  AUC of the binary tasks over 32 steps has less than a quarter of the reference's lead over chance;
+* a run is *off* at a step when its loss, averaged over 5 steps, is not finite or more than twice the reference's, or when the mean
+  AUC of its binary tasks over 32 steps has less than a quarter of the reference's lead over chance;
 * gaps of fewer than 32 steps within a time that is off count as off;
-* off during the last 64 steps: **full**, from the first step of that time on; else, off for 3 steps or more: **micro**; else
-  **healthy**.
+* off for 64 steps or more, or during all that is left of the run: **full**, from the first step of that time on; else, off for
+  3 steps or more: **micro**; else **healthy**.
 
 Prints for each kind how many were found, how soon, and what was found that is not there.
 """
@@ -182,34 +182,29 @@ def mean_over(values: np.ndarray, steps: int) -> np.ndarray:
 
 
 def off_steps(run: dict[str, np.ndarray], reference: dict[str, np.ndarray]) -> np.ndarray:
-    """For each step whether any task is off, by the rule above."""
-    tasks = [key.removeprefix("loss/") for key in run if key.startswith("loss/")]
-    off = np.zeros(len(run["loss"]), bool)
-    for task in tasks:
-        there = run[f"examples/{task}"] >= 8
-        ratio = np.where(there, run[f"loss/{task}"] / np.maximum(reference[f"loss/{task}"], 1e-9), 1.0)
-        with np.errstate(invalid="ignore"):
-            off |= ~(mean_over(ratio, 5) <= 2.0)
+    """For each step whether the run is off, by the rule above."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        off = ~(mean_over(run["loss"], 5) <= 2.0 * mean_over(reference["loss"], 5))
     aucs = [key for key in run if key.startswith("auc/")]
     lead, best = (mean_over(np.nanmean([each[key] for key in aucs], axis=0) - 0.5, 32) for each in (run, reference))
     # In its first steps the reference knows nothing either.
-    off |= (best > 0.05) & (lead < 0.25 * best)
-    return off
+    return off | ((best > 0.05) & (lead < 0.25 * best))
 
 
 def label(off: np.ndarray) -> tuple[str, int]:
     """``full``, ``micro`` or ``healthy``, and the step, counted from 1, at which it began."""
+    off = off.copy()
     steps = np.flatnonzero(off)
     for first, last in itertools.pairwise(steps):
         if last - first < 32:
             off[first:last] = True
-    steps = np.flatnonzero(off)
-    if len(steps) and steps[-1] >= len(off) - 1 and off[-64:].all():
-        began = np.flatnonzero(~off)
-        return "full", int(began[-1]) + 2 if len(began) else 1
-    runs = np.split(steps, np.flatnonzero(np.diff(steps) > 1) + 1)
-    long = [run for run in runs if len(run) >= 3]
-    return ("micro", int(long[0][0]) + 1) if long else ("healthy", 0)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], off, [False]]).astype(int)))
+    times = [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
+    for first, last in times:
+        if last - first >= 64 or (last == len(off) and last - first >= 3):
+            return "full", first + 1
+    long = [first for first, last in times if last - first >= 3]
+    return ("micro", long[0] + 1) if long else ("healthy", 0)
 
 
 def main(argv: list[str]) -> None:

@@ -62,8 +62,21 @@ def command(
 ) -> NoReturn: ...
 
 
+@overload
 def command(
-    main: Callable[..., int], define_flags: Callable[[], None] | None = None, *, default_config: str | None = None
+    main: Callable[[flags.FlagValues, str], int],
+    define_flags: Callable[[], None] | None = None,
+    *,
+    argument: str,
+) -> NoReturn: ...
+
+
+def command(
+    main: Callable[..., int],
+    define_flags: Callable[[], None] | None = None,
+    *,
+    default_config: str | None = None,
+    argument: str = "",
 ) -> NoReturn:
     """Runs a command as this process, and ends it.
 
@@ -74,6 +87,7 @@ def command(
         module is imported, since several commands define the same names and may be imported together.
       default_config: What ``--config`` is when it is not given: a preset's name or a file. None: the command takes no
         configuration.
+      argument: What the one argument that is no flag is called; ``main`` gets it after the flags. Empty: there is none.
 
     The process ends with what ``main`` returns; with 2 and one line ``error: …`` on stderr when the command line is
     wrong or ``main`` raises a :class:`UserError`; with 0 after ``--help``; with a traceback and 1 after any other error.
@@ -98,9 +112,12 @@ def command(
             sys.exit(0)
         try:
             (_, *stray), overrides = parse(argv)
-            if stray:
-                raise UserError(f"unexpected argument {stray[0]!r}; flags start with -- and are written --name=value")
-            return () if default_config is None else (resolve(flags.FLAGS.config, overrides),)
+            if argument and not stray:
+                raise UserError(f"{argument} is missing")
+            if stray[bool(argument) :]:
+                wrong = stray[bool(argument)]
+                raise UserError(f"unexpected argument {wrong!r}; flags start with -- and are written --name=value")
+            return (*stray, *(() if default_config is None else (resolve(flags.FLAGS.config, overrides),)))
         except UserError as error:
             sys.exit(_refuse(error))
 

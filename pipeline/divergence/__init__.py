@@ -8,9 +8,10 @@ For Keras 3 the same stands in :mod:`.keras3`. Inside the training step :mod:`.p
 it takes series of numbers and gives events, see :mod:`.detector`.
 """
 
+from .bundle import Bundle, Bundles
 from .detector import Detector, Event
 from .monitor import DivergenceMonitor
 from .readings import Reading
 from .watching import Diverged
 
-__all__ = ["Detector", "Diverged", "DivergenceMonitor", "Event", "Reading"]
+__all__ = ["Bundle", "Bundles", "Detector", "Diverged", "DivergenceMonitor", "Event", "Reading"]

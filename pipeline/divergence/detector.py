@@ -104,7 +104,7 @@ class Detector:
         self,
         *,
         patience: int = 3,
-        patience_steps: int = 32,
+        patience_steps: int = 30,
         loss_ratio: float = 2.0,
         growth: float = 10.0,
         collapse: float = 0.25,
@@ -179,24 +179,29 @@ class Detector:
           readings: By signal, see :mod:`.probes`.
         """
         new: list[Event] = self._nonfinite_layers(before, readings)
-        for name in (key.partition("/") for key in readings):
-            kind, slash, task = name
-            if kind != "loss" or (not task and any(key.startswith("loss/") for key in readings)):
+        end = before + steps
+        excesses = {key.partition("/")[2]: reading for key, reading in readings.items() if _kind(key) == "excess"}
+        # Labels that become harder to predict cost one task its skill; a divergence costs it all that share layers.
+        lost = [task for task, excess in excesses.items() if self._lost_skill(self._task(task), excess)]
+        gone = [task for task, excess in excesses.items() if self._has_no_skill(self._task(task), excess)]
+        for key, loss in readings.items():
+            kind, _, task = key.partition("/")
+            if kind != "loss" or (not task and any(other.startswith("loss/") for other in readings)):
                 continue
-            state = self._tasks.setdefault(task, _Task())
-            loss, excess = readings[f"loss{slash}{task}"], readings.get(f"excess{slash}{task}")
-            reason, since, run = self._steps_out_of_range(state, before, steps, loss, excess)
+            state, excess = self._task(task), excesses.get(task)
+            may_lose = 2 * len(lost) >= len(excesses) or "steps" in state.since
+            reason, since, run = self._steps_out_of_range(state, before, steps, loss, excess, may_lose)
             if reason and (run >= _SHORTEST or "steps" in state.since):
-                full = run >= self._patience_steps
-                new += self._worse(state, "steps", since, before + steps, task, reason, full)
+                stays = task in gone and 2 * len(gone) >= len(excesses) and end - since + 1 >= self._patience_steps
+                new += self._worse(state, "steps", since, end, task, reason, stays or run >= self._patience_steps)
             else:
                 # Back in range is who stayed there for a whole window.
-                new += [] if reason else self._better(state, "steps", before + steps, task)
+                new += [] if reason else self._better(state, "steps", end, task)
                 new += self._spikes(state, before, task, loss)
             if loss.finite and not state.since:
                 lead = math.nan if excess is None else excess.mean
                 state.history = [*state.history, (loss.mean, loss.deviation, loss.maximum, lead)][-_HISTORY:]
-        new += self._dead_layers(before + steps, readings)
+        new += self._dead_layers(end, readings)
         self.events += new
         return new
 
@@ -204,7 +209,7 @@ class Detector:
         """Takes one publication; returns what it brought, which is kept in ``events`` as well."""
         new: list[Event] = []
         for name in _task_names(metrics):
-            state = self._tasks.setdefault(name, _Task())
+            state = self._task(name)
             # Where every step is seen, publications add what is known of many steps together only.
             reason = "" if state.history or "steps" in state.since else self._loss_out_of_range(name, metrics)
             reason = reason or self._collapsed(state, name, metrics)
@@ -230,7 +235,7 @@ class Detector:
         new = []
         names = _task_names(metrics)
         for name in names:
-            state = self._tasks.setdefault(name, _Task())
+            state = self._task(name)
             reason = self._loss_out_of_range(name, metrics) or self._collapsed(state, name, metrics)
             if reason and not state.full:
                 state.full = True
@@ -272,6 +277,9 @@ class Detector:
         self._published = state["published"]
         self.events = [Event(**event) for event in state["events"]]
 
+    def _task(self, name: str) -> _Task:
+        return self._tasks.setdefault(name, _Task())
+
     # Out of range and back.
 
     def _worse(
@@ -302,7 +310,7 @@ class Detector:
     # What single steps tell.
 
     def _steps_out_of_range(
-        self, state: _Task, before: int, steps: int, loss: Reading, excess: Reading | None
+        self, state: _Task, before: int, steps: int, loss: Reading, excess: Reading | None, may_lose: bool
     ) -> tuple[str, int, int]:
         """Why a task was out of range in a window, "" if it was not; since which step, and for how many in a row."""
         end = before + steps
@@ -314,17 +322,20 @@ class Detector:
             # A model that has not begun to learn is given time.
             known = state.entered or excess.nonfinite
             run = excess.longest_run if known else max(excess.longest_run - 8 * self._patience_steps, 0)
-            lost = self._lost_skill(state, excess)
+            lost = self._lost_skill(state, excess) if may_lose else ""
             if not run and not lost:
                 return "", 0, 0
-            since = end - excess.run + 1 if excess.run else before + max(excess.at_maximum - run + 1, 1)
-            since = state.since.get("steps", max(since if run else before + 1, 1))
+            began = end - excess.run + 1 if excess.run else before + max(excess.at_maximum - run + 1, 1)
+            since = state.since.get("steps", max(began if run else before + 1, 1))
             if loss.nonfinite:
-                return "the loss is not finite", min(since, before + loss.first_nonfinite), max(run, end - since + 1)
+                return "the loss is not finite", min(since, before + loss.first_nonfinite), run
             if not run:
-                return lost, since, end - since + 1
-            reason = f"the loss is {loss.maximum:.4g}, {excess.maximum:.3g} times that of a constant prediction"
-            return reason, since, end - since + 1 if "steps" in state.since else run
+                return lost, since, _SHORTEST
+            return (
+                f"the loss is {loss.maximum:.4g}, {excess.maximum:.3g} times that of a constant prediction",
+                since,
+                run,
+            )
         if loss.nonfinite:
             return "the loss is not finite", before + loss.first_nonfinite, loss.nonfinite
         usual = _usual(state)
@@ -334,15 +345,20 @@ class Detector:
         return f"the loss is {loss.mean:.4g}, it was {usual[0]:.4g}", since, end - since + 1
 
     def _lost_skill(self, state: _Task, excess: Reading) -> str:
-        """Why a task is no better than a constant prediction any more, though it was; "" while it may be."""
-        known = [each for *_, each in state.history if not math.isnan(each)]
-        if len(known) < _ENOUGH or excess.finite < _ENOUGH:
+        """Why a task has lost most of its lead over a constant prediction; "" while it may have not."""
+        usual, error = _usual_excess(state), excess.deviation / math.sqrt(max(excess.finite, 1))
+        if usual is None or excess.finite < _ENOUGH:
             return ""
-        usual, error = statistics.median(known), excess.deviation / math.sqrt(excess.finite)
         lead = 1.0 - usual
         if lead < 4 * error or excess.mean - 2 * error <= 1.0 - self._collapse * lead:
             return ""
         return f"the loss is {excess.mean:.3g} times that of a constant prediction, it was {usual:.3g}"
+
+    def _has_no_skill(self, state: _Task, excess: Reading) -> bool:
+        """Whether it was not once in a window better than a constant prediction, by anything worth the name."""
+        usual = _usual_excess(state)
+        lead = max(1.0 - usual, 0.0) if usual is not None else 0.0
+        return excess.finite + excess.nonfinite > 0 and not excess.minimum <= 1.0 - 0.1 * lead
 
     def _spikes(self, state: _Task, before: int, task: str, loss: Reading) -> list[Event]:
         usual = _usual(state)
@@ -434,6 +450,15 @@ def _usual(state: _Task) -> tuple[float, float, float] | None:
     # Not by the largest: an earlier spike would hide the next.
     reach = reaches[int(0.8 * (len(reaches) - 1))]
     return statistics.median(means), statistics.median(deviations), reach
+
+
+def _usual_excess(state: _Task) -> float | None:
+    known = [excess for *_, excess in state.history if not math.isnan(excess)]
+    return statistics.median(known) if len(known) >= _ENOUGH else None
+
+
+def _kind(signal: str) -> str:
+    return signal.partition("/")[0]
 
 
 def _task_names(metrics: Mapping[str, float]) -> list[str]:

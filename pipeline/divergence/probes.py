@@ -35,7 +35,7 @@ from .readings import Reading
 from .windows import Signal, Window
 
 # Fewer labelled rows than this say nothing of a loss in units of a constant's.
-_ENOUGH_ROWS = 8
+_ENOUGH_ROWS = 32
 
 
 class _Notes(threading.local):
@@ -171,6 +171,7 @@ class Probes(tf.Module):
         assert self._notes.signals is not None
         there = [gradient for gradient in gradients if gradient is not None]
         self._note("gradient", tf.linalg.global_norm(there))
+        self._note("learning_rate", tf.convert_to_tensor(inner(self._model[0].optimizer).learning_rate))
         signals = [signal for signal in self._notes.signals if _is_of_this_step(signal.value)]
         alarms = self.window.alarms(signals)
 

@@ -79,6 +79,7 @@ class Budget:
       warmup_steps: Steps in which the rate rises again after one.
       used: Rollbacks so far.
       since: The step of the last one.
+      restored: The step that it went back to.
     """
 
     rollbacks: int = 3
@@ -86,6 +87,7 @@ class Budget:
     warmup_steps: int = 64
     used: int = 0
     since: int = 0
+    restored: int = 0
 
     def __post_init__(self) -> None:
         if self.rollbacks < 0 or self.warmup_steps < 0:

@@ -17,6 +17,9 @@ from .probes import Probes
 from .readings import Reading, Span
 from .recovery import Budget, Copies, Rate, Snapshots
 
+# A rollback that follows another within so many times the warm-up goes further back.
+_SOON = 4
+
 ACTIONS = (None, "stop", "raise", "rollback")
 
 
@@ -65,6 +68,7 @@ class Watching:
         self._runs: dict[str, int] = {}
         self._skipped: int | None = None
         self._epoch_began = self._looked = 0
+        self._ended = False
         self.step = 0
         self.state = _State(self)
 
@@ -82,6 +86,11 @@ class Watching:
     def health(self) -> str:
         """How the training does now: ``healthy``, ``out_of_range`` or ``full``; checkpoints are stamped with it."""
         return self._detector.health
+
+    @property
+    def out_since(self) -> int | None:
+        """The first step since which a task is out of range now; None when none is."""
+        return self._detector.since
 
     @property
     def rollbacks(self) -> int:
@@ -145,6 +154,7 @@ class Watching:
             "detector": self._detector.get_state(),
             "used": self._budget.used,
             "since": self._budget.since,
+            "restored": self._budget.restored,
             "unjudged": self._unjudged.to_dict(),
             "unpublished": self._unpublished.to_dict(),
             "runs": self._runs if self._probes is None else self._probes.window.runs(),
@@ -156,7 +166,8 @@ class Watching:
         self._detector.set_state(state["detector"])
         self._unjudged, self._unpublished = (Span.from_dict(state[name]) for name in ("unjudged", "unpublished"))
         self._runs = dict(state["runs"])
-        self._budget.used, self._budget.since = state["used"], state["since"]
+        budget = self._budget
+        budget.used, budget.since, budget.restored = state["used"], state["since"], state["restored"]
         self._follow_budget()
         if self._probes is not None:
             self._probes.window.go_on_from(self._runs)
@@ -164,10 +175,11 @@ class Watching:
     def _act(self, new: list[Event]) -> None:
         for event in new:
             self._tell(event)
-        if self.verdict != "full" or not self._on_full:
+        if self.verdict != "full" or not self._on_full or self._ended:
             return
         if self._on_full == "rollback" and self.roll_back():
             return
+        self._ended = True
         if self._on_full == "raise":
             raise Diverged("; ".join(f"{e.task or 'model'}: {e.evidence}" for e in new) or "training diverged")
         self.model.stop_training = True
@@ -180,11 +192,14 @@ class Watching:
         since, budget = self._detector.since or self.step, self._budget
         if budget.used >= budget.rollbacks:
             return self._cannot_roll_back(f"the budget of {budget.rollbacks} is used up")
-        # What is out of range now was on its way there before.
-        restored = self._snapshots.restore(since - self._every) if self._snapshots is not None else None
+        # Who is out of range again so soon was brought back to weights that were on their way there.
+        soon = budget.used and self.step - budget.since < _SOON * max(budget.warmup_steps, self._every)
+        restored = None
+        if self._snapshots is not None:
+            restored = self._snapshots.restore(min(since, budget.restored) if soon else since)
         if restored is None:
             return self._cannot_roll_back(f"no healthy weights from before step {since} are kept")
-        budget.used, budget.since = budget.used + 1, self.step
+        budget.used, budget.since, budget.restored = budget.used + 1, self.step, restored
         self._detector.forget()
         self._unjudged = Span()
         self._runs = {}

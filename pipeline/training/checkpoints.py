@@ -11,8 +11,10 @@ import tensorflow as tf
 from ...models.ranker import MultitaskRanker
 from ..config.errors import UserError
 from ..divergence import DivergenceMonitor
-from .files import write_json
+from .files import write_json, write_text
 
+# So many steps may pass until a divergence is seen: a healthy checkpoint that is older is kept besides the newest ones.
+_SEEN_WITHIN = 64
 # A damaged file is told in many ways; IndexError is a file that is too short.
 _DAMAGED = (tf.errors.OpError, AssertionError, IndexError, ValueError, RuntimeError)
 
@@ -26,16 +28,16 @@ class Checkpoints:
     Args:
       path: The folder.
       ranker: The compiled ranker.
-      keep: How many of the newest are kept.
+      keep: How many of the newest are kept; besides them the newest healthy one that may be rolled back to.
     """
 
     def __init__(self, path: Path, ranker: MultitaskRanker, keep: int = 3):
         self._ranker = ranker
         self._position = tf.Variable(0, dtype=tf.int64, trainable=False, name="batches_trained_on")
         self._checkpoint = tf.train.Checkpoint(ranker=ranker, optimizer=ranker.optimizer, position=self._position)
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(path), max_to_keep=keep, step_counter=self._position
-        )
+        self._path = path
+        self._keep = keep
+        self._manager = self._make_manager()
         self._monitor: DivergenceMonitor | None = None
         self._saved: int | None = None
         self._health_file = path / "health.json"
@@ -55,7 +57,7 @@ class Checkpoints:
         monitor = self._monitor
         told = {} if monitor is None else {"verdict": monitor.verdict, "health": monitor.health}
         health = self._read_health() | {Path(saved).name: {"step": position} | told}
-        kept = {Path(path).name for path in self._manager.checkpoints}
+        kept = self._prune(health, position)
         write_json(self._health_file, {name: health[name] for name in health if name in kept})
 
     def resume(self, tell: Callable[[str], None]) -> int:
@@ -109,6 +111,31 @@ class Checkpoints:
             self._ranker.reset_metrics()
             return stamp["step"]
         return None
+
+    def _make_manager(self) -> tf.train.CheckpointManager:
+        # What is removed is decided here: the manager would take the oldest.
+        return tf.train.CheckpointManager(
+            self._checkpoint, str(self._path), max_to_keep=None, step_counter=self._position
+        )
+
+    def _prune(self, health: dict, position: int) -> set[str]:
+        """Removes what need not be kept; returns the names of what is."""
+        there = self._manager.checkpoints
+        out_since = self._monitor.out_since if self._monitor is not None else None
+        sure = min(position - _SEEN_WITHIN, out_since or position)
+        stamps = [(path, health.get(Path(path).name, {})) for path in there]
+        healthy = [path for path, stamp in stamps if stamp.get("health") == "healthy" and stamp["step"] < sure]
+        kept = [path for path in there if path in there[-self._keep :] + healthy[-1:]]
+        if len(kept) < len(there):
+            names = [f'all_model_checkpoint_paths: "{Path(path).name}"' for path in kept]
+            newest = f'model_checkpoint_path: "{Path(kept[-1]).name}"'
+            # TensorFlow's own list; it has no public function that writes relative paths.
+            write_text(self._path / "checkpoint", "\n".join([newest, *names, ""]))
+            for path in set(there) - set(kept):
+                for file in self._path.glob(f"{Path(path).name}.*"):
+                    file.unlink(missing_ok=True)
+            self._manager = self._make_manager()
+        return {Path(path).name for path in kept}
 
     def _read_health(self) -> dict:
         return json.loads(self._health_file.read_text(encoding="utf-8")) if self._health_file.exists() else {}

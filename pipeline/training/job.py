@@ -19,7 +19,7 @@ from ..data.learned import learn_statistics
 from ..data.open import open_source
 from ..data.source import Source
 from ..data.waiting import WaitClock
-from ..divergence import DivergenceMonitor
+from ..divergence import Bundles, DivergenceMonitor
 from ..serving import export_ranker, reasons_not_to_publish
 from .build import make_ranker
 from .checkpoints import Checkpoints
@@ -75,6 +75,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
             rate_share=config.training.rollback_rate_share,
             warmup_steps=config.training.rollback_warmup_steps,
             snapshots=checkpoints,
+            bundles=Bundles(run.bundles, files=(run.config_file, run.schema_file)),
         )
         checkpoints.watch(monitor)
         step = checkpoints.resume(progress.note) if resume else 0

@@ -10,7 +10,7 @@ import numpy as np
 from ...models.ranker import MultitaskRanker
 from ...models.schema import Schema
 from ...models.statistics import Statistics
-from ..config import UserError, read
+from ..config import Config, UserError, read
 from .build import make_ranker
 from .checkpoints import Checkpoints
 from .run_directory import RunDirectory
@@ -22,17 +22,20 @@ def restore_ranker(run: RunDirectory) -> tuple[MultitaskRanker, int]:
     Raises:
       UserError: When the folder holds no run, or the run no checkpoint that can be read.
     """
-    config = run.read_config()
-    schema = read(Schema, run.schema_file)
-    # Means and deviations are weights: the checkpoint holds the learned ones.
-    numerical = [f for f in schema.features if f.kind == "numerical" and f.normalization != "none"]
-    ones = {feature.name: np.ones(feature.width, np.float32) for feature in numerical}
-    # Restored to be looked at, not to be trained: how long a run it was makes no difference.
-    ranker = make_ranker(config, schema, Statistics(mean=ones, deviation=ones), total_steps=1)
+    ranker = blank_ranker(run.read_config(), read(Schema, run.schema_file))
     step = Checkpoints(run.checkpoints, ranker).resume(lambda line: print(line, file=sys.stderr))
     if not step:
         raise UserError(f"--model_dir={run.path} holds no checkpoint yet; train first")
     return ranker, step
+
+
+def blank_ranker(config: Config, schema: Schema) -> MultitaskRanker:
+    """A compiled ranker that waits for its weights."""
+    # Means and deviations are weights: those that are put into it are the learned ones.
+    numerical = [f for f in schema.features if f.kind == "numerical" and f.normalization != "none"]
+    ones = {feature.name: np.ones(feature.width, np.float32) for feature in numerical}
+    # To be looked at, not to be trained: how long a run it was makes no difference.
+    return make_ranker(config, schema, Statistics(mean=ones, deviation=ones), total_steps=1)
 
 
 def verdict_of(run: RunDirectory) -> str:

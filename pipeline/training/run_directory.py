@@ -28,6 +28,7 @@ class RunDirectory:
         self.path = Path(path)
         self.config_file = self.path / "config.yaml"
         self.schema_file = self.path / "schema.yaml"
+        self.bundles = self.path / "bundles"
         self.status_file = self.path / "status.json"
         self.divergence_file = self.path / "divergence.json"
         self.report_file = self.path / "report.html"

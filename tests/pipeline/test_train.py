@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +16,13 @@ import tensorflow as tf
 import yaml
 
 from steadyrank.pipeline.reporting import read_lines
+
+
+def replay(*flags: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "steadyrank.pipeline.replay", *flags], capture_output=True, text=True, check=False
+    )
+
 
 HAZARD = ("--config.data.simulated.hazards=shift@1", "--config.optimizer.learning_rate=1.0")
 
@@ -118,6 +126,41 @@ class TestDivergence:
         assert "diverged" in status["message"]
         assert not (tmp_path / "run" / "export").exists()
         assert "Traceback" not in ran.stderr
+        # The first bad step was saved, and is taken again to the bit.
+        first, *_ = sorted((tmp_path / "run" / "bundles").iterdir())
+        again = replay(str(first), "--rules=clippy", "--shares=0.1")
+        assert again.returncode == 0, again.stderr + again.stdout
+        lines = again.stdout.splitlines()
+        assert lines[0].startswith(f"step {int(first.name.removeprefix('step-'))}, alarm of ")
+        assert lines[1] == "repeated to the bit"
+        assert [line.split()[:2] for line in lines[4:]] == [["none", "1"], ["clippy", "1"], ["none", "0.1"]]
+        after = [float(line.split()[5]) for line in lines[4:]]
+        assert after[1] < after[0]
+        assert not again.stderr
+
+    def test_rolled_back_the_run_ends_healthy_and_is_exported(self, train, tmp_path):
+        ran = train(
+            tmp_path / "run",
+            "--config.optimizer.rule=none",
+            *HAZARD,
+            "--config.data.simulated.days=6",
+            "--config.training.on_divergence=rollback",
+            "--config.training.rollback_rate_share=0.2",
+        )
+        assert ran.returncode == 0, ran.stderr
+        divergence = json.loads((tmp_path / "run" / "divergence.json").read_text())
+        assert divergence["verdict"] == "micro"
+        rollbacks = [event for event in divergence["events"] if event["kind"] == "rollback"]
+        assert rollbacks
+        assert "back to the weights of step " in rollbacks[0]["evidence"]
+        rates = [
+            (line["step"], line["learning_rate"]) for line in read_lines(tmp_path / "run" / "metrics" / "train.jsonl")
+        ]
+        assert rates[-1][1] == pytest.approx(0.2 ** len(rollbacks))
+        assert [step for step, _ in rates] == sorted(step for step, _ in rates)
+        held_out = read_lines(tmp_path / "run" / "metrics" / "eval.jsonl")[-1]
+        assert held_out["auc/click"] > 0.6
+
         assert (tmp_path / "run" / "report.html").is_file()
 
     def test_gradients_that_stay_bad_end_the_run_as_diverged(self, train, tmp_path):

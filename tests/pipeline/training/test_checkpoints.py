@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import tf_keras
 from steadyrank.models import Feature, MultitaskRanker, Schema, Task
 from steadyrank.optimizers import ClippyAdagrad
 from steadyrank.pipeline.config import UserError
+from steadyrank.pipeline.divergence import DivergenceMonitor
 from steadyrank.pipeline.training.checkpoints import Checkpoints
 
 
@@ -32,7 +34,7 @@ def saved_at(path: Path, *positions: int) -> None:
     checkpoints = Checkpoints(path, made)
     for position in positions:
         made.trainable_variables[0].assign(made.trainable_variables[0] * 0 + position)
-        checkpoints.save(position, "healthy" if position < 30 else "micro")
+        checkpoints.save(position)
 
 
 def test_the_newest_is_restored_with_its_position(tmp_path):
@@ -44,12 +46,60 @@ def test_the_newest_is_restored_with_its_position(tmp_path):
 
 
 def test_health_is_that_of_the_kept_ones(tmp_path):
-    saved_at(tmp_path, 10, 20, 30, 40)
+    made = ranker(0)
+    checkpoints = Checkpoints(tmp_path, made)
+    monitor = DivergenceMonitor()
+    checkpoints.watch(monitor)
+    for position in (10, 20, 30, 40):
+        if position == 30:
+            monitor.observe(30, {"loss": math.nan})
+        if position == 40:
+            monitor.observe(40, {"loss": 1.0})
+        checkpoints.save(position)
     assert json.loads((tmp_path / "health.json").read_text()) == {
-        "ckpt-20": {"step": 20, "verdict": "healthy"},
-        "ckpt-30": {"step": 30, "verdict": "micro"},
-        "ckpt-40": {"step": 40, "verdict": "micro"},
+        "ckpt-20": {"step": 20, "verdict": "healthy", "health": "healthy"},
+        "ckpt-30": {"step": 30, "verdict": "micro", "health": "out_of_range"},
+        "ckpt-40": {"step": 40, "verdict": "micro", "health": "healthy"},
     }
+    assert sorted(file.stem for file in tmp_path.glob("*.index")) == ["ckpt-20", "ckpt-30", "ckpt-40"]
+
+
+def unhealthy_from(path: Path, since: int, *positions: int) -> tuple[MultitaskRanker, Checkpoints]:
+    """Saves a ranker whose first weights are the position, and which is out of range from a step on."""
+    made = ranker(0)
+    checkpoints, monitor = Checkpoints(path, made), DivergenceMonitor()
+    checkpoints.watch(monitor)
+    for position in positions:
+        made.trainable_variables[0].assign(made.trainable_variables[0] * 0 + position)
+        if position >= since:
+            monitor.observe(position, {"loss": math.nan})
+        checkpoints.save(position)
+    return made, checkpoints
+
+
+def test_the_newest_healthy_one_is_kept_and_rolled_back_to(tmp_path):
+    made, checkpoints = unhealthy_from(tmp_path, 300, *range(100, 1000, 100))
+    assert sorted(json.loads((tmp_path / "health.json").read_text())) == [
+        "ckpt-200",
+        "ckpt-700",
+        "ckpt-800",
+        "ckpt-900",
+    ]
+    made.optimizer.iterations.assign(900)
+    assert checkpoints.restore(before=300) == 200
+    assert first_weight(made) == 200
+    assert int(made.optimizer.iterations) == 900
+    # The newest one is what a restart goes on with.
+    other = ranker(1)
+    assert Checkpoints(tmp_path, other).resume(pytest.fail) == 900
+
+
+def test_a_damaged_healthy_one_is_passed_over(tmp_path):
+    made, checkpoints = unhealthy_from(tmp_path, 300, 100, 200, 300)
+    os.truncate(tmp_path / "ckpt-200.data-00000-of-00001", 10)
+    assert checkpoints.restore(before=300) == 100
+    assert first_weight(made) == 100
+    assert checkpoints.restore(before=50) is None
 
 
 def test_nothing_there_is_the_beginning(tmp_path):
