@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,15 +123,18 @@ class Checkpoints:
         """Removes what need not be kept; returns the names of what is."""
         there = self._manager.checkpoints
         out_since = self._monitor.out_since if self._monitor is not None else None
-        sure = min(position - _SEEN_WITHIN, out_since or position)
+        sure = out_since or position - _SEEN_WITHIN
         stamps = [(path, health.get(Path(path).name, {})) for path in there]
-        healthy = [path for path, stamp in stamps if stamp.get("health") == "healthy" and stamp["step"] < sure]
-        kept = [path for path in there if path in there[-self._keep :] + healthy[-1:]]
+        healthy = [(path, stamp["step"]) for path, stamp in stamps if stamp.get("health") == "healthy"]
+        # The newest that is sure; while none is, the oldest.
+        back = [path for path, step in healthy if step < sure][-1:] or [path for path, _ in healthy[:1]]
+        kept = [path for path in there if path in there[-self._keep :] + back]
         if len(kept) < len(there):
-            names = [f'all_model_checkpoint_paths: "{Path(path).name}"' for path in kept]
-            newest = f'model_checkpoint_path: "{Path(kept[-1]).name}"'
             # TensorFlow's own list; it has no public function that writes relative paths.
-            write_text(self._path / "checkpoint", "\n".join([newest, *names, ""]))
+            lines = [f'model_checkpoint_path: "{Path(kept[-1]).name}"']
+            lines += [f'all_model_checkpoint_paths: "{Path(path).name}"' for path in kept]
+            lines += [f"all_model_checkpoint_timestamps: {os.path.getmtime(f'{path}.index')}" for path in kept]
+            write_text(self._path / "checkpoint", "\n".join([*lines, ""]))
             for path in set(there) - set(kept):
                 for file in self._path.glob(f"{Path(path).name}.*"):
                     file.unlink(missing_ok=True)

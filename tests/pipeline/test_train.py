@@ -99,7 +99,8 @@ class TestAFinishedRun:
 
     def test_checkpoints_carry_their_health(self, finished):
         health = json.loads((finished / "checkpoints" / "health.json").read_text())
-        assert health == {f"ckpt-{step}": {"step": step, "verdict": "healthy"} for step in (48, 56, 64)}
+        well = {"verdict": "healthy", "health": "healthy"}
+        assert health == {f"ckpt-{step}": {"step": step} | well for step in (8, 48, 56, 64)}
 
     def test_the_report_names_every_task(self, finished):
         report = (finished / "report.html").read_text()
@@ -146,6 +147,7 @@ class TestDivergence:
             "--config.data.simulated.days=6",
             "--config.training.on_divergence=rollback",
             "--config.training.rollback_rate_share=0.2",
+            "--config.training.rollback_warmup_steps=20",
         )
         assert ran.returncode == 0, ran.stderr
         divergence = json.loads((tmp_path / "run" / "divergence.json").read_text())

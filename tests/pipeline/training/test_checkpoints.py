@@ -57,11 +57,13 @@ def test_health_is_that_of_the_kept_ones(tmp_path):
             monitor.observe(40, {"loss": 1.0})
         checkpoints.save(position)
     assert json.loads((tmp_path / "health.json").read_text()) == {
+        # The oldest, while none is old enough to be sure of.
+        "ckpt-10": {"step": 10, "verdict": "healthy", "health": "healthy"},
         "ckpt-20": {"step": 20, "verdict": "healthy", "health": "healthy"},
         "ckpt-30": {"step": 30, "verdict": "micro", "health": "out_of_range"},
         "ckpt-40": {"step": 40, "verdict": "micro", "health": "healthy"},
     }
-    assert sorted(file.stem for file in tmp_path.glob("*.index")) == ["ckpt-20", "ckpt-30", "ckpt-40"]
+    assert sorted(file.stem for file in tmp_path.glob("*.index")) == ["ckpt-10", "ckpt-20", "ckpt-30", "ckpt-40"]
 
 
 def unhealthy_from(path: Path, since: int, *positions: int) -> tuple[MultitaskRanker, Checkpoints]:
