@@ -98,17 +98,27 @@ class Head(tf_keras.layers.Layer):
           labels: ``[B]``, NaN where missing.
           output: The tower's output, ``[B, 1]``.
         """
-        present = tf.logical_not(tf.math.is_nan(labels))[:, tf.newaxis]
-        # Replaced before the loss, on both sides: a masked NaN would still reach the gradient as 0 * NaN.
-        labels = tf.where(present, labels[:, tf.newaxis], 0.0)
-        output = tf.where(present, output, 0.0)
-        mask = tf.cast(present, tf.float32)
-        loss = self._ranking(labels=labels, predictions=output, sample_weight=mask)
+        present, labels, output = _masked(labels, output)
+        loss = self._ranking(labels=labels, predictions=output, sample_weight=tf.cast(present, tf.float32))
         self.window.add_loss_sum(loss)
         prediction = tf.where(present[:, 0], tf.cast(self.predict_from(output), tf.float64), 0.0)
         label = tf.cast(labels[:, 0], tf.float64)
         others = tf.stack([tf.cast(present[:, 0], tf.float64), prediction, label, tf.square(label)])
         return Sums(loss, *tf.unstack(tf.reduce_sum(others, axis=1)))
+
+    def mean_loss(self, labels: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
+        """The loss over the rows with a label, 0 without any; no metric is updated. Arguments as for :meth:`sums`."""
+        present, labels, output = _masked(labels, output)
+        mask = tf.cast(present, tf.float32)
+        loss = self._ranking(labels=labels, predictions=output, sample_weight=mask, compute_metrics=False)
+        return tf.math.divide_no_nan(loss, tf.reduce_sum(mask))
+
+
+def _masked(labels: tf.Tensor, output: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Which rows have a label, and labels and output with 0 where there is none; ``[B, 1]``."""
+    present = tf.logical_not(tf.math.is_nan(labels))[:, tf.newaxis]
+    # Replaced before the loss, on both sides: a masked NaN would still reach the gradient as 0 * NaN.
+    return present, tf.where(present, labels[:, tf.newaxis], 0.0), tf.where(present, output, 0.0)
 
 
 def _first_output(task: Task, label_mean: float | None) -> float:

@@ -129,6 +129,18 @@ class MultitaskRanker(tfrs.Model):
         self._regularization_loss()
         return self.measured()
 
+    def task_losses(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Each task's weighted mean loss on a batch, by one replica alone; no metric is updated.
+
+        Args:
+          inputs: The schema's features and labels.
+        """
+        outputs = self._outputs(inputs)
+        losses = {
+            head.task.name: head.mean_loss(inputs[head.task.label], outputs[head.task.name]) for head in self._heads
+        }
+        return {head.task.name: head.task.weight * losses[head.task.name] for head in self._heads}
+
     def measured(self) -> dict[str, tf.Tensor]:
         """Every metric since the last reset, by its key.
 

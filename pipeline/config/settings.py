@@ -188,6 +188,9 @@ class Training:
       checkpoint_every_steps: Steps between two checkpoints within a day; a multiple of ``steps_per_execution``. There is
         always one at the end of a day.
       evaluation_rows: Most rows of a day that are evaluated before it is trained on; 0 for all.
+      sharpness_every_steps: Steps between two measurements of how steep the loss bends and how the tasks' gradients go together;
+        0 for none.
+      sharpness_rows: Rows of the batch that it is measured on.
       on_divergence: What happens when a run fully diverges: ``stop`` ends it there, ``rollback`` goes back to the newest
         healthy checkpoint and on from the next batch with a smaller rate, ``observe`` does nothing.
       rollbacks: Most rollbacks of a run, restarts included.
@@ -202,6 +205,8 @@ class Training:
     publish_every_steps: int = 32
     checkpoint_every_steps: int = 1024
     evaluation_rows: int = 0
+    sharpness_every_steps: int = 0
+    sharpness_rows: int = 256
     on_divergence: str = "stop"
     rollbacks: int = 3
     rollback_rate_share: float = 0.5
@@ -255,6 +260,7 @@ def _problems(config: Config):
         data__simulated__videos=data.simulated.videos,
         training__steps_per_execution=training.steps_per_execution,
         training__publish_every_steps=training.publish_every_steps,
+        training__sharpness_rows=training.sharpness_rows,
         training__checkpoint_every_steps=training.checkpoint_every_steps,
     )
     yield from at_least(
@@ -272,6 +278,7 @@ def _problems(config: Config):
         training__seed=training.seed,
         training__replicas=training.replicas,
         training__rollbacks=training.rollbacks,
+        training__sharpness_every_steps=training.sharpness_every_steps,
         training__rollback_warmup_steps=training.rollback_warmup_steps,
         training__evaluation_rows=training.evaluation_rows,
     )

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from .probes import inner, layer_of, path_of
+from .either_keras import inner, layer_of, path_of
 
 # A residual with less than this share of the squared length is too near to rounding to make a second direction of.
 _LEAST_RESIDUAL = 1e-3

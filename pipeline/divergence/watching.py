@@ -68,6 +68,7 @@ class Watching:
         self._runs: dict[str, int] = {}
         self._skipped: int | None = None
         self._epoch_began = self._looked = 0
+        self._added: dict[str, float] = {}
         self._ended = False
         self.step = 0
         self.state = _State(self)
@@ -130,7 +131,13 @@ class Watching:
         """What was measured since the last call, by metric key, for a publication."""
         self.gather()
         span, self._unpublished = self._unpublished, Span()
-        return _metrics_of(span.readings, self.step - span.steps) | self._of_optimizer()
+        metrics = _metrics_of(span.readings, self.step - span.steps) | self._of_optimizer() | self._added
+        self._added = {}
+        return metrics
+
+    def add(self, metrics: Mapping[str, float]) -> None:
+        """Takes what was measured elsewhere, to be published with the rest."""
+        self._added |= metrics
 
     def judge(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
         """Judges the final model by its metrics on held-out data; see :meth:`.detector.Detector.judge`."""

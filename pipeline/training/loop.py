@@ -19,6 +19,7 @@ from ..data.source import Source
 from ..data.waiting import WaitClock
 from ..divergence.monitor import DivergenceMonitor
 from .checkpoints import Checkpoints
+from .curvature import Curvature
 from .distribution import feed
 from .publisher import Publisher, defined
 from .writers import Writer
@@ -96,6 +97,7 @@ def train(
     """
     plan = Plan(config, source)
     keeper = _Keeper(config.training.checkpoint_every_steps, checkpoints, publisher, monitor)
+    curvature = Curvature(config.training.sharpness_every_steps, monitor)
 
     def evaluate(day: int, kind: str) -> dict[str, float]:
         metrics = evaluate_day(config, source, ranker, day)
@@ -119,9 +121,12 @@ def train(
                     shuffle=config.data.shuffle,
                     start=start,
                 )
+                if config.training.sharpness_every_steps:
+                    first = next(iter(training_batches(source, day, batch_size=config.training.sharpness_rows, seed=0)))
+                    curvature.begin_day(first)
                 fed = feed(ranker.distribute_strategy, batches, clock)
                 try:
-                    ranker.fit(fed, steps_per_epoch=steps, verbose=0, callbacks=[monitor, publisher, keeper])
+                    ranker.fit(fed, steps_per_epoch=steps, verbose=0, callbacks=[monitor, curvature, publisher, keeper])
                 except tf.errors.InvalidArgumentError as error:
                     evidence = skipped_too_often(error)
                     if not evidence:

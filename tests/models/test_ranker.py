@@ -242,3 +242,54 @@ def test_one_line_when_keras_3_was_chosen_before():
         .startswith("ImportError: steadyrank.models needs Keras 2 as tf.keras, got Keras 3")
     )
     assert "TF_USE_LEGACY_KERAS=1" in ran.stderr
+
+
+class TestWhatAStepMeasures:
+    def measured(self, columns, model=None) -> dict[str, float]:
+        model = model or ranker(ClippyAdagrad(0.0))
+        told: dict = {}
+        model.on_measured = told.update
+        model.train_step({name: tf.constant(value) for name, value in columns.items()})
+        return {name: float(value) for name, value in told.items()}
+
+    def test_equals_the_same_by_hand(self):
+        columns = rows(64)
+        told = self.measured(columns)
+        predicted = {name: value.numpy().astype(np.float64) for name, value in ranker()(columns).items()}
+        y, p = columns["click"].astype(np.float64), predicted["click"]
+        there = ~np.isnan(columns["minutes"])
+        minutes = columns["minutes"][there].astype(np.float64)
+        crossed = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+        smooth = (y.sum() + 0.5) / 65
+        entropy = -(y.mean() * np.log(smooth) + (1 - y.mean()) * np.log(1 - smooth))
+        squared = np.mean((predicted["minutes"][there] - minutes) ** 2)
+        expected = {
+            "loss": crossed + 0.25 * squared,
+            "loss/click": crossed,
+            "loss/minutes": squared,
+            "excess/click": crossed / entropy,
+            "excess/minutes": squared / minutes.var(),
+            "calibration/click": p.mean() / y.mean(),
+            "calibration/minutes": predicted["minutes"][there].mean() / minutes.mean(),
+            "examples/click": 64,
+            "examples/minutes": there.sum(),
+        }
+        assert told.keys() == expected.keys()
+        for name, value in expected.items():
+            assert told[name] == pytest.approx(value, rel=1e-5), name
+
+    def test_without_labels_the_others_are_measured(self):
+        columns = rows(32) | {"minutes": np.full(32, np.nan, np.float32)}
+        told = self.measured(columns)
+        assert told["examples/minutes"] == 0
+        assert told["loss"] == pytest.approx(told["loss/click"])
+
+    def test_a_batch_of_one_class_has_a_constant_to_compare_with(self):
+        told = self.measured(rows(32) | {"click": np.zeros(32, np.float32)})
+        assert np.isfinite(told["excess/click"])
+
+    def test_the_tasks_losses_add_up_and_touch_no_metric(self):
+        columns, model = rows(64), ranker()
+        losses = model.task_losses({name: tf.constant(value) for name, value in columns.items()})
+        assert float(tf.add_n(list(losses.values()))) == pytest.approx(expected_loss(model, columns), rel=1e-5)
+        assert all(float(tf.reduce_sum(tf.abs(weight))) == 0 for metric in model.metrics for weight in metric.weights)

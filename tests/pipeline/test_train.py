@@ -319,6 +319,20 @@ def test_events_survive_a_resume(train, tmp_path):
     assert json.loads((tmp_path / "run" / "divergence.json").read_text()) == before
 
 
+def test_sharpness_and_the_tasks_conflict_are_published_when_asked_for(train, tmp_path):
+    ran = train(tmp_path / "run", "--config.training.sharpness_every_steps=32", "--config.data.simulated.days=2")
+    assert ran.returncode == 0, ran.stderr
+    lines = read_lines(tmp_path / "run" / "metrics" / "train.jsonl")
+    [line] = [line for line in lines if "sharpness" in line]
+    assert line["step"] == 32
+    assert line["sharpness"] > 0
+    assert line["sharpness_preconditioned"] > 0
+    shares = {key: value for key, value in line.items() if key.startswith("task_share/")}
+    assert len(shares) == 6
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert all(-1 <= value <= 1 for key, value in line.items() if key.startswith("task_cosine/"))
+
+
 def test_two_logical_devices_train_and_export(train, finished, tmp_path):
     ran = train(tmp_path / "run", "--config.training.strategy=mirrored")
     assert ran.returncode == 0, ran.stderr
