@@ -1,9 +1,10 @@
-"""What clipping, safety and explanations cost in a whole training step: Adagrad and Clippy in turn on one ranker.
+"""What clipping, explanations and watching cost in a whole training step: Adagrad and Clippy in turn on one ranker.
 
     python benchmarks/training_step.py --config=large
 
 The ranker of a preset is made once for each optimizer; they take turns on the same batches, round after round. Prints
-medians and their ratios to ``tf_keras`` Adagrad.
+medians and their ratios to ``tf_keras`` Adagrad. *Watched* has all probes of :mod:`steadyrank.pipeline.divergence.probes`, and
+waits for a bad step to save; last comes what measuring sharpness and the tasks' conflict every 200 steps adds.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import itertools
 import os
 import platform
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -36,7 +38,10 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
 
         from steadyrank.pipeline.data.learned import learn_statistics
         from steadyrank.pipeline.data.open import open_source
+        from steadyrank.pipeline.divergence import Bundles, DivergenceMonitor
+        from steadyrank.pipeline.divergence.probes import Probes
         from steadyrank.pipeline.training.build import make_optimizer, make_ranker
+        from steadyrank.pipeline.training.curvature import Curvature
 
     source = open_source(config.data)
     statistics = learn_statistics(source, config.data.statistics_rows)
@@ -56,6 +61,7 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
         ),
         "Clippy": lambda: make_optimizer(dataclasses.replace(config.optimizer, explain=False), 1),
         "Clippy, explaining": lambda: make_optimizer(config.optimizer, 1),
+        "Clippy, explaining, watched": lambda: make_optimizer(config.optimizer, 1),
     }
     steps, weights = {}, 0
     for name, make in variants.items():
@@ -64,6 +70,10 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
         ranker.compile(optimizer=make())
         ranker.optimizer.build(ranker.trainable_variables)
         weights = sum(v.shape.num_elements() for v in ranker.trainable_variables if "embeddings" not in v.name)
+        if name.endswith("watched"):
+            probes = Probes(ranker, limit=2.0, bundles=Bundles(tempfile.mkdtemp()))
+            probes.attach()
+            probes.window.set_alarms({}, armed=True)
         steps[name] = tf.function(ranker.train_step)
         steps[name](batches[0])["loss"].numpy()
     times = {name: [] for name in steps}
@@ -79,6 +89,20 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
         # Of pairs from one round, so that what slows the machine for a while slows both.
         ratio = np.median(np.array(seconds) / np.array(times["tf_keras Adagrad"]))
         print(f"| {name} | {np.median(seconds) * 1e3:.1f} | {min(seconds) * 1e3:.1f} | {ratio:.3f} |")
+    step = float(np.median(times["Clippy, explaining, watched"]))
+    curvature = Curvature(200, DivergenceMonitor())
+    curvature.set_model(ranker)
+    rows = {name: column[: config.training.sharpness_rows] for name, column in batches[0].items()}
+    measured = []
+    for _ in range(4):
+        began = time.perf_counter()
+        curvature.measure(rows)
+        measured.append(time.perf_counter() - began)
+    seconds = float(np.median(measured[1:]))
+    print(
+        f"\nsharpness and conflict on {config.training.sharpness_rows} rows: {seconds:.2f} s (the first {measured[0]:.1f} s), "
+        f"{seconds / (200 * step):.2%} of 200 steps"
+    )
     print(
         f"\n{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {platform.machine()}, TensorFlow {tf.__version__}; "
         f"command: python {' '.join(sys.argv)}"

@@ -11,8 +11,8 @@ import tf_keras
 from ..divergence import DivergenceMonitor
 from ..divergence.sharpness import ConflictProbe, SharpnessProbe, adagrad_accumulators, shared_variables
 
-# Enough for a cold start to come near; a warm one needs two or three.
-_PRODUCTS = 6
+# A warm start needs two or three; a cold one comes near, and goes on the next time.
+_PRODUCTS = 4
 
 
 class Curvature(tf_keras.callbacks.Callback):
@@ -49,9 +49,10 @@ class Curvature(tf_keras.callbacks.Callback):
         step = self._monitor.step
         if self._every and self._batch is not None and step // self._every > self._measured // self._every:
             self._measured = step
-            self._monitor.add(self._measure(self._batch))
+            self._monitor.add(self.measure(self._batch))
 
-    def _measure(self, batch: Mapping[str, tf.Tensor]) -> dict[str, float]:
+    def measure(self, batch: Mapping[str, tf.Tensor]) -> dict[str, float]:
+        """The metrics above, on a batch."""
         ranker = self.model
         if self._sharpness is None or self._conflict is None:
             dense = [v for v in ranker.trainable_variables if "embeddings" not in v.name]
