@@ -74,8 +74,10 @@ class _Task:
     publications: int = 0
     reason: str = ""
     full: bool = False
-    # Of its last windows: mean, deviation and maximum of the loss, mean of the excess.
-    history: list[tuple[float, float, float, float]] = dataclasses.field(default_factory=list)
+    # Of its last windows: mean, deviation and maximum of the loss …
+    losses: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)
+    # … and of the excess.
+    excesses: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)
 
 
 class Detector:
@@ -159,16 +161,20 @@ class Detector:
         thresholds: dict[str, float] = {}
         for task, state in self._tasks.items():
             suffix = f"/{task}" if task else ""
-            usual = _usual(state)
-            if usual is not None:
-                thresholds[f"loss{suffix}"] = self._height_of_spikes(usual)
-            if state.entered:
-                thresholds[f"excess{suffix}"] = self.loss_ratio
+            of_loss, of_excess = self._height_of_spikes(state.losses), self._height_of_spikes(state.excesses)
+            if state.excesses:
+                # A loss that the labels explain is no bad step.
+                thresholds[f"excess{suffix}"] = min(of_excess, self.loss_ratio if state.entered else math.inf)
+            else:
+                thresholds[f"loss{suffix}"] = of_loss
         return thresholds
 
-    def _height_of_spikes(self, usual: tuple[float, float, float]) -> float:
-        mean, deviation, reach = usual
-        return mean + max(self._spike * deviation, 2 * reach)
+    def _height_of_spikes(self, history: list[tuple[float, float, float]], times: float = 2) -> float:
+        """Above this value a single step is a spike; infinite while too little is known of what is usual."""
+        if len(history) < _ENOUGH:
+            return math.inf
+        mean, deviation, reach = _usual(history)
+        return mean + max(self._spike * deviation, times * reach)
 
     def observe_window(self, before: int, steps: int, readings: Mapping[str, Reading]) -> list[Event]:
         """Takes what some steps measured; returns what it brought, which is kept in ``events`` as well.
@@ -197,10 +203,11 @@ class Detector:
             else:
                 # Back in range is who stayed there for a whole window.
                 new += [] if reason else self._better(state, "steps", end, task)
-                new += self._spikes(state, before, task, loss)
-            if loss.finite and not state.since:
-                lead = math.nan if excess is None else excess.mean
-                state.history = [*state.history, (loss.mean, loss.deviation, loss.maximum, lead)][-_HISTORY:]
+                new += self._spikes(state, before, task, loss, excess)
+            if not state.since:
+                for kept, reading in ((state.losses, loss), (state.excesses, excess)):
+                    if reading is not None and reading.finite:
+                        kept[:] = [*kept, (reading.mean, reading.deviation, reading.maximum)][-_HISTORY:]
         new += self._dead_layers(end, readings)
         self.events += new
         return new
@@ -211,7 +218,7 @@ class Detector:
         for name in _task_names(metrics):
             state = self._task(name)
             # Where every step is seen, publications add what is known of many steps together only.
-            reason = "" if state.history or "steps" in state.since else self._loss_out_of_range(name, metrics)
+            reason = "" if state.losses or "steps" in state.since else self._loss_out_of_range(name, metrics)
             reason = reason or self._collapsed(state, name, metrics)
             if reason:
                 state.publications += 1
@@ -270,7 +277,7 @@ class Detector:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """The inverse of :meth:`get_state`."""
         self._tasks = {
-            name: _Task(**(task | {"history": [tuple(one) for one in task["history"]]}))
+            name: _Task(**(task | {kept: [tuple(one) for one in task[kept]] for kept in ("losses", "excesses")}))
             for name, task in state["tasks"].items()
         }
         self._ill_layers = dict(state["ill_layers"])
@@ -338,8 +345,10 @@ class Detector:
             )
         if loss.nonfinite:
             return "the loss is not finite", before + loss.first_nonfinite, loss.nonfinite
-        usual = _usual(state)
-        if usual is None or loss.mean <= max(self._growth * usual[0], usual[0] + self._spike * usual[1]):
+        if len(state.losses) < _ENOUGH:
+            return "", 0, 0
+        usual = _usual(state.losses)
+        if loss.mean <= max(self._growth * usual[0], usual[0] + self._spike * usual[1]):
             return "", 0, 0
         since = state.since.get("steps", before + 1)
         return f"the loss is {loss.mean:.4g}, it was {usual[0]:.4g}", since, end - since + 1
@@ -360,19 +369,26 @@ class Detector:
         lead = max(1.0 - usual, 0.0) if usual is not None else 0.0
         return excess.finite + excess.nonfinite > 0 and not excess.minimum <= 1.0 - 0.1 * lead
 
-    def _spikes(self, state: _Task, before: int, task: str, loss: Reading) -> list[Event]:
-        usual = _usual(state)
+    def _spikes(self, state: _Task, before: int, task: str, loss: Reading, excess: Reading | None) -> list[Event]:
         if state.since:
             return []
         if loss.nonfinite:
             evidence = f"the loss was not finite in {loss.nonfinite} step{'s' * (loss.nonfinite > 1)}"
             return [Event(before + loss.first_nonfinite, "spike", task, evidence)]
-        if usual is None:
+        if excess is not None and excess.maximum > self._height_of_spikes(state.excesses):
+            mean, deviation, _ = _usual(state.excesses)
+            evidence = (
+                f"the loss is {excess.maximum:.3g} times that of a constant prediction, usually {mean:.3g} give or take "
+                f"{deviation:.2g}"
+            )
+            return [Event(before + excess.at_maximum, "spike", task, evidence)]
+        # Where the labels explain it, they must be very unusual.
+        if loss.maximum <= self._height_of_spikes(state.losses, times=2 if excess is None else 4):
             return []
-        mean, deviation, _ = usual
-        if loss.maximum <= self._height_of_spikes(usual):
-            return []
+        mean, deviation, _ = _usual(state.losses)
         evidence = f"the loss is {loss.maximum:.4g}, usually {mean:.4g} give or take {deviation:.2g}"
+        if excess is not None:
+            evidence += "; that of a constant prediction is as unusual: the labels of the batch are"
         return [Event(before + loss.at_maximum, "spike", task, evidence)]
 
     def _nonfinite_layers(self, before: int, readings: Mapping[str, Reading]) -> list[Event]:
@@ -441,11 +457,9 @@ class Detector:
         return ""
 
 
-def _usual(state: _Task) -> tuple[float, float, float] | None:
-    """Of a task's loss the usual height, the deviation of single steps and how far they usually reach above it."""
-    if len(state.history) < _ENOUGH:
-        return None
-    means, deviations, maxima, _ = zip(*state.history, strict=True)
+def _usual(history: list[tuple[float, float, float]]) -> tuple[float, float, float]:
+    """Of a signal's last windows the usual height, the deviation of single steps and how far they usually reach above it."""
+    means, deviations, maxima = zip(*history, strict=True)
     reaches = sorted(high - mean for mean, high in zip(means, maxima, strict=True))
     # Not by the largest: an earlier spike would hide the next.
     reach = reaches[int(0.8 * (len(reaches) - 1))]
@@ -453,7 +467,7 @@ def _usual(state: _Task) -> tuple[float, float, float] | None:
 
 
 def _usual_excess(state: _Task) -> float | None:
-    known = [excess for *_, excess in state.history if not math.isnan(excess)]
+    known = [mean for mean, _, _ in state.excesses]
     return statistics.median(known) if len(known) >= _ENOUGH else None
 
 
