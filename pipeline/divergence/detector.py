@@ -133,7 +133,7 @@ class Detector:
         self._dead_share = dead_share
         self._tasks: dict[str, _Task] = {}
         self._ill_layers: dict[str, int] = {}
-        self._published = 0
+        self.published = 0
         self.events: list[Event] = []
 
     @property
@@ -229,9 +229,13 @@ class Detector:
                 new += self._better(state, "publications", step, name)
                 state.best_auc = max(state.best_auc, _solid_auc(name, metrics))
         new += self._over_clipped(step, metrics)
-        self._published = step
+        self.published = step
         self.events += new
         return new
+
+    def pass_over(self, step: int) -> None:
+        """Takes note of a publication that says nothing."""
+        self.published = step
 
     def judge(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
         """Judges the final model on data that it was not trained on.
@@ -270,7 +274,7 @@ class Detector:
         return {
             "tasks": {name: dataclasses.asdict(task) for name, task in self._tasks.items()},
             "ill_layers": dict(self._ill_layers),
-            "published": self._published,
+            "published": self.published,
             "events": [dataclasses.asdict(event) for event in self.events],
         }
 
@@ -281,7 +285,7 @@ class Detector:
             for name, task in state["tasks"].items()
         }
         self._ill_layers = dict(state["ill_layers"])
-        self._published = state["published"]
+        self.published = state["published"]
         self.events = [Event(**event) for event in state["events"]]
 
     def _task(self, name: str) -> _Task:
@@ -431,7 +435,7 @@ class Detector:
             kind, _, layer = key.partition("/")
             if kind != "clipping_factor_last":
                 continue
-            often = metrics.get(f"clipped_steps/{layer}", 0) >= 0.9 * (step - self._published)
+            often = metrics.get(f"clipped_steps/{layer}", 0) >= 0.9 * (step - self.published)
             count = self._ill_layers.get(key, 0) + 1 if often and factor < self._over_clipping else 0
             self._ill_layers[key] = count
             if count == self._patience:

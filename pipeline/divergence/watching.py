@@ -123,6 +123,10 @@ class Watching:
 
     def observe(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
         """Takes one publication of metrics, acts on it, and returns the events it brought."""
+        if self._budget.used and self._detector.published < self._budget.since <= step:
+            # It covers steps from before the rollback as well.
+            self._detector.pass_over(step)
+            return []
         new = self._detector.observe(step, metrics)
         self._act(new)
         return new

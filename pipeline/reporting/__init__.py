@@ -13,8 +13,9 @@ metrics, also while they are being written or after the writer was killed:
 True
 
 The room's files, from the ground up: ``record`` (what goes in), ``series`` (metric lines to thinned curves), ``svg`` and
-``figures`` (curves to SVG), ``scores`` (held-out figures by task), ``words`` (numbers and sentences), ``tables``, ``style``
-and ``page`` (the whole). No other room of the package is imported.
+``figures`` (curves to SVG), ``scores`` (held-out figures by task), ``incidents`` (events to what happened at one time),
+``words`` (numbers and sentences), ``story`` (what happened, in sentences), ``around`` (the publications around an incident),
+``tables``, ``style`` and ``page`` (the whole). No other room of the package is imported.
 """
 
 from .page import render

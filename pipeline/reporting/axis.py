@@ -7,7 +7,8 @@ from matplotlib.ticker import MaxNLocator
 
 # No float32 lies beyond, and every logarithm and difference within is finite.
 _LARGEST, _SMALLEST = 1e39, 1e-45
-_ORDERS = 30.0
+_ORDERS = 20.0
+_MOST_DECIMALS = 6
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -59,6 +60,11 @@ def round_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
     if all(abs(place) < 1e3 for place in places) and not any("\N{MULTIPLICATION SIGN}" in text for text in texts):
         decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
         texts = [f"{place:.{decimals}f}".replace("-", "\N{MINUS SIGN}") for place in places]
+    # Far from 0 and close together, short texts are the same: then every digit is written that tells them apart.
+    decimals = 0
+    while len(set(texts)) < len(texts) and decimals <= _MOST_DECIMALS:
+        texts = [f"{place:,.{decimals}f}".replace("-", "\N{MINUS SIGN}") for place in places]
+        decimals += 1
     return places, texts
 
 

@@ -25,20 +25,33 @@ WIDE = 750.0
 
 # Okabe and Ito's palette, told apart by all kinds of colour vision; each role differs by form as well.
 BLUE, NAVY, GREEN, ORANGE, VERMILION = "#3d8fc4", "#0b3c5d", "#009e73", "#d98200", "#c7400a"
+ULTRAMARINE = "#2b39c4"
 ROLES: dict[str, dict[str, Any]] = {
     "training": {"color": BLUE, "linewidth": 1.2, "zorder": 3},
+    "largest": {"color": BLUE, "marker": "^", "markersize": 3.5, "linestyle": "none", "zorder": 3.5},
     "progressive": {"color": NAVY, "marker": "o", "markersize": 4, "linestyle": "none", "zorder": 5},
     "holdout": {"color": GREEN, "marker": "D", "markersize": 5, "linestyle": "none", "zorder": 6},
     "ceiling": {"color": INK, "linewidth": 1.0, "dashes": (5, 3), "zorder": 4},
     "chance": {"color": MUTED, "linewidth": 1.0, "dashes": (1, 2), "zorder": 4},
 }
 MEASURED = ("training", "progressive", "holdout")
-"""The roles that show the run itself; the others are references."""
+"""The roles that show the run itself and count for what is not finite."""
+REFERENCES = ("ceiling", "chance")
+MARKS: dict[str, dict[str, Any]] = {
+    "spike": {"color": MUTED, "dashes": (), "height": 0.06},
+    "range": {"color": ORANGE, "dashes": (4, 2), "height": 1.0},
+    # Wide enough to be seen beneath the mark of a rollback at the same step.
+    "full": {"color": VERMILION, "dashes": (), "height": 1.0, "linewidth": 2.6},
+    "rollback": {"color": ULTRAMARINE, "dashes": (6, 2, 1, 2), "height": 1.0},
+    "note": {"color": MUTED, "dashes": (1, 2), "height": 1.0},
+}
+"""How the events of each severity are marked; ``height`` is the mark's share of the figure's."""
 _SCALE = LinearSegmentedColormap.from_list(
     "clipping", ["#2d0a4e", "#7b2a75", "#cf5a5b", "#f3a65a", "#fbe3b5", "#f1f3f6"]
 )
 _LAYERS = 40
-_FLOOR = -6.0
+# A hundredth of a step and less is darkest: with one scale for all, two runs can be compared.
+_BOTTOM = -2.0
 _NOT_FINITE = "\N{MULTIPLICATION SIGN} not finite"
 
 
@@ -47,7 +60,8 @@ class Curve:
     """One series of a figure.
 
     Attributes:
-      role: ``training``, ``progressive``, ``holdout``, or a reference, ``ceiling`` or ``chance``.
+      role: ``training``, ``largest`` (of single steps), ``progressive``, ``holdout``, or a reference, ``ceiling`` or
+        ``chance``.
       series: Its points. A reference holds from each of its steps to the next, and at the ends as far as the axis goes.
     """
 
@@ -57,11 +71,17 @@ class Curve:
 
 @dataclasses.dataclass(frozen=True)
 class Mark:
-    """A divergence event in a figure: ``step``, whether the run was ``lost`` by it, and its number in the events' table."""
+    """An event in a figure.
+
+    Attributes:
+      step: Where it stands.
+      severity: One of :data:`MARKS`.
+      number: The number of its incident in the table, which is written above it; None for none.
+    """
 
     step: float
-    lost: bool
-    number: int
+    severity: str
+    number: int | None = None
 
 
 def curves(
@@ -127,25 +147,24 @@ def heat_map(
       wide: Whether the figure spans the page.
     """
     shown = most_clipped(layers)
-    slices = 180 if wide else 90
+    slices = _slices(layers, extent, 180 if wide else 90)
     cut = [lowest_in_slices(layers[layer], extent, slices) for layer in shown]
     with np.errstate(divide="ignore", invalid="ignore"):
         powers = np.log10(np.array([np.maximum(lowest, 0) for lowest, _ in cut]))
-    bottom = float(np.clip(np.floor(np.nanmin(powers, initial=-1.0)), _FLOOR, -1.0))
     if wide:
         width, left, right, row = WIDE, 205.0, 66.0, 15.0
     else:
         # A phone has no room beside the rows: each has its name above it.
-        width, left, right, row = NARROW, 8.0, 52.0, 26.0
+        width, left, right, row = NARROW, 8.0, 60.0, 26.0
         powers = np.stack([np.full_like(powers, np.nan), powers], axis=1).reshape(-1, slices)
     height = 66 + row * max(len(shown), 3)
     with settings(name):
         figure = canvas(width, height)
         axes = figure.add_axes((left / width, 38 / height, 1 - (left + right) / width, 1 - 66 / height))
         axes.imshow(
-            np.ma.masked_invalid(np.maximum(powers, bottom)),
+            np.ma.masked_invalid(np.maximum(powers, _BOTTOM)),
             cmap=_SCALE,
-            vmin=bottom,
+            vmin=_BOTTOM,
             vmax=0.0,
             extent=(0, extent, len(shown), 0),
             aspect="auto",
@@ -164,8 +183,18 @@ def heat_map(
         _step_axis(axes, extent)
         _mark(axes, marks, extent, width)
         _broken_cells(axes, [broken for _, broken in cut], extent, 0.5 if wide else 0.75)
-        _scale_bar(figure.add_axes((1 - (right - 14) / width, 38 / height, 9 / width, 1 - 66 / height)), bottom)
+        _scale_bar(figure.add_axes((1 - (right - 14) / width, 38 / height, 9 / width, 1 - 66 / height)))
         return inline(figure, name, "Smallest clipping factor of each layer over the training step")
+
+
+def _slices(layers: dict[str, Series], extent: float, most: int) -> int:
+    """At most so many slices, of which a whole number makes up a publication where publications follow one another evenly."""
+    steps = np.unique(np.concatenate([series.steps for series in layers.values()]))
+    every = steps[0] if steps.size else 0.0
+    if every <= 0 or np.any(steps % every) or extent % every or extent / every > most:
+        return most
+    publications = int(extent / every)
+    return publications * (most // publications)
 
 
 def most_clipped(layers: dict[str, Series]) -> list[str]:
@@ -216,7 +245,7 @@ def _value_axis(axes: Axes, drawn: Sequence[Curve], bounds: tuple[float | None, 
 
 def _draw(axes: Axes, curve: Curve, extent: float) -> None:
     look = ROLES[curve.role]
-    if curve.role not in MEASURED:
+    if curve.role in REFERENCES:
         known = mean_by_step(curve.series)
         if known.steps.size:
             steps = np.concatenate([[0.0], known.steps[1:], [extent]])
@@ -231,26 +260,41 @@ def _draw(axes: Axes, curve: Curve, extent: float) -> None:
 
 
 def _mark(axes: Axes, marks: Sequence[Mark], extent: float, width: float) -> None:
-    for lost, color, dash in ((False, ORANGE, (0, (4, 2))), (True, VERMILION, "solid")):
-        steps = sorted({mark.step for mark in marks if mark.lost == lost})
+    for severity, look in MARKS.items():
+        steps = sorted({mark.step for mark in marks if mark.severity == severity})
+        dash = (0, look["dashes"]) if look["dashes"] else "solid"
         axes.vlines(
-            steps, 0, 1, transform=axes.get_xaxis_transform(), color=color, linestyle=dash, linewidth=1.1, zorder=2.5
+            steps,
+            0,
+            look["height"],
+            transform=axes.get_xaxis_transform(),
+            color=look["color"],
+            linestyle=dash,
+            linewidth=look.get("linewidth", 1.2),
+            zorder=2.5,
         )
-    # Numbers that would stand on one another are joined.
+    # Each number stands once, and numbers that would stand on one another are joined.
     groups: list[list[Mark]] = []
-    for mark in sorted(marks, key=lambda mark: (mark.step, mark.number)):
+    for mark in _first_of_each_number(marks):
         if groups and (mark.step - groups[-1][-1].step) / extent < 14 / width:
             groups[-1].append(mark)
         else:
             groups.append([mark])
     for group in groups:
-        numbers = sorted({mark.number for mark in group})
+        numbers = sorted({mark.number for mark in group if mark.number is not None})
         text = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}\N{EN DASH}{numbers[-1]}"
         middle = (group[0].step + group[-1].step) / 2
-        color = VERMILION if any(mark.lost for mark in group) else ORANGE
         axes.text(
-            middle, 1.01, text, transform=axes.get_xaxis_transform(), ha="center", va="bottom", color=color, fontsize=8
+            middle, 1.01, text, transform=axes.get_xaxis_transform(), ha="center", va="bottom", color=MUTED, fontsize=8
         )
+
+
+def _first_of_each_number(marks: Sequence[Mark]) -> list[Mark]:
+    numbered: dict[int, Mark] = {}
+    for mark in sorted(marks, key=lambda mark: mark.step):
+        if mark.number is not None:
+            numbered.setdefault(mark.number, mark)
+    return list(numbered.values())
 
 
 def _crosses(axes: Axes, drawn: Sequence[Series], extent: float) -> None:
@@ -291,18 +335,22 @@ def _broken_cells(axes: Axes, broken: Sequence[np.ndarray], extent: float, middl
         axes.set_title(_NOT_FINITE, loc="right", color=VERMILION, fontsize=8.5, fontweight="normal")
 
 
-def _scale_bar(axes: Axes, bottom: float) -> None:
-    ramp = np.linspace(0.0, bottom, 64)[:, None]
-    axes.imshow(ramp, cmap=_SCALE, vmin=bottom, vmax=0.0, extent=(0, 1, bottom, 0), aspect="auto", interpolation="none")
+def _scale_bar(axes: Axes) -> None:
+    axes.imshow(
+        np.linspace(0.0, _BOTTOM, 64)[:, None],
+        cmap=_SCALE,
+        vmin=_BOTTOM,
+        vmax=0.0,
+        extent=(0, 1, _BOTTOM, 0),
+        aspect="auto",
+        interpolation="none",
+    )
     axes.grid(visible=False)
     axes.set_xticks([])
     axes.yaxis.tick_right()
-    ticks = np.arange(bottom, 0.5)
-    labels = [axis.label(10.0**tick) for tick in ticks]
-    if bottom == _FLOOR:
-        labels[0] = "≤ " + labels[0]
-    axes.yaxis.set_major_locator(FixedLocator(list(ticks)))
-    axes.set_yticklabels(labels)
+    factors = (1.0, 0.3, 0.1, 0.03, 0.01)
+    axes.yaxis.set_major_locator(FixedLocator([float(np.log10(factor)) for factor in factors]))
+    axes.set_yticklabels([*(axis.label(factor) for factor in factors[:-1]), f"≤ {axis.label(factors[-1])}"])
     axes.set_title("factor", loc="left", fontsize=8.5, fontweight="normal", color=MUTED, pad=8)
     for spine in axes.spines.values():
         spine.set_visible(False)

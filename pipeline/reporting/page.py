@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from . import figures, series, tables, words
-from .figures import ROLES, Curve, Mark
+from .around import around
+from .figures import MARKS, ROLES, Curve, Mark
+from .incidents import Happening
 from .record import RunRecord
 from .scores import judging_lines, scores
+from .story import history, spiked, story
 from .style import CSS
 from .tables import escaped
 
@@ -22,11 +26,21 @@ _ICONS = {
 }
 _KEY = {
     "training": "training, as it went",
+    "largest": "loss of a single step far above the mean",
     "progressive": "a day before training on it",
     "holdout": "held-out day",
     "ceiling": "ceiling",
     "chance": "chance",
 }
+_KEY_OF_MARKS = {
+    "spike": "spike of single steps",
+    "range": "out of range",
+    "full": "full divergence",
+    "rollback": "rollback",
+    "note": "remark",
+}
+_DEAD_SHARE = 0.2
+_MOST_PANELS = 8
 # The browser itself refuses whatever would leave the file.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -41,14 +55,16 @@ def render(run: RunRecord) -> str:
     draw = _Drawing(run)
     body = "".join(
         (
-            _header(run),
+            _header(run, draw),
             _tasks(run),
             _loss(run, draw),
             _measure(run, draw, "binary", "auc", "AUC", "AUC by task", "Higher is better."),
             _measure(run, draw, "regression", "rmse", "RMSE", "RMSE by task", "In the label's unit; lower is better."),
+            _events(run, draw),
             _clipping(draw),
+            _dead_units(draw),
+            _sharpness(draw),
             _speed(draw),
-            _events(run),
             _config(run),
             _footer(run),
         )
@@ -66,27 +82,36 @@ class _Drawing:
 
     def __init__(self, run: RunRecord):
         self.train = series.read(run.train)
+        self.told = history(run, self.train)
+        self._lines = run.train
         self._evaluation = series.read(run.evaluation)
         self._by_kind = {
             kind: series.read(line for line in run.evaluation if line.get("kind") == kind)
             for kind in ("progressive", "holdout")
         }
-        self._marks = []
-        for number, event in enumerate(words.event_list(run), start=1):
-            step = event.get("step")
-            if series.is_finite(step) and step >= 0:
-                mark = Mark(float(step), "micro" not in str(event.get("kind", "")), number)
-                self._marks.append((event.get("task"), mark))
-        self.extent = float(max(words.last_step(run), *(mark.step for _, mark in self._marks), 1))
+        events = [event.step for incident in self.told.incidents for event in incident.events]
+        self.extent = float(max(self.told.end, *events, *(spike.step for spike in self.told.spikes), 1))
 
     def marks(self, task: str | None = None) -> list[Mark]:
-        """The events of ``task`` and of the whole run; without a task, all."""
-        return [mark for of, mark in self._marks if not task or not of or of == task]
+        """The incidents of ``task`` and of the whole run; without a task, all. What many tasks share is marked once."""
+
+        def concerns(event: Happening) -> bool:
+            return not task or not event.task or event.task == task
+
+        found = [Mark(spike.step, "spike") for spike in self.told.spikes if not task or spike.task in ("", task)]
+        for place, incident in enumerate(self.told.incidents, start=1):
+            events = [event for event in incident.events if concerns(event)]
+            # Of each severity the first; of rollbacks, every one.
+            first = {event.severity: event for event in reversed(events)}
+            chosen = [event for event in events if event.kind == "rollback" or event is first[event.severity]]
+            found += [Mark(event.step, event.severity, place) for event in chosen]
+        return found
 
     def curves(self, key: str) -> list[Curve]:
-        """``key`` in training, before training on a day, and on held-out days."""
+        """``key`` in training, before training on a day, and on held-out days; of a loss, single steps far above it too."""
         found = {"training": self.train, **self._by_kind}
-        return [Curve(role, metrics.get(key, series.EMPTY)) for role, metrics in found.items()]
+        curves = [Curve(role, metrics.get(key, series.EMPTY)) for role, metrics in found.items()]
+        return [*curves, Curve("largest", series.peaks(self._lines, key))] if key.startswith("loss") else curves
 
     def reference(self, role: str, key: str) -> Curve:
         """A reference, such as the ceiling, by the days it was worked out for."""
@@ -96,15 +121,33 @@ class _Drawing:
         """The training metrics under ``prefix``, by layer."""
         return {key.removeprefix(prefix): found for key, found in self.train.items() if key.startswith(prefix)}
 
+    def incident_marks(self) -> list[Mark]:
+        """The marks of all incidents, without the spikes."""
+        return [mark for mark in self.marks() if mark.number is not None]
+
+    def key(self, drawn: Sequence[Curve] = (), *, spikes: bool = True) -> str:
+        """What the signs in figures of ``drawn`` mean, for those roles and marks that occur."""
+        marks = self.marks() if spikes else self.incident_marks()
+        roles = {curve.role for curve in drawn if curve.series.steps.size}
+        severities = {mark.severity for mark in marks}
+        items = [f"<li>{_sign(ROLES[role])}{text}</li>" for role, text in _KEY.items() if role in roles]
+        items += [
+            f"<li>{_sign(MARKS[name], mark=True)}{text}</li>"
+            for name, text in _KEY_OF_MARKS.items()
+            if name in severities
+        ]
+        return f'<ul class="key">{"".join(items)}</ul>' if items else ""
+
     def panel(self, name: str, title: str, unit: str, drawn: list[Curve], task: str | None = None, **options) -> str:
         """One figure of a panel's size, or as told by ``options``."""
         return figures.curves(name, title, unit, drawn, extent=self.extent, marks=self.marks(task), **options)
 
 
-def _header(run: RunRecord) -> str:
+def _header(run: RunRecord, draw: _Drawing) -> str:
     badges = _badge(*words.verdict(run)) + _badge(*words.state(run), minor=True)
+    happened = f'<p class="story">{escaped(" ".join(story(draw.told)))}</p>'
     text = "".join(f"<p>{escaped(paragraph)}</p>" for paragraph in words.summary(run))
-    return f'<header><h1>{escaped(run.title)}</h1><div class="badges">{badges}</div>{text}</header>'
+    return f'<header><h1>{escaped(run.title)}</h1><div class="badges">{badges}</div>{happened}{text}</header>'
 
 
 def _tasks(run: RunRecord) -> str:
@@ -131,7 +174,10 @@ def _loss(run: RunRecord, draw: _Drawing) -> str:
     if not _any_values([total, *by_task]):
         return _section("Loss", "<p>The run has recorded no loss.</p>")
     unit = "loss, weighted sum of the tasks"
-    parts = [_key(total), _both(functools.partial(draw.panel, title="All tasks", unit=unit, drawn=total), "loss")]
+    parts = [
+        draw.key([curve for drawn in (total, *by_task) for curve in drawn]),
+        _both(functools.partial(draw.panel, title="All tasks", unit=unit, drawn=total), "loss"),
+    ]
     panels = [
         draw.panel(f"loss-{place}", name, "loss", drawn, name)
         for place, (name, drawn) in enumerate(zip(names, by_task, strict=True))
@@ -156,7 +202,7 @@ def _measure(run: RunRecord, draw: _Drawing, kind: str, metric: str, unit: str, 
         draw.panel(f"{metric}-{place}", name, unit, drawn, name)
         for place, (name, drawn) in enumerate(zip(names, by_task, strict=True))
     ]
-    return _section(title, f"<p>{text}</p>{_key([curve for drawn in by_task for curve in drawn])}{_panels(panels)}")
+    return _section(title, f"<p>{text}</p>{draw.key([curve for drawn in by_task for curve in drawn])}{_panels(panels)}")
 
 
 def _any_values(by_task: Sequence[Sequence[Curve]]) -> bool:
@@ -164,22 +210,68 @@ def _any_values(by_task: Sequence[Sequence[Curve]]) -> bool:
 
 
 def _clipping(draw: _Drawing) -> str:
-    factors, clipped = draw.by_layer("clipping_factor/"), draw.by_layer("clipped_steps/")
+    factors, clipped = draw.told.factors, draw.by_layer("clipped_steps/")
     if not factors:
-        return _section("Clipping", "<p>The run has recorded no clipping factors.</p>")
+        return ""
     text = (
-        "The smallest factor by which a step of each layer was scaled. 1, the lightest colour, is the step as it was; "
-        "0.01 is a hundredth of it."
+        "The smallest factor by which a step of each layer was scaled from one publication to the next. 1, the lightest "
+        "colour, is the step as it was; 0.01, a hundredth of it, and less is darkest."
     )
     shown = len(figures.most_clipped(factors))
     if shown < len(factors):
         text += f" The figure shows the {shown} most clipped of {len(factors)} layers, the table below all of them."
     drawn = _both(
-        lambda name, wide: figures.heat_map(name, factors, extent=draw.extent, marks=draw.marks(), wide=wide),
+        lambda name, wide: figures.heat_map(name, factors, extent=draw.extent, marks=draw.incident_marks(), wide=wide),
         "clipping",
     )
     table = f"<details><summary>The numbers by layer</summary>{tables.layers_table(factors, clipped)}</details>"
-    return _section("Clipping by layer", f"<p>{text}</p>{drawn}{table}")
+    return _section("Clipping by layer", f"<p>{text}</p>{draw.key(spikes=False)}{drawn}{table}")
+
+
+def _dead_units(draw: _Drawing) -> str:
+    """The share of units without any output, of those layers in which it was ever large."""
+
+    def largest_share(found: series.Series) -> float:
+        return float(found.values[found.finite].max(initial=0.0))
+
+    layers = draw.by_layer("dead_units/")
+    many = {layer: found for layer, found in layers.items() if largest_share(found) > _DEAD_SHARE}
+    if not many:
+        return ""
+    shown = sorted(many, key=lambda layer: -largest_share(many[layer]))[:_MOST_PANELS]
+    text = f"The largest share of units whose output was 0 in every row of a batch; layers where it was ever above {words.percent(_DEAD_SHARE)}."
+    text += f" The {len(shown)} worst of {len(many)} layers." if len(shown) < len(many) else ""
+    panels = [
+        draw.panel(
+            f"dead-{place}", layer, "% of the units", [Curve("training", _in_percent(many[layer]))], bounds=(0.0, 100.0)
+        )
+        for place, layer in enumerate(shown)
+    ]
+    return _section("Dead units", f"<p>{text}</p>{draw.key()}{_panels(panels)}")
+
+
+def _sharpness(draw: _Drawing) -> str:
+    """Sharpness against what the learning rate can bear."""
+    rate = draw.train.get("learning_rate", series.EMPTY)
+    positive = rate.finite & (rate.values > 0)
+    bound = Curve("ceiling", series.Series(rate.steps[positive], 2.0 / rate.values[positive]))
+    titles = {"sharpness": "Sharpness", "sharpness_preconditioned": "Preconditioned sharpness"}
+    found = {key: draw.train[key] for key in titles if key in draw.train}
+    if not found:
+        return ""
+    text = (
+        "How steep the loss bends. The dashed line is 2 / learning rate: on a quadratic, gradient descent is stable below "
+        "it by the sharpness, Adagrad by the preconditioned sharpness."
+    )
+    panels = [
+        draw.panel(f"{key.replace('_', '-')}", titles[key], "largest eigenvalue", [Curve("training", values), bound])
+        for key, values in found.items()
+    ]
+    return _section("Sharpness", f"<p>{text}</p>{draw.key()}{_panels(panels)}")
+
+
+def _in_percent(shares: series.Series) -> series.Series:
+    return series.Series(shares.steps, 100 * shares.values)
 
 
 def _speed(draw: _Drawing) -> str:
@@ -187,24 +279,46 @@ def _speed(draw: _Drawing) -> str:
     waiting = draw.train.get("input_wait_fraction", series.EMPTY)
     if not rate.steps.size and not waiting.steps.size:
         return _section("Speed", "<p>The run has recorded neither throughput nor waiting.</p>")
-    waiting = series.Series(waiting.steps, 100 * waiting.values)
     panels = [
         draw.panel("rate", "Throughput", "examples per second", [Curve("training", rate)], bounds=(0.0, None)),
-        draw.panel("waiting", "Waiting for input", "% of the time", [Curve("training", waiting)], bounds=(0.0, None)),
+        draw.panel(
+            "waiting",
+            "Waiting for input",
+            "% of the time",
+            [Curve("training", _in_percent(waiting))],
+            bounds=(0.0, None),
+        ),
     ]
-    return _section("Speed", _panels(panels))
+    return _section("Speed", draw.key() + _panels(panels))
 
 
-def _events(run: RunRecord) -> str:
-    events = words.event_list(run)
+def _events(run: RunRecord, draw: _Drawing) -> str:
+    events, told = words.event_list(run), draw.told
     if not events:
         judged = run.divergence.get("verdict") is not None
-        return _section("Divergence events", f"<p>{'None.' if judged else 'None so far.'}</p>")
-    text = (
-        "The numbers are those of the vertical marks in the figures: dashed for a micro-divergence, solid for any other "
-        "event."
-    )
-    return _section("Divergence events", f"<p>{text}</p>{tables.events_table(events)}")
+        return _section("Divergence", f"<p>{'No event.' if judged else 'No event so far.'}</p>")
+    parts = []
+    if told.incidents:
+        parts.append("<p>The numbers are those above the vertical marks in the figures.</p>")
+        parts.append(tables.incidents_table(told.incidents))
+    parts += [f'<p class="after">{escaped(sentence)}</p>' for sentence in spiked(told.spikes)]
+    raw = tables.events_table(events)
+    parts.append(f"<details><summary>All {words.plural(len(events), 'event')} as recorded</summary>{raw}</details>")
+    return _section("Divergence", "".join(parts) + _around(run, draw))
+
+
+def _around(run: RunRecord, draw: _Drawing) -> str:
+    """The publications around the first incident in which the training diverged."""
+    serious = draw.told.serious[:1]
+    found = around(run.train, serious[0], [str(task.get("name", "")) for task in run.tasks]) if serious else None
+    if found is None:
+        return ""
+    text = "Means from one publication to the next; norms, factors and dead units are the extremes in that time."
+    back = [event.step for event in serious[0].of("rollback")]
+    spans = [span for span in found.spans if span is not None]
+    if back and spans[-1][1] > back[0]:
+        text += f" At step {words.count(back[0])} the run went back to earlier weights."
+    return f"<h3>Around step {words.count(serious[0].first)}</h3><p>{text}</p>{tables.around_table(found)}"
 
 
 def _config(run: RunRecord) -> str:
@@ -232,23 +346,20 @@ def _badge(tone: str, text: str, *, minor: bool = False) -> str:
     return f'<span class="badge {tone}{" minor" * minor}">{icon}{escaped(text)}</span>'
 
 
-def _key(drawn: Sequence[Curve]) -> str:
-    """What the signs in the figures mean, for those roles that occur."""
-    there = {curve.role for curve in drawn if curve.series.steps.size}
-    items = "".join(f"<li>{_sign(role)}{text}</li>" for role, text in _KEY.items() if role in there)
-    return f'<ul class="key">{items}</ul>' if items else ""
-
-
-def _sign(role: str) -> str:
-    look = ROLES[role]
+def _sign(look: Mapping[str, Any], *, mark: bool = False) -> str:
+    """A small picture of how a curve, or a vertical mark, looks."""
     color = look["color"]
     if look.get("marker") == "o":
         shape = f'<circle cx="15" cy="6" r="3.5" fill="{color}"/>'
     elif look.get("marker") == "D":
         shape = f'<path d="M15 1.5l4.5 4.5-4.5 4.5-4.5-4.5z" fill="{color}"/>'
+    elif look.get("marker") == "^":
+        shape = f'<path d="M15 2l4 8h-8z" fill="{color}"/>'
     else:
-        dashes = f' stroke-dasharray="{" ".join(map(str, look["dashes"]))}"' if "dashes" in look else ""
-        shape = f'<path d="M1 6h28" stroke="{color}" stroke-width="{1.4 * look["linewidth"]:.1f}"{dashes}/>'
+        dashes = f' stroke-dasharray="{" ".join(map(str, look["dashes"]))}"' if look.get("dashes") else ""
+        width = look.get("linewidth", 1.6) if mark else 1.4 * look["linewidth"]
+        path = ("M15 0v12" if look["height"] == 1 else "M15 7v5") if mark else "M1 6h28"
+        shape = f'<path d="{path}" stroke="{color}" stroke-width="{width:.1f}"{dashes}/>'
     return f'<svg viewBox="0 0 30 12" aria-hidden="true">{shape}</svg>'
 
 

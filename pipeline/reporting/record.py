@@ -22,10 +22,14 @@ class RunRecord:
         ``seconds``, ``export`` (path of the SavedModel, or None), ``message``; if known, ``versions`` (name -> version)
         and ``time`` (text), which the footer shows.
       divergence: ``divergence.json``: ``verdict`` (``healthy``, ``micro`` or ``full``) and ``events``, dicts of ``step``,
-        ``kind``, ``task`` (None: the whole run) and ``evidence``.
+        ``kind``, ``task`` ("" or None: the whole run), ``layer`` and ``evidence``; the kinds that :mod:`.incidents` knows are
+        told in words, any other as a remark.
       train: Lines of ``metrics/train.jsonl``, in the order written: ``step``, ``loss``, ``loss/<task>``, ``auc/<task>``,
         ``rmse/<task>``, ``clipping_factor/<layer>`` and ``clipped_steps/<layer>`` (the smallest factor and the number of
-        clipped steps since the line before), ``examples_per_second``, ``input_wait_fraction`` (0 to 1).
+        clipped steps since the line before), ``examples_per_second``, ``input_wait_fraction`` (0 to 1), ``learning_rate``;
+        where every step is watched also ``loss_max`` and ``loss_max/<task>`` (the largest of a single step) with
+        ``loss_max_step``, ``dead_units/<layer>`` (0 to 1), ``norm/gradient/<layer>`` and ``norm/update/<layer>``; now and
+        then ``sharpness`` and ``sharpness_preconditioned``.
       evaluation: Lines of ``metrics/eval.jsonl``: ``step``, ``day``, ``kind`` (``progressive``: a day before it is
         trained on; ``holdout``: a day never trained on), ``rows``, ``loss``, ``loss/<task>``, ``auc/<task>``,
         ``rmse/<task>``, ``rmse_of_mean/<task>`` (the RMSE of predicting the mean of the labels), and for a simulated log

@@ -15,6 +15,9 @@ import numpy as np
 POINTS = 600
 """Points of a thinned curve: more than one for each pixel of a phone, few enough for a page below 1.5 MB."""
 
+# How many times the mean of a publication a single step's loss is far above it.
+_FAR = 3.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Series:
@@ -51,6 +54,25 @@ def read(lines: Iterable[Mapping[str, Any]]) -> dict[str, Series]:
                 steps.append(step)
                 values.append(number(value))
     return {key: Series(np.array(steps, np.float64), np.array(values)) for key, (steps, values) in points.items()}
+
+
+def peaks(lines: Iterable[Mapping[str, Any]], key: str) -> Series:
+    """The largest losses of single steps that stand far above the mean of their line, at their own steps.
+
+    Args:
+      lines: Lines of metrics with ``loss_max`` and, where it is known, ``loss_max_step``.
+      key: ``loss`` or ``loss/<task>``.
+    """
+    kind, slash, task = key.partition("/")
+    steps, values = [], []
+    for line in lines:
+        step, mean, largest = line.get("step"), line.get(key), line.get(f"{kind}_max{slash}{task}")
+        if not is_finite(step) or not is_finite(largest) or (is_finite(mean) and largest <= _FAR * mean):
+            continue
+        at = line.get(f"{kind}_max_step{slash}{task}")
+        steps.append(number(at) if is_finite(at) and 0 <= at <= step else number(step))
+        values.append(number(largest))
+    return Series(np.array(steps, np.float64), np.array(values, np.float64))
 
 
 def is_number(value: Any) -> TypeGuard[float]:
@@ -128,8 +150,9 @@ def lowest_in_slices(series: Series, extent: float, slices: int) -> tuple[np.nda
     steps, values = series.steps, series.values
     before = np.concatenate([[0.0], steps[:-1]]) if steps.size else steps
     start = np.where(before < steps, before, steps)
-    first = np.clip((start / extent * slices).astype(int), 0, slices - 1)
-    last = np.clip(np.ceil(steps / extent * slices).astype(int) - 1, first, slices - 1)
+    # Multiplied first: whole numbers that divide evenly then meet the slices' edges exactly.
+    first = np.clip((start * slices / extent).astype(int), 0, slices - 1)
+    last = np.clip(np.ceil(steps * slices / extent).astype(int) - 1, first, slices - 1)
     lowest = np.full(slices, np.nan)
     broken = np.zeros(slices, bool)
     finite = series.finite

@@ -13,6 +13,7 @@ html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; }
 body { margin: 0; background: #fff; color: var(--ink); font: 1rem/1.55 var(--text); }
 main { max-width: 60rem; margin: 0 auto; padding: 2.5rem 1.25rem 3rem; }
 header p { max-width: 44rem; margin: .5rem 0; overflow-wrap: anywhere; }
+header p.story { font-size: 1.1em; font-weight: 500; }
 h1 { margin: 0 0 1rem; font-size: 1.9rem; line-height: 1.2; letter-spacing: -.015em; overflow-wrap: anywhere; }
 h2 { margin: 0 0 .35rem; font-size: 1.2rem; line-height: 1.3; letter-spacing: -.005em; }
 h3 { margin: 1.4rem 0 .4rem; font-size: 1rem; }
@@ -40,7 +41,12 @@ tbody th { font-weight: 600; }
 td.number { white-space: nowrap; }
 th small, td small { display: block; color: var(--muted); font-size: .82rem; font-weight: 400; }
 .tasks td:last-child { min-width: 9rem; }
-.events td:last-child { min-width: 12rem; overflow-wrap: anywhere; }
+.events td:last-child, .incidents td:last-child { min-width: 12rem; overflow-wrap: anywhere; }
+.events td, .events th { padding-top: .25rem; padding-bottom: .25rem; }
+.incidents td:nth-child(3) { min-width: 12rem; }
+.around td { width: 25%; }
+.around th small, .around td small { white-space: normal; }
+section > p.after { margin: .75rem 0 0; }
 .config th, .layers th { font-weight: 400; }
 .config td, .config th, .layers td, .layers th { padding-top: .25rem; padding-bottom: .25rem; }
 .config td { overflow-wrap: anywhere; }
@@ -81,19 +87,23 @@ footer p { margin: 0 0 .25rem; }
   .tasks td:last-child { min-width: 4.2rem; }
   .tasks .bar { display: block; width: 100%; margin: .35rem 0 .2rem; }
   .share { white-space: normal; }
-  .events thead { display: none; }
-  .events tr { display: flex; flex-wrap: wrap; gap: .1rem .9rem; padding: .5rem 0; border-bottom: 1px solid var(--line); }
-  .events td { padding: 0; border: 0; }
-  .events td:last-child { flex: 0 0 100%; }
-  .events td:nth-child(1)::before { content: "No. "; }
-  .events td:nth-child(2)::before { content: "step "; }
+  .events thead, .incidents thead { display: none; }
+  .events tr, .incidents tr { display: flex; flex-wrap: wrap; gap: .1rem .9rem; padding: .5rem 0;
+    border-bottom: 1px solid var(--line); }
+  .events td, .incidents td { padding: 0; border: 0; }
+  .events td:last-child, .incidents td:nth-child(n + 3) { flex: 0 0 100%; }
+  .incidents td:nth-child(1)::before { content: "No. "; }
+  .events td:nth-child(1)::before, .incidents td:nth-child(2)::before { content: "step "; }
+  .around { font-size: .78rem; }
+  .around th, .around td { padding-right: .4rem; overflow-wrap: anywhere; }
+  .around td.number { white-space: normal; }
 }
 @media print {
   @page { margin: 16mm 14mm; }
   body { font-size: 10pt; }
   main { max-width: none; padding: 0; }
   section { margin-top: 1.5rem; padding-top: .75rem; }
-  h2, .key { break-after: avoid; }
+  h2, h3, .key, section > p { break-after: avoid; }
   figure, tr, .badges { break-inside: avoid; }
   .badge, .bar, .bar span { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .scroll { overflow: visible; }

@@ -10,9 +10,20 @@ from typing import Any
 
 import numpy as np
 
+from . import story
+from .around import Around
+from .incidents import Incident
 from .scores import Score
 from .series import Series
 from .words import UNKNOWN, count, decimal, measured, percent
+
+_SEVERITIES = {"full": "Full divergence", "range": "Out of range", "rollback": "Rollback"}
+_NOTES = {
+    "over_clipping": "steps all but stopped",
+    "dead_layer": "dead layer",
+    "nonfinite_values": "values not finite",
+    "no_rollback": "no rollback possible",
+}
 
 
 def escaped(value: Any) -> str:
@@ -38,15 +49,48 @@ def tasks_table(found: Sequence[Score]) -> str:
     return _table(heads, rows, "tasks")
 
 
+def incidents_table(found: Sequence[Incident]) -> str:
+    """A row an incident, numbered as the marks in the figures are."""
+    rows = []
+    for place, incident in enumerate(found, start=1):
+        tasks = [escaped(task or "whole run") for task in incident.tasks]
+        layers = [
+            f"<code>{escaped(layer)}</code>" for layer in dict.fromkeys(e.layer for e in incident.events) if layer
+        ]
+        then = story.fate(incident) if incident.serious else ""
+        then = f"<small>{escaped(then[:1].upper() + then[1:])}</small>" if then else ""
+        rows.append(
+            f'<tr><td class="number">{place}</td><td class="number">{_span(incident.first, incident.last)}</td>'
+            f"<td><strong>{escaped(_what(incident))}</strong>{then}</td>"
+            f"<td>{', '.join([*tasks, *layers]) or 'whole run'}</td>"
+            f"<td>{escaped(_plain(incident.events[0].evidence))}</td></tr>"
+        )
+    return _table(["No.", "Steps", "What happened", "To whom", "What was first measured"], rows, "incidents")
+
+
 def events_table(events: Sequence[Mapping[str, Any]]) -> str:
-    """A row a divergence event, numbered as the marks in the figures are."""
+    """A row an event, as recorded."""
     rows = [
-        f'<tr><td class="number">{place}</td><td class="number">{count(event.get("step"))}</td>'
-        f"<td>{escaped(event.get('kind') or UNKNOWN)}</td><td>{escaped(event.get('task') or 'whole run')}</td>"
+        f'<tr><td class="number">{count(event.get("step"))}</td><td>{escaped(event.get("kind") or UNKNOWN)}</td>'
+        f"<td>{escaped(event.get('task') or event.get('layer') or 'whole run')}</td>"
         f"<td>{escaped(_plain(event.get('evidence')))}</td></tr>"
-        for place, event in enumerate(events, start=1)
+        for event in events
     ]
-    return _table(["No.", "Step", "Kind", "Task", "Evidence"], rows, "events")
+    return _table(["Step", "Kind", "Task or layer", "Evidence"], rows, "events")
+
+
+def around_table(found: Around) -> str:
+    """A row a measure, a column a publication."""
+    titles = ("a: before", "b: with its first step", "c: after")
+    spans = ["none" if span is None else f"steps {_span(*span)}" for span in found.spans]
+    heads = ["Measure", *(f"{title}<small>{span}</small>" for title, span in zip(titles, spans, strict=True))]
+    rows = []
+    for row in found.rows:
+        cells = "".join(
+            f'<td class="number">{decimal(cell.value)}<small>{escaped(cell.remark)}</small></td>' for cell in row.cells
+        )
+        rows.append(f'<tr><th scope="row">{row.name}<small>{escaped(row.subject)}</small></th>{cells}</tr>')
+    return _table(heads, rows, "around")
 
 
 def layers_table(factors: Mapping[str, Series], clipped: Mapping[str, Series]) -> str:
@@ -76,6 +120,18 @@ def config_table(config: Mapping[str, Any]) -> str:
         for name, value in _flat(config)
     ]
     return _table(["Setting", "Value"], rows, "config")
+
+
+def _what(incident: Incident) -> str:
+    if incident.severity != "note":
+        return _SEVERITIES[incident.severity]
+    kinds = dict.fromkeys(event.kind for event in incident.events)
+    text = ", ".join(_NOTES.get(kind, kind) or UNKNOWN for kind in kinds)
+    return text[:1].upper() + text[1:]
+
+
+def _span(first: float, last: float) -> str:
+    return count(first) if first == last else f"{count(first)}\N{EN DASH}{count(last)}"
 
 
 def _table(heads: Sequence[str], rows: Sequence[str], kind: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .record import RunRecord
 from .scores import Score, judging_lines, scores, weighted_mean
-from .series import EMPTY, is_finite, is_number, number, read
+from .series import is_finite, is_number, number
 
 UNKNOWN = "\N{EN DASH}"
 """Stands where a value is not known."""
@@ -37,12 +37,12 @@ def state(run: RunRecord) -> tuple[str, str]:
 
 
 def summary(run: RunRecord) -> list[str]:
-    """What the page says first, as paragraphs of plain text.
+    """What the page says of the run as a whole, as paragraphs of plain text; :func:`.story.story` says what happened to it.
 
-    The first says what was trained, whether it diverged and how good it is; the second where the export is, or why there
-    is none; the third, if the run left a message, what it said.
+    The first says what was trained and how good it is; the second where the export is, or why there is none; the third,
+    if the run left a message, what it said.
     """
-    found = (_trained(run), _diverged(run), _quality(run))
+    found = (_trained(run), _quality(run))
     message = str(run.status.get("message") or "")
     said = [f"Last message of the run: {message}"] if message else []
     return [" ".join(sentence for sentence in found if sentence), _exported(run), *said]
@@ -128,23 +128,6 @@ def _trained(run: RunRecord) -> str:
     rows = f", about {count(steps * batch)} rows" if is_finite(batch) else ""
     took = f", in {duration(seconds)}" if is_finite(seconds) else ""
     return f"{ranker} was trained for {plural(steps, 'step')}{rows}{took}."
-
-
-def _diverged(run: RunRecord) -> str:
-    events = event_list(run)
-    steps = [event.get("step") for event in events]
-    known = [step for step in steps if is_finite(step)]
-    first = f", the first at step {count(min(known))}" if known else ""
-    found = f": {plural(len(events), 'event')}{first}" if events else ""
-    text = {
-        "healthy": "It did not diverge",
-        "micro": "It diverged for a while and came back",
-        "full": "It diverged and did not come back",
-    }.get(str(run.divergence.get("verdict")), "Whether it diverged has not been judged")
-    text += f"{found}."
-    loss = read({key: line.get(key) for key in ("step", "loss")} for line in run.train).get("loss", EMPTY)
-    broken = int((~loss.finite).sum())
-    return f"{text} The loss was not finite in {broken:,} of {loss.steps.size:,} records." if broken else text
 
 
 def _quality(run: RunRecord) -> str:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from steadyrank.pipeline.reporting.axis import drawable, label, limits, round_ticks, scale_for
@@ -50,6 +50,8 @@ def test_ticks_are_short(value, text):
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
+@example(999_200.0, 1000.0)
+@example(1000.0, 1.1)
 def test_ticks_on_one_axis_have_equal_decimals_and_differ(low, span):
     assume(span > 1e-3 * abs(low))
     places, texts = round_ticks(low, low + span)

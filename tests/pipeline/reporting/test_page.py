@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from steadyrank.pipeline.reporting import RunRecord, render
+from steadyrank.pipeline.reporting.figures import MARKS
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -95,17 +96,102 @@ def test_a_diverged_page_shows_events_and_what_is_not_finite(diverged):
     assert "not finite: 3 of 10" in text, "three losses of nine lines and one evaluation"
 
 
+def figure(text: str, title: str, of: str = "loss") -> str:
+    """The figure of a task, by what it is labelled for a screen reader."""
+    (found,) = [part for part in re.findall(r"<svg.*?</svg>", text) if f'aria-label="{title}: {of} over' in part]
+    return found
+
+
+def lines_of(svg: str, severity: str) -> int:
+    """How many vertical marks of a severity a figure holds."""
+    return len(re.findall(f'<path d="[^"]*"[^>]*stroke: ?{MARKS[severity]["color"]}', svg))
+
+
 def test_events_are_marked_in_the_curves_of_their_task_alone(diverged):
     text = render(diverged)
-    solid, dashed = "stroke: #c7400a; stroke-width: 1.1", "stroke: #d98200"
+    click, watch_time = figure(text, "click"), figure(text, "watch_time")
+    assert (lines_of(click, "range"), lines_of(click, "full")) == (1, 1)
+    assert (lines_of(watch_time, "range"), lines_of(watch_time, "full")) == (0, 1)
 
-    def figure(title):
-        (found,) = [part for part in re.findall(r"<svg.*?</svg>", text) if f'aria-label="{title}: loss over' in part]
-        return found
 
-    assert dashed in figure("click")
-    assert dashed not in figure("watch_time")
-    assert all(re.search(solid.replace(" ", " ?"), figure(title)) for title in ("click", "watch_time"))
+def test_an_incident_of_many_tasks_is_marked_once_in_the_total_and_once_for_each_task(healthy):
+    tasks = ("click", "watch_time")
+    events = [
+        *({"step": 100 + place, "kind": "out_of_range", "task": task} for place, task in enumerate(tasks)),
+        *({"step": 130, "kind": "full_divergence", "task": task} for task in tasks),
+        {"step": 130, "kind": "rollback", "task": ""},
+        {"step": 250, "kind": "spike", "task": "click", "evidence": "the loss is 9, usually 1 give or take 0.1"},
+    ]
+    text = render(dataclasses.replace(healthy, divergence={"verdict": "micro", "events": events}))
+    total = re.findall(r'<figure class="wide">(<svg[^>]*aria-label="All tasks.*?</svg>)', text)[0]
+    for svg in (total, figure(text, "click"), figure(text, "watch_time"), figure(text, "click", "AUC")):
+        assert [lines_of(svg, severity) for severity in ("range", "full", "rollback")] == [1, 1, 1]
+    assert lines_of(figure(text, "click"), "spike") == lines_of(figure(text, "watch_time"), "spike") + 1
+    page = Page(text)
+    for expected in (
+        "spike of single steps",
+        "out of range",
+        "full divergence",
+        "rollback",
+        "100\N{EN DASH}130",
+        "All 6 events",
+    ):
+        assert expected in page.text
+    assert page.text.count("Full divergence") == 2, "one row, in its title and its words"
+
+
+def test_the_story_stands_before_everything_else(diverged):
+    text = Page(render(diverged)).text
+    assert text.index("At step 96") < text.index("A ranker for") < text.index("Nothing was exported")
+
+
+def test_what_has_no_keys_has_no_section(healthy):
+    lines = [{"step": line["step"], "loss": line["loss"]} for line in healthy.train]
+    text = Page(render(dataclasses.replace(healthy, train=lines))).text
+    for absent in ("Clipping by layer", "Dead units", "Sharpness", "Around step", "far above the mean"):
+        assert absent not in text
+
+
+def test_dead_units_are_drawn_of_layers_where_many_are_dead(healthy):
+    lines = [
+        dict(line) | {"dead_units/bottom": 0.21, "dead_units/tower": 0.2, "dead_units/lost": math.nan}
+        for line in healthy.train
+    ]
+    text = render(dataclasses.replace(healthy, train=lines))
+    assert figure(text, "bottom", "% of the units")
+    assert 'aria-label="tower: ' not in text
+    assert 'aria-label="lost: ' not in text
+
+
+def test_sharpness_is_drawn_against_what_the_rate_can_bear(healthy):
+    lines = [dict(line) | {"sharpness": 20.0, "learning_rate": 0.1} for line in healthy.train]
+    text = render(dataclasses.replace(healthy, train=lines))
+    svg = figure(text, "Sharpness", "largest eigenvalue")
+    (bound,) = re.findall(r'<path d="([^"]*)"[^>]*stroke-dasharray[^>]*stroke: #1c2330', svg)
+    (line,) = re.findall(r'<path d="([^"]*)"[^>]*stroke: #3d8fc4', svg)
+    assert set(re.findall(r"[ML] \S+ (\S+)", bound)) == set(re.findall(r"[ML] \S+ (\S+)", line)), "both are 20"
+    assert "Preconditioned" not in re.findall(r'aria-label="([^:"]*):', text)
+    lines = [line | {"sharpness_preconditioned": 3.0, "learning_rate": 0.0} for line in lines]
+    both = render(dataclasses.replace(healthy, train=lines))
+    assert figure(both, "Preconditioned sharpness", "largest eigenvalue")
+
+
+def test_a_single_step_far_above_the_mean_is_drawn_where_it_happened(healthy):
+    lines = [dict(line) | {"loss_max": 0.9, "loss_max/click": 0.4} for line in healthy.train]
+    assert "far above the mean" not in Page(render(dataclasses.replace(healthy, train=lines))).text
+    lines[4] |= {"loss_max/click": 5.0, "loss_max_step/click": 133}
+    text = render(dataclasses.replace(healthy, train=lines))
+    assert "far above the mean" in Page(text).text
+
+
+def test_one_publication_alone_gives_a_page(healthy):
+    events = [{"step": 20, "kind": "out_of_range", "task": "click", "evidence": "the loss is 9"}]
+    run = dataclasses.replace(
+        healthy, train=healthy.train[:1], evaluation=(), divergence={"verdict": "micro", "events": events}
+    )
+    text = Page(render(run)).text
+    assert "Around step 20" in text
+    assert "steps 1\N{EN DASH}32" in text
 
 
 def test_an_empty_run_says_so():
@@ -143,12 +229,17 @@ EVIL = "<script>alert('&\"')</script>"
 
 def test_whatever_the_run_holds_is_text(healthy):
     line = {"step": 32, "loss": 1.0, f"loss/{EVIL}": 1.0, f"auc/{EVIL}": 0.6, f"clipping_factor/{EVIL}": 0.5}
+    line |= {f"dead_units/shared{EVIL}": 0.9, f"norm/gradient/{EVIL}": 1.0}
+    left = {"step": 64, "kind": "out_of_range", "task": EVIL, "evidence": EVIL, "layer": EVIL}
     run = RunRecord(
         title=EVIL,
-        config={EVIL: {EVIL: [EVIL]}},
+        config={EVIL: {EVIL: [EVIL]}, "optimizer": {"rule": EVIL}},
         status={"status": EVIL, "export": EVIL, "message": EVIL, "versions": {EVIL: EVIL}, "time": EVIL},
-        divergence={"verdict": EVIL, "events": [{"step": 32, "kind": EVIL, "task": EVIL, "evidence": {EVIL: EVIL}}]},
-        train=[line],
+        divergence={
+            "verdict": EVIL,
+            "events": [{"step": 32, "kind": EVIL, "task": EVIL, "evidence": {EVIL: EVIL}}, left],
+        },
+        train=[line, line | {"step": 64, f"norm/gradient/{EVIL}": 9.0}],
         evaluation=[{"step": 32, "day": EVIL, "kind": "holdout", "rows": 1, f"auc/{EVIL}": 0.6}],
         tasks=[{"name": EVIL, "kind": "binary", "weight": EVIL}, {"name": "x", "kind": EVIL}],
     )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steadyrank.pipeline.reporting.series import Series, lowest_in_slices, mean_by_step, pieces, read, thin
+from steadyrank.pipeline.reporting.series import Series, lowest_in_slices, mean_by_step, peaks, pieces, read, thin
 
 VALUES = st.lists(st.floats(width=32), min_size=1, max_size=300)
 
@@ -86,6 +86,12 @@ def test_slices_wider_than_lines_keep_the_smallest():
     assert lowest.tolist() == [0.1, 0.7]
 
 
+def test_lines_that_end_at_a_slices_edge_do_not_touch_the_next():
+    values = np.linspace(0.1, 1.0, 14)[::-1]
+    lowest, _ = lowest_in_slices(series(values, steps=[32 * place for place in range(1, 15)]), extent=448, slices=84)
+    np.testing.assert_array_equal(lowest, np.repeat(values, 6))
+
+
 @given(values=VALUES, slices=st.integers(1, 40), stride=st.integers(1, 50))
 def test_no_value_is_lost_in_slices(values, slices, stride):
     full = series(values, steps=[stride * (place + 1) for place in range(len(values))])
@@ -95,3 +101,18 @@ def test_no_value_is_lost_in_slices(values, slices, stride):
         assert np.nanmin(lowest) == full.values[full.finite].min()
     # Lines that follow one another leave no slice untouched.
     assert (~np.isnan(lowest) | broken).all()
+
+
+def test_peaks_are_the_largest_losses_far_above_the_mean_at_their_own_steps():
+    lines = [
+        {"step": 32, "loss/a": 1.0, "loss_max/a": 3.0, "loss_max_step/a": 20},
+        {"step": 64, "loss/a": 1.0, "loss_max/a": 3.1, "loss_max_step/a": 40},
+        {"step": 96, "loss/a": math.nan, "loss_max/a": 2.0, "loss_max_step/a": 70},
+        {"step": 128, "loss/a": 1.0, "loss_max/a": math.inf, "loss_max_step/a": 100},
+        {"step": 160, "loss/a": 1.0, "loss_max/a": 9.0, "loss_max_step/a": 170},
+        {"step": 192, "loss/a": 1.0, "loss_max/b": 9.0},
+    ]
+    found = peaks(lines, "loss/a")
+    assert found.steps.tolist() == [40, 70, 160], "a step after its publication is not believed"
+    assert found.values.tolist() == [3.1, 2.0, 9.0]
+    assert peaks([{"step": 1, "loss": 1, "loss_max": 5}], "loss").values.tolist() == [5]
