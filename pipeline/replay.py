@@ -1,7 +1,7 @@
 """Takes a bad step of a run again, exactly, and shows what other rules and rates would have done to it.
 
-    python -m steadyrank.pipeline.replay runs/demo/bundles/step-000257
-    python -m steadyrank.pipeline.replay runs/demo/bundles/step-000257 --rules=clippy,gc --shares=0.5,0.1
+    python -m steadyrank.pipeline.replay runs/shift/bundles/step-000513
+    python -m steadyrank.pipeline.replay runs/shift/bundles/step-000513 --rules=clippy,gc --shares=0.5,0.1
 
 A run leaves a bundle of its first bad steps: the batch, the weights and the accumulators before the step. Exit code: 0 the step
 was repeated to the bit; 1 it was repeated, but came out otherwise; 2 a mistake on the command line.
