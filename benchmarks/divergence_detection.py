@@ -7,7 +7,7 @@ run (Clippy at rate 0.1) on the very same batches. The label, from the losses an
 
 * a run is *off* at a step when its loss, averaged over 5 steps, is not finite or more than twice the reference's, or when the mean
   AUC of its binary tasks over 32 steps has less than a quarter of the reference's lead over chance;
-* gaps of fewer than 32 steps within a time that is off count as off;
+* times that are fewer than 32 steps apart count as one, if at least half of its steps are off;
 * off for 64 steps or more, or during all that is left of the run: **full**, from the first step of that time on; else, off for
   3 steps or more: **micro**; else **healthy**.
 
@@ -17,7 +17,6 @@ Prints for each kind how many were found, how soon, and what was found that is n
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import os
 import platform
@@ -195,13 +194,12 @@ def off_steps(run: dict[str, np.ndarray], reference: dict[str, np.ndarray]) -> n
 
 def label(off: np.ndarray) -> tuple[str, int]:
     """``full``, ``micro`` or ``healthy``, and the step, counted from 1, at which it began."""
-    off = off.copy()
-    steps = np.flatnonzero(off)
-    for first, last in itertools.pairwise(steps):
-        if last - first < 32:
-            off[first:last] = True
     edges = np.flatnonzero(np.diff(np.concatenate([[False], off, [False]]).astype(int)))
-    times = [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
+    times: list[tuple[int, int]] = []
+    for first, last in ((int(first), int(last)) for first, last in edges.reshape(-1, 2)):
+        if times and first - times[-1][1] < 32 and 2 * off[times[-1][0] : last].sum() >= last - times[-1][0]:
+            first = times.pop()[0]
+        times.append((first, last))
     for first, last in times:
         if last - first >= 64 or (last == len(off) and last - first >= 3):
             return "full", first + 1

@@ -106,7 +106,7 @@ class Detector:
         self,
         *,
         patience: int = 3,
-        patience_steps: int = 30,
+        patience_steps: int = 28,
         loss_ratio: float = 2.0,
         growth: float = 10.0,
         collapse: float = 0.25,
@@ -215,6 +215,8 @@ class Detector:
     def observe(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
         """Takes one publication; returns what it brought, which is kept in ``events`` as well."""
         new: list[Event] = []
+        ranked = [name for name in _task_names(metrics) if f"auc/{name}" in metrics]
+        gone = [name for name in ranked if self._collapsed(self._task(name), name, metrics)]
         for name in _task_names(metrics):
             state = self._task(name)
             # Where every step is seen, publications add what is known of many steps together only.
@@ -222,7 +224,10 @@ class Detector:
             reason = reason or self._collapsed(state, name, metrics)
             if reason:
                 state.publications += 1
-                full = state.publications >= self._patience
+                # Out of range for long, and now at chance like most others: it does not come back.
+                since = min(state.since.values(), default=step + 1)
+                stays = name in gone and 2 * len(gone) >= len(ranked) and step - since + 1 >= self._patience_steps
+                full = stays or state.publications >= self._patience
                 new += self._worse(state, "publications", step, step, name, reason, full)
             else:
                 state.publications = 0
