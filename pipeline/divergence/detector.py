@@ -334,7 +334,12 @@ class Detector:
             if excess.finite:
                 state.first = excess.minimum if state.first is None else state.first
                 # In range once; or never, and further away from it than it began.
-                state.entered |= excess.minimum <= self.loss_ratio or excess.minimum > self._growth * state.first
+                in_range, away = excess.minimum <= self.loss_ratio, excess.minimum > self._growth * state.first
+                begins = in_range and not state.entered
+                state.entered = bool(state.entered or in_range or away)
+                if begins:
+                    # What was before it began to learn does not count.
+                    excess = dataclasses.replace(excess, longest_run=excess.run)
             # A model that has not begun to learn is given time.
             known = state.entered or excess.nonfinite
             run = excess.longest_run if known else max(excess.longest_run - 8 * self._patience_steps, 0)
