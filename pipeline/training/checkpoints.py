@@ -74,7 +74,8 @@ class Checkpoints:
         """
         for path in reversed(self._manager.checkpoints):
             try:
-                self._checkpoint.restore(path).assert_existing_objects_matched()
+                # Who only looks at a run has no use for the monitor's state.
+                self._checkpoint.restore(path).expect_partial().assert_existing_objects_matched()
             except _DAMAGED as error:
                 tell(f"the checkpoint {path} cannot be read and is left out: {str(error).splitlines()[0]}")
                 continue
