@@ -50,10 +50,11 @@ class Copies:
 
     def restore(self, before: int) -> int | None:
         """Puts back the newest copy of a step below ``before``; later ones are dropped."""
-        self._held = [one for one in self._held if one[0] < before]
-        if not self._held:
+        earlier = [one for one in self._held if one[0] < before]
+        if not earlier:
             return None
-        step, values = self._held[-1]
+        self._held = earlier
+        step, values = earlier[-1]
         for variable, value in zip(state_of(self._model), values, strict=True):
             variable.assign(value)
         return step

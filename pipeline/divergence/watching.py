@@ -207,7 +207,8 @@ class Watching:
         soon = budget.used and self.step - budget.since < _SOON * max(budget.warmup_steps, self._every)
         restored = None
         if self._snapshots is not None:
-            restored = self._snapshots.restore(min(since, budget.restored) if soon else since)
+            restored = self._snapshots.restore(min(since, budget.restored)) if soon else None
+            restored = self._snapshots.restore(since) if restored is None else restored
         if restored is None:
             return self._cannot_roll_back(f"no healthy weights from before step {since} are kept")
         budget.used, budget.since, budget.restored = budget.used + 1, self.step, restored
