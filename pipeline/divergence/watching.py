@@ -65,7 +65,8 @@ class Watching:
         self._rate: Rate | None = None
         self._probes: Probes | None = None
         self._unjudged, self._unpublished = Span(), Span()
-        self._runs: dict[str, int] = {}
+        self._kept: dict[str, Any] = {"steps": 0, "signals": {}}
+        self._before = 0
         self._skipped: int | None = None
         self._epoch_began = self._looked = 0
         self._added: dict[str, float] = {}
@@ -159,7 +160,6 @@ class Watching:
 
     def get_state(self) -> dict[str, Any]:
         """All that it knows, in plain types; goes into a checkpoint as :attr:`state`."""
-        self.gather()
         return {
             "step": self.step,
             "detector": self._detector.get_state(),
@@ -168,7 +168,9 @@ class Watching:
             "restored": self._budget.restored,
             "unjudged": self._unjudged.to_dict(),
             "unpublished": self._unpublished.to_dict(),
-            "runs": self._runs if self._probes is None else self._probes.window.runs(),
+            # Not gathered: sums in two parts would be rounded otherwise than those of a training that goes on.
+            "window": self._kept if self._probes is None else self._probes.window.kept(),
+            "before": self.step if self._probes is None else self._probes.before,
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -176,12 +178,12 @@ class Watching:
         self.step = state["step"]
         self._detector.set_state(state["detector"])
         self._unjudged, self._unpublished = (Span.from_dict(state[name]) for name in ("unjudged", "unpublished"))
-        self._runs = dict(state["runs"])
+        self._kept = dict(state["window"])
+        self._before = state["before"]
         budget = self._budget
         budget.used, budget.since, budget.restored = state["used"], state["since"], state["restored"]
         self._follow_budget()
-        if self._probes is not None:
-            self._probes.window.go_on_from(self._runs)
+        self._put_back()
 
     def _act(self, new: list[Event]) -> None:
         for event in new:
@@ -214,10 +216,8 @@ class Watching:
         budget.used, budget.since, budget.restored = budget.used + 1, self.step, restored
         self._detector.forget()
         self._unjudged = Span()
-        self._runs = {}
         if self._probes is not None:
-            self._probes.read()
-            self._probes.window.go_on_from(dict.fromkeys(self._probes.window.runs(), 0))
+            self._probes.window.begin_anew()
         self._follow_budget()
         evidence = (
             f"back to the weights of step {restored}; the learning rate is {budget.rate_share**budget.used:g} of what it was, "
@@ -233,6 +233,12 @@ class Watching:
     def _arm(self) -> None:
         if self._probes is not None and self._bundles is not None:
             self._probes.window.set_alarms(self._detector.alarms(), self._bundles.may_save(self.step))
+
+    def _put_back(self) -> None:
+        if self._probes is not None:
+            self._probes.window.put_back(self._kept)
+            self._probes.before = self._before or self.step
+            self._kept = {"steps": 0, "signals": {}}
 
     def _follow_budget(self) -> None:
         if self._rate is not None:
@@ -278,7 +284,7 @@ class Watching:
         if self._probes is None or not self._probes.watches(model):
             self._probes = Probes(model, limit=self._detector.loss_ratio, bundles=self._bundles)
             self._probes.before = self.step
-            self._probes.window.go_on_from(self._runs)
+            self._put_back()
         self._probes.attach()
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -68,17 +68,25 @@ class Window(tf.Module):
         self.armed = variable("armed", np.zeros((), np.bool_))
         """Whether an alarm may save the step."""
 
-    def runs(self) -> dict[str, int]:
-        """For each signal, how many steps in a row it has been above its limit."""
-        kept = tf.convert_to_tensor(self._integers).numpy()
-        return {name: int(kept[slot, _RUN]) for name, slot in self._slots.items()}
+    def kept(self) -> dict[str, Any]:
+        """Everything that it holds, in plain types; :meth:`put_back` is the inverse."""
+        numbers, integers = (tf.convert_to_tensor(each).numpy() for each in (self._numbers, self._integers))
+        rows = {name: [numbers[slot].tolist(), integers[slot].tolist()] for name, slot in self._slots.items()}
+        return {"steps": int(tf.convert_to_tensor(self.steps)), "signals": rows}
 
-    def go_on_from(self, runs: Mapping[str, int]) -> None:
-        """Begins with the runs that another window ended with."""
-        kept = tf.convert_to_tensor(self._integers).numpy()
-        for name, run in runs.items():
-            kept[self._slots.setdefault(name, len(self._slots)), [_RUN, _LONGEST]] = run
-        self._integers.assign(kept)
+    def put_back(self, kept: Mapping[str, Any]) -> None:
+        """Goes on where another window stood."""
+        numbers, integers = _no_numbers(self._capacity), _no_integers(self._capacity)
+        for name, (of_name, integers_of_name) in kept["signals"].items():
+            slot = self._slots.setdefault(name, len(self._slots))
+            numbers[slot], integers[slot] = of_name, integers_of_name
+        self._numbers.assign(numbers)
+        self._integers.assign(integers)
+        self.steps.assign(kept["steps"])
+
+    def begin_anew(self) -> None:
+        """Forgets all that was measured, runs as well."""
+        self.put_back({"steps": 0, "signals": {}})
 
     def set_alarms(self, thresholds: Mapping[str, float], armed: bool) -> None:
         """From now on a signal above its threshold, or not finite, raises an alarm; others if they are not finite."""
