@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,13 +15,7 @@ import tensorflow as tf
 import yaml
 
 from steadyrank.pipeline.reporting import read_lines
-
-
-def replay(*flags: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "steadyrank.pipeline.replay", *flags], capture_output=True, text=True, check=False
-    )
-
+from tests.pipeline.test_commands import run
 
 HAZARD = ("--config.data.simulated.hazards=shift@1", "--config.optimizer.learning_rate=1.0")
 
@@ -129,7 +122,7 @@ class TestDivergence:
         assert "Traceback" not in ran.stderr
         # The first bad step was saved, and is taken again to the bit.
         first, *_ = sorted((tmp_path / "run" / "bundles").iterdir())
-        again = replay(str(first), "--rules=clippy", "--shares=0.1")
+        again = run("replay", str(first), "--rules=clippy", "--shares=0.1")
         assert again.returncode == 0, again.stderr + again.stdout
         lines = again.stdout.splitlines()
         assert lines[0].startswith(f"step {int(first.name.removeprefix('step-'))}, alarm of ")
