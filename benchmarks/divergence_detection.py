@@ -38,7 +38,6 @@ ONE = flags.DEFINE_string("one", "", "Internal: the run to make, as JSON.")
 
 DAYS, ROWS, BATCH = 8, 32768, 512
 EVERY = 16
-RULES = {"none": "none", "gc": "gc", "agc": "agc", "lamb": "lamb", "clippy": "clippy", "adagc": "adagc"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +104,7 @@ def train(case: Case, path: Path) -> None:
     )
     thresholds = {"gc": 1.0, "agc": 0.02}
     optimizer = Optimizer(
-        rule=RULES[case.rule],
+        rule=case.rule,
         learning_rate=case.rate,
         warmup_steps=50,
         threshold=thresholds.get(case.rule),

@@ -136,10 +136,10 @@ class MultitaskRanker(tfrs.Model):
           inputs: The schema's features and labels.
         """
         outputs = self._outputs(inputs)
-        losses = {
-            head.task.name: head.mean_loss(inputs[head.task.label], outputs[head.task.name]) for head in self._heads
+        return {
+            head.task.name: head.task.weight * head.mean_loss(inputs[head.task.label], outputs[head.task.name])
+            for head in self._heads
         }
-        return {head.task.name: head.task.weight * losses[head.task.name] for head in self._heads}
 
     def measured(self) -> dict[str, tf.Tensor]:
         """Every metric since the last reset, by its key.

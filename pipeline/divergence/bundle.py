@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from .either_keras import inner
+from .either_keras import variables_of
 from .windows import Signal
 
 _ROWS = "rows"
@@ -156,7 +156,7 @@ class Bundle:
         """
         for what, variables, values in (
             ("weights", model.weights, self.weights),
-            ("the optimizer's variables", kept_by(model), self.kept),
+            ("the optimizer's variables", variables_of(model.optimizer), self.kept),
         ):
             if len(variables) != len(values):
                 raise ValueError(f"{self.path} holds {len(values)} of {what}, the model has {len(variables)}")
@@ -175,12 +175,6 @@ def put(variable: Any, value: Any) -> None:
     whole = np.array(tf.convert_to_tensor(variable))
     whole[rows] = numbers
     variable.assign(whole)
-
-
-def kept_by(model: Any) -> list[Any]:
-    """The optimizer's variables, its rate among them, without the counts of a scaled loss."""
-    own = inner(model.optimizer).variables
-    return list(own() if callable(own) else own)
 
 
 def save_in_graph(
@@ -208,7 +202,7 @@ def save_in_graph(
     rows = _rows_by_shape(gradients)
     tensors: dict[str, tf.Tensor] = {}
     counts = {}
-    for kind, variables in (("weights", model.weights), ("kept", kept_by(model))):
+    for kind, variables in (("weights", model.weights), ("kept", variables_of(model.optimizer))):
         counts[kind] = len(variables)
         for i, variable in enumerate(variables):
             touched = rows.get(tuple(variable.shape))

@@ -198,7 +198,7 @@ class Detector:
             may_lose = 2 * len(lost) >= len(excesses) or "steps" in state.since
             reason, since, run = self._steps_out_of_range(state, before, steps, loss, excess, may_lose)
             if reason and (run >= _SHORTEST or "steps" in state.since):
-                stays = task in gone and 2 * len(gone) >= len(excesses) and end - since + 1 >= self._patience_steps
+                stays = self._stays(task, gone, len(excesses), end - since + 1)
                 new += self._worse(state, "steps", since, end, task, reason, stays or run >= self._patience_steps)
             else:
                 # Back in range is who stayed there for a whole window.
@@ -224,9 +224,8 @@ class Detector:
             reason = reason or self._collapsed(state, name, metrics)
             if reason:
                 state.publications += 1
-                # Out of range for long, and now at chance like most others: it does not come back.
                 since = min(state.since.values(), default=step + 1)
-                stays = name in gone and 2 * len(gone) >= len(ranked) and step - since + 1 >= self._patience_steps
+                stays = self._stays(name, gone, len(ranked), step - since + 1)
                 full = stays or state.publications >= self._patience
                 new += self._worse(state, "publications", step, step, name, reason, full)
             else:
@@ -297,6 +296,10 @@ class Detector:
         return self._tasks.setdefault(name, _Task())
 
     # Out of range and back.
+
+    def _stays(self, name: str, gone: list[str], tasks: int, steps: int) -> bool:
+        """Whether a task that has been out of range for so many steps does not come back: it knows nothing, like most others."""
+        return name in gone and 2 * len(gone) >= tasks and steps >= self._patience_steps
 
     def _worse(
         self, state: _Task, source: str, since: int, step: int, name: str, reason: str, full: bool

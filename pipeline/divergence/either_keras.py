@@ -16,22 +16,18 @@ def has_relu(layer: Any) -> bool:
 
 def leaves(model: Any) -> list[Any]:
     """The layers that hold no other layer, and compute something: those that hold weights or an activation."""
-    inside = [layer for layer in _all_layers(model) if layer is not model]
-    holders = (type(layer).__name__ in ("InputLayer",) or _children(layer) for layer in inside)
     return [
         layer
-        for layer, holds in zip(inside, holders, strict=True)
-        if not holds and (hasattr(layer, "activation") or hasattr(layer, "kernel") or layer.trainable_weights)
+        for layer in _within(model)
+        if type(layer).__name__ != "InputLayer"
+        and not _within(layer)
+        and (hasattr(layer, "activation") or hasattr(layer, "kernel") or layer.trainable_weights)
     ]
 
 
-def _all_layers(model: Any) -> list[Any]:
-    found = model._flatten_layers()
-    return list(dict.fromkeys(found))
-
-
-def _children(layer: Any) -> list[Any]:
-    return [child for child in _all_layers(layer) if child is not layer]
+def _within(layer: Any) -> list[Any]:
+    """All layers that a layer or model holds, each once."""
+    return [each for each in dict.fromkeys(layer._flatten_layers()) if each is not layer]
 
 
 def path_of(variable: Any) -> str:
@@ -54,6 +50,12 @@ def layer_of(variable_name: str, model_name: str) -> str:
 def inner(optimizer: Any) -> Any:
     """The optimizer within one that scales the loss."""
     return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def variables_of(optimizer: Any) -> list[Any]:
+    """All that an optimizer keeps, its rate among them, without the counts of a scaled loss."""
+    own = inner(optimizer).variables
+    return list(own() if callable(own) else own)
 
 
 def strategy_of(model: Any) -> tf.distribute.Strategy:

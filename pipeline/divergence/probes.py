@@ -52,8 +52,6 @@ class Probes(tf.Module):
     Args:
       model: A compiled Keras model; built or not.
       limit: A loss of more than so many times the best constant prediction's is out of range.
-      layers: Look at the layers' outputs.
-      norms: Take norms of gradients and weights, unless the optimizer explains itself.
       bundles: Where steps that raise an alarm are saved, see :mod:`.bundle`; only while there is one replica, and not inside
         a training step that XLA compiles.
 
@@ -61,14 +59,10 @@ class Probes(tf.Module):
       before: Training steps before the last reading.
     """
 
-    def __init__(
-        self, model: Any, *, limit: float, layers: bool = True, norms: bool = True, bundles: Bundles | None = None
-    ):
+    def __init__(self, model: Any, *, limit: float, bundles: Bundles | None = None):
         super().__init__(name="probes")
         self._model = [model]  # in a list, so that tf.Module does not count the model's variables as its own
         self._limit = limit
-        self._layers = layers
-        self._norms = norms
         self._notes = _Notes()
         self._undo: list[Callable[[], None]] = []
         self.before = 0
@@ -90,12 +84,11 @@ class Probes(tf.Module):
             self._set(model, "on_measured", self._measured)
         else:
             self._wrap(model, "compute_loss", self._compute_loss)
-        self._takes_norms = self._norms and not getattr(inner(model.optimizer), "explain", False)
+        self._takes_norms = not getattr(inner(model.optimizer), "explain", False)
         name = "apply" if hasattr(model.optimizer, "apply") else "apply_gradients"
         self._wrap(model.optimizer, name, self._apply)
-        if self._layers:
-            for layer in leaves(model):
-                self._wrap(layer, "call", functools.partial(self._call, layer))
+        for layer in leaves(model):
+            self._wrap(layer, "call", functools.partial(self._call, layer))
         if getattr(model, "train_function", None) is not getattr(self, "_compiled", self):
             model.train_function = None
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from .either_keras import inner, strategy_of
+from .either_keras import inner, strategy_of, variables_of
 
 
 class Snapshots(Protocol):
@@ -63,8 +63,7 @@ class Copies:
 def state_of(model: Any) -> list[Any]:
     """Everything that a step changes, but for the count of steps and the metrics."""
     optimizer = inner(model.optimizer)
-    own = optimizer.variables
-    variables = [*model.weights, *(own() if callable(own) else own)]
+    variables = [*model.weights, *variables_of(optimizer)]
     counters = {id(optimizer.iterations), id(getattr(model.optimizer, "iterations", None))}
     rate = getattr(optimizer, "_learning_rate", None)
     return [v for v in variables if id(v) not in counters and v is not rate]

@@ -66,7 +66,6 @@ class Watching:
         self._probes: Probes | None = None
         self._unjudged, self._unpublished = Span(), Span()
         self._kept: dict[str, Any] = {"steps": 0, "signals": {}}
-        self._before = 0
         self._skipped: int | None = None
         self._epoch_began = self._looked = 0
         self._added: dict[str, float] = {}
@@ -150,9 +149,7 @@ class Watching:
 
     def declare_nonfinite(self, step: int, evidence: str) -> Event:
         """Takes note that training could not go on for numbers that are not finite: a full divergence."""
-        event = self._detector.declare(Event(step, "nonfinite", "", evidence))
-        self._tell(event)
-        return event
+        return self._declare(step, "nonfinite", evidence)
 
     def report(self) -> dict[str, Any]:
         """What ``divergence.json`` holds: the verdict and the events, in plain types."""
@@ -170,7 +167,6 @@ class Watching:
             "unpublished": self._unpublished.to_dict(),
             # Not gathered: sums in two parts would be rounded otherwise than those of a training that goes on.
             "window": self._kept if self._probes is None else self._probes.window.kept(),
-            "before": self.step if self._probes is None else self._probes.before,
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -179,7 +175,6 @@ class Watching:
         self._detector.set_state(state["detector"])
         self._unjudged, self._unpublished = (Span.from_dict(state[name]) for name in ("unjudged", "unpublished"))
         self._kept = dict(state["window"])
-        self._before = state["before"]
         budget = self._budget
         budget.used, budget.since, budget.restored = state["used"], state["since"], state["restored"]
         self._follow_budget()
@@ -223,12 +218,17 @@ class Watching:
             f"back to the weights of step {restored}; the learning rate is {budget.rate_share**budget.used:g} of what it was, "
             f"after {budget.warmup_steps} steps of warm-up; rollback {budget.used} of {budget.rollbacks}"
         )
-        self._tell(self._detector.declare(Event(self.step, "rollback", "", evidence)))
+        self._declare(self.step, "rollback", evidence)
         return True
 
     def _cannot_roll_back(self, why: str) -> bool:
-        self._tell(self._detector.declare(Event(self.step, "no_rollback", "", why)))
+        self._declare(self.step, "no_rollback", why)
         return False
+
+    def _declare(self, step: int, kind: str, evidence: str) -> Event:
+        event = self._detector.declare(Event(step, kind, "", evidence))
+        self._tell(event)
+        return event
 
     def _arm(self) -> None:
         if self._probes is not None and self._bundles is not None:
@@ -237,7 +237,7 @@ class Watching:
     def _put_back(self) -> None:
         if self._probes is not None:
             self._probes.window.put_back(self._kept)
-            self._probes.before = self._before or self.step
+            self._probes.before = self.step - self._kept["steps"]
             self._kept = {"steps": 0, "signals": {}}
 
     def _follow_budget(self) -> None:
@@ -283,7 +283,6 @@ class Watching:
             return
         if self._probes is None or not self._probes.watches(model):
             self._probes = Probes(model, limit=self._detector.loss_ratio, bundles=self._bundles)
-            self._probes.before = self.step
             self._put_back()
         self._probes.attach()
 

@@ -64,9 +64,15 @@ class Window(tf.Module):
         self._numbers = variable("numbers", _no_numbers(capacity))
         self._integers = variable("integers", _no_integers(capacity))
         self.steps = variable("steps", np.zeros((), np.int64))
-        self._thresholds = variable("thresholds", np.full(capacity, np.inf))
+        self._thresholds = variable("thresholds", np.full(capacity + 1, np.inf))
         self.armed = variable("armed", np.zeros((), np.bool_))
         """Whether an alarm may save the step."""
+
+    def _slot(self, name: str) -> int | None:
+        """The place of a signal, given when it first comes; None when there is no room."""
+        if name in self._slots or len(self._slots) < self._capacity:
+            return self._slots.setdefault(name, len(self._slots))
+        return None
 
     def kept(self) -> dict[str, Any]:
         """Everything that it holds, in plain types; :meth:`put_back` is the inverse."""
@@ -78,8 +84,9 @@ class Window(tf.Module):
         """Goes on where another window stood."""
         numbers, integers = _no_numbers(self._capacity), _no_integers(self._capacity)
         for name, (of_name, integers_of_name) in kept["signals"].items():
-            slot = self._slots.setdefault(name, len(self._slots))
-            numbers[slot], integers[slot] = of_name, integers_of_name
+            slot = self._slot(name)
+            if slot is not None:
+                numbers[slot], integers[slot] = of_name, integers_of_name
         self._numbers.assign(numbers)
         self._integers.assign(integers)
         self.steps.assign(kept["steps"])
@@ -90,7 +97,7 @@ class Window(tf.Module):
 
     def set_alarms(self, thresholds: Mapping[str, float], armed: bool) -> None:
         """From now on a signal above its threshold, or not finite, raises an alarm; others if they are not finite."""
-        kept = np.full(self._capacity, np.inf)
+        kept = np.full(self._capacity + 1, np.inf)
         for name, threshold in thresholds.items():
             if name in self._slots:
                 kept[self._slots[name]] = threshold
@@ -99,52 +106,34 @@ class Window(tf.Module):
 
     def alarms(self, signals: Sequence[Signal]) -> tf.Tensor:
         """For each signal of the step that is traced whether it raises an alarm."""
-        thresholds = tf.convert_to_tensor(self._thresholds)
-        raised = []
-        for signal in signals:
-            value = tf.cast(tf.stop_gradient(signal.value), tf.float64)
-            known = signal.name in self._slots or len(self._slots) < self._capacity
-            slot = self._slots.setdefault(signal.name, len(self._slots)) if known else None
-            above = tf.constant(False) if slot is None else value > thresholds[slot]
-            one = above | ~tf.math.is_finite(value)
-            raised.append(one if signal.there is None else one & signal.there)
-        return tf.stack(raised)
+        slots = [self._slot(signal.name) for signal in signals]
+        # The last threshold is that of signals for which there is no room.
+        thresholds = tf.gather(
+            tf.convert_to_tensor(self._thresholds), [self._capacity if slot is None else slot for slot in slots]
+        )
+        values, there = _values(signals)
+        return there & ((values > thresholds) | ~tf.math.is_finite(values))
 
     def take(self, signals: Sequence[Signal]) -> None:
         """Takes one step's signals, in the graph. A name that comes twice is taken once, the first time."""
         by_slot: dict[int, Signal] = {}
         for signal in signals:
-            if signal.name in self._slots or len(self._slots) < self._capacity:
-                by_slot.setdefault(self._slots.setdefault(signal.name, len(self._slots)), signal)
+            slot = self._slot(signal.name)
+            if slot is not None:
+                by_slot.setdefault(slot, signal)
         if not by_slot:
             return
-        slots = sorted(by_slot)
-        chosen = [by_slot[slot] for slot in slots]
-        values = tf.stack([tf.cast(tf.stop_gradient(signal.value), tf.float64) for signal in chosen])
+        slots, chosen = list(by_slot), list(by_slot.values())
+        values, there = _values(chosen)
         limits = tf.constant([signal.limit for signal in chosen], tf.float64)
-        there = tf.stack([tf.constant(True) if signal.there is None else signal.there for signal in chosen])
         steps = self.steps.assign_add(1, read_value=False)
         with tf.control_dependencies([steps] if steps is not None else []):
             place = tf.convert_to_tensor(self.steps)
         numbers, integers = tf.convert_to_tensor(self._numbers), tf.convert_to_tensor(self._integers)
-        # Slots are given in the order in which signals first come, and so the usual step has them all.
-        everything = slots == list(range(len(slots)))
-        if everything:
-            old_numbers, old_integers = numbers[: len(slots)], integers[: len(slots)]
-        else:
-            old_numbers, old_integers = tf.gather(numbers, slots), tf.gather(integers, slots)
-        new = _after(old_numbers, old_integers, values, limits, there, place)
-        if everything:
-            new = [
-                tf.concat([part, old[len(slots) :]], axis=0) for part, old in zip(new, (numbers, integers), strict=True)
-            ]
-        else:
-            rows = [[slot] for slot in slots]
-            new = [
-                tf.tensor_scatter_nd_update(old, rows, part) for part, old in zip(new, (numbers, integers), strict=True)
-            ]
-        self._numbers.assign(new[0], read_value=False)
-        self._integers.assign(new[1], read_value=False)
+        new = _after(tf.gather(numbers, slots), tf.gather(integers, slots), values, limits, there, place)
+        rows = [[slot] for slot in slots]
+        for kept, old, part in zip((self._numbers, self._integers), (numbers, integers), new, strict=True):
+            kept.assign(tf.tensor_scatter_nd_update(old, rows, part), read_value=False)
 
     def read(self) -> tuple[int, dict[str, Reading]]:
         """The steps since the last reading, and each signal over them; runs go on, everything else starts anew."""
@@ -157,6 +146,12 @@ class Window(tf.Module):
         self._integers.assign(empty)
         self.steps.assign(0)
         return int(steps), {name: _reading(numbers[slot], integers[slot]) for name, slot in self._slots.items()}
+
+
+def _values(signals: Sequence[Signal]) -> tuple[tf.Tensor, tf.Tensor]:
+    """The signals' values, float64, and whether they are there."""
+    values = tf.stack([tf.cast(tf.stop_gradient(signal.value), tf.float64) for signal in signals])
+    return values, tf.stack([tf.constant(True) if signal.there is None else signal.there for signal in signals])
 
 
 def _after(

@@ -27,6 +27,7 @@ import tensorflow as tf
 import tf_keras
 
 from ..data.waiting import WaitClock
+from ..divergence.either_keras import inner
 from ..divergence.monitor import DivergenceMonitor
 from .progress import Progress
 from .writers import Writer
@@ -99,7 +100,7 @@ class Publisher(tf_keras.callbacks.Callback):
         seconds = time.perf_counter() - self._began
         self.seconds += seconds
         metrics = defined({key: float(value) for key, value in logs.items()})
-        metrics["learning_rate"] = float(tf.convert_to_tensor(_inner(self.model.optimizer).learning_rate))
+        metrics["learning_rate"] = float(tf.convert_to_tensor(inner(self.model.optimizer).learning_rate))
         metrics |= self._monitor.measures()
         metrics["examples_per_second"] = (self.step - self._published) * self._batch_size / seconds
         metrics["input_wait_fraction"] = (self._clock.seconds - self._waited) / seconds
@@ -127,7 +128,3 @@ def defined(metrics: Mapping[str, float]) -> dict[str, float]:
         for key, value in metrics.items()
         if not (key.partition("/")[2] in without_labels or (key.startswith("auc/") and math.isnan(value)))
     }
-
-
-def _inner(optimizer):
-    return getattr(optimizer, "inner_optimizer", optimizer)

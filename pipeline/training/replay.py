@@ -84,29 +84,35 @@ def replay(path: str | Path, rules: Sequence[str], shares: Sequence[float]) -> R
     ranker = blank_ranker(config, read(Schema, bundle.path / "schema.yaml"))
     rate = bundle.signals["learning_rate"]
     own = config.optimizer
-    first, signals = _outcome(bundle, ranker, own, rate)
+    kept = _put_into(bundle, ranker, own)
+    weights = ranker.get_weights()
+
+    def outcome(settings: Optimizer, rate: float) -> tuple[Outcome, dict[str, float]]:
+        ranker.set_weights(weights)
+        return _outcome(bundle, ranker, kept, settings, rate)
+
+    first, signals = outcome(own, rate)
     exact = all(_same(value, bundle.signals[name]) for name, value in signals.items() if name in bundle.signals)
     others = [
-        _outcome(bundle, ranker, Optimizer(rule=rule, exclude_from_clipping=own.exclude_from_clipping), rate)[0]
+        outcome(Optimizer(rule=rule, exclude_from_clipping=own.exclude_from_clipping), rate)[0]
         for rule in rules
         if rule != own.rule
     ]
-    others += [_outcome(bundle, ranker, own, rate * share)[0] for share in shares]
+    others += [outcome(own, rate * share)[0] for share in shares]
     return Replay(bundle, first, exact, tuple(others))
 
 
 def _outcome(
-    bundle: Bundle, ranker: MultitaskRanker, settings: Optimizer, rate: float
+    bundle: Bundle, ranker: MultitaskRanker, kept: dict[str, np.ndarray], settings: Optimizer, rate: float
 ) -> tuple[Outcome, dict[str, float]]:
-    """One step from where the bundle stands; and the signals that the ranker measured of it."""
-    accumulators = _accumulators(bundle, ranker)
+    """One step of the ranker as it stands, its optimizer with what was kept; and the signals that were measured of it."""
     constant = dataclasses.replace(
         settings, learning_rate=rate, warmup_steps=0, final_rate_share=1.0, explain=True, max_skipped_steps=10**6
     )
     optimizer = make_optimizer(constant, 1)
     ranker.compile(optimizer=optimizer)
     optimizer.build(ranker.trainable_variables)
-    optimizer.load_own_variables(accumulators)
+    optimizer.load_own_variables(kept)
     measured: dict[str, tf.Tensor] = {}
     ranker.on_measured = measured.update
 
@@ -131,15 +137,14 @@ def _outcome(
         update=math.sqrt(sum(each.update_norm**2 for each in explained.values())),
         before={"": signals["loss"]} | {task: signals[f"loss/{task}"] for task in tasks},
         after={"": after["loss"]} | {task: after[f"loss/{task}"] for task in tasks},
-        skipped=optimizer.skipped_steps > int(accumulators["counts"][0]),
+        skipped=optimizer.skipped_steps > int(kept["counts"][0]),
     )
     return outcome, signals
 
 
-def _accumulators(bundle: Bundle, ranker: MultitaskRanker) -> dict[str, np.ndarray]:
+def _put_into(bundle: Bundle, ranker: MultitaskRanker, settings: Optimizer) -> dict[str, np.ndarray]:
     """The ranker's weights become those of the bundle; returns what its optimizer kept, by name."""
-    config = read(Config, bundle.path / "config.yaml")
-    optimizer = make_optimizer(config.optimizer, 1)
+    optimizer = make_optimizer(settings, 1)
     ranker.compile(optimizer=optimizer)
     optimizer.build(ranker.trainable_variables)
     try:
