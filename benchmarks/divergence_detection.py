@@ -34,9 +34,12 @@ WORK = flags.DEFINE_string(
 )
 JOBS = flags.DEFINE_integer("jobs", 2, "Runs side by side.", lower_bound=1)
 SEEDS = flags.DEFINE_list("seeds", ["2", "3"], "Seeds of the logs and of the weights.")
+TFDS_DIR = flags.DEFINE_string("tfds_dir", "", "Prepared MovieLens 100K; with it, runs on MovieLens are made as well.")
 ONE = flags.DEFINE_string("one", "", "Internal: the run to make, as JSON.")
 
-DAYS, ROWS, BATCH = 8, 32768, 512
+DAYS, ROWS = 8, 32768
+# MovieLens is small: its batches are, so that there are steps enough.
+BATCH = {"simulated": 512, "movielens": 64}
 EVERY = 16
 
 
@@ -69,6 +72,10 @@ def cases() -> list[Case]:
             chosen += [Case("gc", 0.6, seed, hazard), Case("adagc", 0.6, seed, hazard)]
     chosen += [Case("lamb", 0.01, seeds[0], hazard) for hazard in ("", "shift@3")]
     chosen += [Case("agc", 0.3, seeds[0], hazard) for hazard in ("", "shift@3")]
+    if TFDS_DIR.value:
+        ways = [("none", 0.1), ("none", 0.3), ("none", 1.0), ("none", 3.0), ("clippy", 0.3), ("clippy", 1.0)]
+        ways += [("gc", 0.6), ("adagc", 0.6)]
+        chosen += [Case(rule, rate, seed, "", "movielens") for seed in seeds for rule, rate in ways]
     return chosen
 
 
@@ -93,13 +100,13 @@ def train(case: Case, path: Path) -> None:
         from steadyrank.pipeline.divergence.readings import Span
         from steadyrank.pipeline.training.build import make_ranker
 
-    hazards = (case.hazard,) if case.hazard else ()
+    hazards, batch = (case.hazard,) if case.hazard else (), BATCH[case.source]
     data = Data(
-        batch_size=BATCH,
+        batch_size=batch,
         source=case.source,
         statistics_rows=8192,
         simulated=Simulated(days=DAYS, rows_per_day=ROWS, users=5000, videos=2000, hazards=hazards, seed=case.seed),
-        movielens=Movielens(data_dir=os.environ.get("STEADYRANK_TFDS_DIR", ""), periods=20),
+        movielens=Movielens(data_dir=TFDS_DIR.value, periods=20),
         holdout_days=0,
     )
     thresholds = {"gc": 1.0, "agc": 0.02}
@@ -155,10 +162,10 @@ def train(case: Case, path: Path) -> None:
     for day in range(len(source.days)):
         rows = sum(source.block_rows(day))
         batches = training_batches(
-            source, day, batch_size=BATCH, seed=case.seed, pass_index=0, shuffle=True, start=0, replicas=1
+            source, day, batch_size=batch, seed=case.seed, pass_index=0, shuffle=True, start=0, replicas=1
         )
         ranker.fit(
-            batches, steps_per_epoch=steps_of(rows, BATCH), verbose=0, callbacks=[monitor, Publisher(), Recorder()]
+            batches, steps_per_epoch=steps_of(rows, batch), verbose=0, callbacks=[monitor, Publisher(), Recorder()]
         )
     keys = sorted(lines[0])
     np.savez(
@@ -281,7 +288,12 @@ def main(argv: list[str]) -> None:
         while waiting and len(running) < JOBS.value:
             case = waiting.pop(0)
             one = json.dumps({"case": dataclasses.asdict(case), "path": str(work / case.name)})
-            running.append(subprocess.Popen([sys.executable, __file__, f"--one={one}"], stderr=subprocess.DEVNULL))
+            running.append(
+                subprocess.Popen(
+                    [sys.executable, __file__, f"--one={one}", f"--tfds_dir={TFDS_DIR.value}"],
+                    stderr=subprocess.DEVNULL,
+                )
+            )
             print(f"{len(waiting)} left, {case.name}", file=sys.stderr)
         time.sleep(0.2)
     results = [result_of(case, work) for case in everything]

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras
 
-from .metrics import TaskMetrics
+from .metrics import TaskMetrics, histogram_of
 from .schema import Task
 from .trunks import regularizer
 
@@ -105,6 +105,11 @@ class Head(tf_keras.layers.Layer):
         label = tf.cast(labels[:, 0], tf.float64)
         others = tf.stack([tf.cast(present[:, 0], tf.float64), prediction, label, tf.square(label)])
         return Sums(loss, *tf.unstack(tf.reduce_sum(others, axis=1)))
+
+    def histogram(self, labels: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
+        """Of a binary task's rows with a label, see :func:`.metrics.histogram_of`; arguments as for :meth:`sums`."""
+        present, labels, output = _masked(labels, output)
+        return histogram_of(*(tf.cast(each[:, 0], tf.float64) for each in (labels, output, present)))
 
     def mean_loss(self, labels: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
         """The loss over the rows with a label, 0 without any; no metric is updated. Arguments as for :meth:`sums`."""

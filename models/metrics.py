@@ -55,11 +55,7 @@ class TaskMetrics(tf_keras.metrics.Metric):
         masked = tf.where(mask[:, tf.newaxis] > 0, tf.stack(rows, axis=1), 0.0)
         self._sums.assign_add(tf.reduce_sum(masked, axis=0))
         if self._task.kind == "binary":
-            finite = tf.where(tf.math.is_finite(logit), logit, tf.zeros_like(logit))
-            place = (tf.clip_by_value(finite, -_LOGIT_LIMIT, _LOGIT_LIMIT) + _LOGIT_LIMIT) / (2 * _LOGIT_LIMIT)
-            bucket = tf.cast(place * (_BUCKETS - 1), tf.int32)
-            classes = tf.stack([mask * (1 - label), mask * label], axis=1)
-            self._histogram.assign_add(tf.math.unsorted_segment_sum(classes, bucket, _BUCKETS))
+            self._histogram.assign_add(histogram_of(label, logit, mask))
 
     def add_loss_sum(self, loss: tf.Tensor) -> None:
         """Adds the loss of the rows of the last update, summed over them; a scalar."""
@@ -90,6 +86,15 @@ class TaskMetrics(tf_keras.metrics.Metric):
             results[f"rmse/{name}"] = tf.sqrt(error_squared / examples)
             results[f"rmse_of_mean/{name}"] = tf.sqrt(variance)
         return results
+
+
+def histogram_of(label: tf.Tensor, logit: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """Counts of negatives and positives in buckets of growing logits, ``[buckets, 2]``, from ``[B]``, float64 each."""
+    finite = tf.where(tf.math.is_finite(logit), logit, tf.zeros_like(logit))
+    place = (tf.clip_by_value(finite, -_LOGIT_LIMIT, _LOGIT_LIMIT) + _LOGIT_LIMIT) / (2 * _LOGIT_LIMIT)
+    bucket = tf.cast(place * (_BUCKETS - 1), tf.int32)
+    classes = tf.stack([mask * (1 - label), mask * label], axis=1)
+    return tf.math.unsorted_segment_sum(classes, bucket, _BUCKETS)
 
 
 def area_under_curve(histogram: tf.Tensor) -> tf.Tensor:

@@ -13,6 +13,7 @@ import tf_keras
 
 from .encoders import Encoder
 from .heads import Head, Sums
+from .metrics import area_under_curve
 from .schema import Schema
 from .statistics import Statistics
 from .trunks import CrossNetwork, SharedBottom
@@ -77,6 +78,7 @@ class MultitaskRanker(tfrs.Model):
         self.on_measured: Callable[[dict[str, tf.Tensor]], None] | None = None
         statistics = statistics or Statistics()
         self.schema = schema
+        self.feature_names = tuple(feature.name for feature in schema.features)
         self._encoder = Encoder(schema, statistics)
         self._cross = CrossNetwork(cross_layers, cross_projection, cross_layer_norm, l2) if cross_layers else None
         self._shared = SharedBottom(shared_units, l2)
@@ -98,7 +100,7 @@ class MultitaskRanker(tfrs.Model):
           training: Unused: no layer here behaves differently in training.
         """
         del training
-        return self._loss_and_sums(inputs)[0]
+        return self._loss_and_sums(inputs, self._outputs(inputs))[0]
 
     def train_step(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step of Keras ``fit``; returns the metrics since they were last reset.
@@ -106,14 +108,15 @@ class MultitaskRanker(tfrs.Model):
         When ``on_measured`` is set, it is called while the step is traced, before the optimizer, with what is measured of
         this step alone: scalars over the whole batch, all replicas together. They are ``loss``, and for each task t
         ``loss/t``; ``examples/t``, its rows with a label; ``excess/t``, the loss in units of that of the best constant
-        prediction for this batch; ``calibration/t``, mean prediction over mean label. Without labels the loss and the last
-        two have no meaning.
+        prediction for this batch; ``calibration/t``, mean prediction over mean label; ``auc/t`` of a binary task. Without
+        labels the loss and what follows it have no meaning.
         """
         with tf.GradientTape() as tape:
-            loss, sums = self._loss_and_sums(inputs)
+            outputs = self._outputs(inputs)
+            loss, sums = self._loss_and_sums(inputs, outputs)
             loss += self._regularization_loss()
             if self.on_measured is not None:
-                self.on_measured(self._measures(sums))
+                self.on_measured(self._measures(sums) | self._areas(inputs, outputs))
             scaled = loss
             if isinstance(self.optimizer, tf_keras.mixed_precision.LossScaleOptimizer):
                 scaled = self.optimizer.get_scaled_loss(loss)
@@ -156,18 +159,14 @@ class MultitaskRanker(tfrs.Model):
             results |= measured
         return {"loss": total, "regularization_loss": self._regularization.result()} | results
 
-    def _loss_and_sums(self, inputs: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, Sums]:
+    def _loss_and_sums(
+        self, inputs: Mapping[str, tf.Tensor], outputs: Mapping[str, tf.Tensor]
+    ) -> tuple[tf.Tensor, Sums]:
         """One replica's part of the loss; and the tasks' sums over all replicas, ``[T]`` each."""
-        outputs = self._outputs(inputs)
         own = [head.sums(inputs[head.task.label], outputs[head.task.name]) for head in self._heads]
         losses = tf.stack([sums.loss for sums in own])
         together = tf.stack([tf.stack([tf.cast(each, tf.float64) for each in sums]) for sums in own], axis=1)
-        together = tf.stop_gradient(together)
-        if tf.distribute.in_cross_replica_context():
-            raise RuntimeError("compute_loss runs on one replica: call it from a train_step, or inside strategy.run")
-        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-            together = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, together)
-        all_sums = Sums(*tf.unstack(together))
+        all_sums = Sums(*tf.unstack(_over_replicas(together)))
         examples = tf.cast(all_sums.examples, tf.float32)
         return tf.reduce_sum(self._weights() * tf.math.divide_no_nan(losses, examples)), all_sums
 
@@ -195,6 +194,18 @@ class MultitaskRanker(tfrs.Model):
             measures |= dict(zip(names, tf.unstack(values, len(names)), strict=True))
         return measures
 
+    def _areas(self, inputs: Mapping[str, tf.Tensor], outputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The AUC of each binary task on this batch; that of chance where one of its classes is missing."""
+        binary = [head for head in self._heads if head.task.kind == "binary"]
+        if not binary:
+            return {}
+        counts = [head.histogram(inputs[head.task.label], outputs[head.task.name]) for head in binary]
+        areas = [area_under_curve(each) for each in tf.unstack(_over_replicas(tf.stack(counts)))]
+        return {
+            f"auc/{head.task.name}": tf.where(tf.math.is_nan(area), tf.cast(0.5, area.dtype), area)
+            for head, area in zip(binary, areas, strict=True)
+        }
+
     def _weights(self) -> tf.Tensor:
         return tf.constant([head.task.weight for head in self._heads])
 
@@ -210,6 +221,16 @@ class MultitaskRanker(tfrs.Model):
         loss = tf.add_n([tf.cast(part, tf.float32) for part in self.losses]) if self.losses else tf.zeros([])
         self._regularization.update_state(loss)
         return loss / tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _over_replicas(numbers: tf.Tensor) -> tf.Tensor:
+    """The sum of the replicas' numbers, without a gradient."""
+    if tf.distribute.in_cross_replica_context():
+        raise RuntimeError("compute_loss runs on one replica: call it from a train_step, or inside strategy.run")
+    numbers = tf.stop_gradient(numbers)
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        numbers = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, numbers)
+    return numbers
 
 
 def _one_row(schema: Schema) -> dict[str, tf.Tensor]:

@@ -25,13 +25,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from .readings import Reading
+from .shifts import Shifts
 
 # What nothing that comes after can mend.
 _FINAL = ("chance", "nonfinite")
 # What says nothing of the tasks' health by itself.
-_REMARKS = ("spike", "over_clipping", "dead_layer", "nonfinite_values", "no_rollback")
+_REMARKS = ("spike", "over_clipping", "dead_layer", "nonfinite_values", "no_rollback", "feature_shift")
 # Windows that the usual height and noise of a loss are taken from, and how many are needed before a spike is called one.
 _HISTORY, _ENOUGH = 24, 4
+# What goes wrong so many steps after a feature changed may come from that.
+_AFTER = 64
 # A run out of range of fewer steps is a spike, not a divergence.
 _SHORTEST = 3
 
@@ -45,11 +48,13 @@ class Event:
       kind: ``spike`` (the loss of single steps), ``out_of_range`` (it began), ``micro_divergence`` (it came back),
         ``full_divergence`` (it stayed), ``recovery`` (it came back after a full divergence), ``nonfinite_values`` (in an
         output of a layer), ``over_clipping`` (steps have been all but stopped for long: stable, but learning nothing),
-        ``dead_layer``, ``chance`` (the final model ranks like a coin), ``nonfinite`` (training could not go on),
+        ``dead_layer``, ``feature_shift`` (the data changed), ``chance`` (the final model ranks like a coin), ``nonfinite`` (training could not go on),
         ``rollback``, or ``no_rollback`` (one was called for, and could not be made).
       task: The task, or "" for the whole model.
       evidence: What was measured, in words.
       layer: The layer, where it is known.
+      feature: The input, where it is known: of ``feature_shift`` the one that went furthest, of what goes wrong the one that had
+        changed shortly before.
     """
 
     step: int
@@ -57,9 +62,11 @@ class Event:
     task: str
     evidence: str
     layer: str = ""
+    feature: str = ""
 
     def __str__(self) -> str:
-        return f"step {self.step:,}: {self.kind} of {self.task or self.layer or 'the model'}: {self.evidence}"
+        who = self.task or self.layer or (self.feature if self.kind == "feature_shift" else "") or "the model"
+        return f"step {self.step:,}: {self.kind} of {who}: {self.evidence}"
 
 
 @dataclasses.dataclass
@@ -133,6 +140,8 @@ class Detector:
         self._dead_share = dead_share
         self._tasks: dict[str, _Task] = {}
         self._ill_layers: dict[str, int] = {}
+        self._shifts = Shifts()
+        self._shift: tuple[int, str] | None = None
         self.published = 0
         self.events: list[Event] = []
 
@@ -184,8 +193,8 @@ class Detector:
           steps: Steps of the window.
           readings: By signal, see :mod:`.probes`.
         """
-        new: list[Event] = self._nonfinite_layers(before, readings)
         end = before + steps
+        new = self._shifted(before, readings) + self._nonfinite_layers(before, readings)
         excesses = {key.partition("/")[2]: reading for key, reading in readings.items() if _kind(key) == "excess"}
         # Labels that become harder to predict cost one task its skill; a divergence costs it all that share layers.
         lost = [task for task, excess in excesses.items() if self._lost_skill(self._task(task), excess)]
@@ -208,7 +217,7 @@ class Detector:
                 for kept, reading in ((state.losses, loss), (state.excesses, excess)):
                     if reading is not None and reading.finite:
                         kept[:] = [*kept, (reading.mean, reading.deviation, reading.maximum)][-_HISTORY:]
-        new += self._dead_layers(end, readings)
+        new = [self._explained(event) for event in new] + self._dead_layers(end, readings)
         self.events += new
         return new
 
@@ -278,6 +287,8 @@ class Detector:
         return {
             "tasks": {name: dataclasses.asdict(task) for name, task in self._tasks.items()},
             "ill_layers": dict(self._ill_layers),
+            "shifts": self._shifts.get_state(),
+            "shift": self._shift,
             "published": self.published,
             "events": [dataclasses.asdict(event) for event in self.events],
         }
@@ -289,6 +300,10 @@ class Detector:
             for name, task in state["tasks"].items()
         }
         self._ill_layers = dict(state["ill_layers"])
+        # A state of before features were watched has none.
+        self._shifts.set_state(state.get("shifts", {"usual": {}, "away": {}}))
+        shift = state.get("shift")
+        self._shift = shift and (int(shift[0]), str(shift[1]))
         self.published = state["published"]
         self.events = [Event(**event) for event in state["events"]]
 
@@ -407,6 +422,28 @@ class Detector:
         if excess is not None:
             evidence += "; that of a constant prediction is as unusual: the labels of the batch are"
         return [Event(before + loss.at_maximum, "spike", task, evidence)]
+
+    def _shifted(self, before: int, readings: Mapping[str, Reading]) -> list[Event]:
+        """The features that left their usual range, as one event: a new kind of data changes many at once."""
+        shifts = self._shifts.judge(before, readings)
+        if not shifts:
+            return []
+        first, *others = shifts
+        self._shift = (first.step, first.feature)
+        also = ", ".join(shift.feature for shift in others[:5]) + (f" and {len(others) - 5} more" * (len(others) > 5))
+        evidence = first.evidence + (f"; so did {also}" if also else "")
+        return [Event(first.step, "feature_shift", "", evidence, feature=first.feature)]
+
+    def _explained(self, event: Event) -> Event:
+        """An event that tells which feature had changed shortly before, if one had."""
+        if self._shift is None or event.kind in ("feature_shift", "micro_divergence", "recovery"):
+            return event
+        step, feature = self._shift
+        if not 0 <= event.step - step <= _AFTER:
+            return event
+        return dataclasses.replace(
+            event, feature=feature, evidence=f"{event.evidence}; {feature} had left its usual range at step {step}"
+        )
 
     def _nonfinite_layers(self, before: int, readings: Mapping[str, Reading]) -> list[Event]:
         """The first layer, in the order in which they compute, with a value that is not finite, at the first such step."""

@@ -10,13 +10,16 @@ signals, by name:
 | ``loss/<task>`` | the task's | several outputs |
 | ``excess``, ``excess/<task>`` | the loss in units of the best constant prediction's | cross entropy and squared error |
 | ``calibration/<task>`` | mean prediction over mean label | likewise |
+| ``auc/<task>`` | of the batch's rows | binary tasks |
+| ``feature/<name>``, ``spread/<name>``, ``missing/<name>`` | what came in, see :mod:`.features` | all |
 | ``activation/<layer>`` | mean output: not finite when any number of it is not | all layers that compute |
 | ``dead_units/<layer>`` | share of the units that are 0 in all rows of the batch | layers with ReLU |
 | ``gradient/<layer>``, ``parameter/<layer>`` | norms, before the step | optimizers that do not explain themselves |
 
 A *task* is an output of the model by its name; a model with one output has one task without a name. A model that measures its
 steps itself has an attribute ``on_measured``, a function or None, and calls it in its ``train_step`` before the optimizer with a
-mapping from signal to scalar; ``examples/<task>`` in it says how many rows of the batch had a label.
+mapping from signal to scalar; ``examples/<task>`` in it says how many rows of the batch had a label. A model whose features come in
+one mapping with other columns has an attribute ``feature_names``.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ import tensorflow as tf
 
 from .bundle import Bundles, save_in_graph
 from .either_keras import has_relu, inner, layer_of, leaves, path_of, strategy_of
+from .features import batch_statistics
 from .readings import Reading
 from .windows import Signal, Window
 
@@ -129,9 +133,19 @@ class Probes(tf.Module):
     def _train_step(self, original: Callable[..., Any], data: Any) -> Any:
         with self._noting() as signals:
             self._notes.data = data
+            for name, value in batch_statistics(*self._inputs_of(data)).items():
+                self._note(name, value)
             results = original(data)
             self.window.take([signal for signal in signals if _is_of_this_step(signal.value)])
         return results
+
+    def _inputs_of(self, data: Any) -> tuple[Any, Sequence[str] | None]:
+        """What of a step's data is features, and the names of those among more."""
+        inputs = data[0] if isinstance(data, tuple) and data else data
+        model = self._model[0]
+        if isinstance(inputs, list | tuple) and len(getattr(model, "input_names", ())) == len(inputs):
+            return dict(zip(model.input_names, inputs, strict=True)), None
+        return inputs, getattr(model, "feature_names", None)
 
     def _measured(self, measures: Mapping[str, tf.Tensor]) -> None:
         if self._notes.signals is not None:
@@ -270,15 +284,38 @@ def _of_one(kind: str, logits: bool, y: tf.Tensor, p: tf.Tensor, suffix: str) ->
         rows = tf.cast(tf.size(y), tf.float32)
         share, smooth = tf.reduce_mean(y), (tf.reduce_sum(y) + 0.5) / (rows + 1.0)
         constant = -(share * tf.math.log(smooth) + (1.0 - share) * tf.math.log(1.0 - smooth))
+        others = {f"auc{suffix}": area_under_curve(y, raw)}
     else:
         loss = tf.reduce_mean(tf.square(y - p))
-        constant = tf.math.reduce_variance(y)
-    return {
+        constant, others = tf.math.reduce_variance(y), {}
+    return others | {
         f"loss{suffix}": loss,
         f"excess{suffix}": tf.where(constant > 0, loss / constant, 0.0),
         f"calibration{suffix}": tf.reduce_mean(p) / tf.reduce_mean(y),
         f"examples{suffix}": tf.cast(tf.size(y), tf.float32),
     }
+
+
+def area_under_curve(labels: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
+    """AUC of some rows, exactly: the share of pairs of a positive and a negative that are ranked right, ties counting half.
+
+    Args:
+      labels: 0 or 1, ``[B]``.
+      scores: ``[B]``; those that are not finite count as 0.
+
+    Returns:
+      A scalar; 0.5 without both classes.
+    """
+    scores = tf.where(tf.math.is_finite(scores), scores, 0.0)[tf.newaxis]
+    ordered = tf.sort(scores, axis=1)
+    # Twice the middle of the places that equal scores share.
+    places = tf.searchsorted(ordered, scores, "left") + tf.searchsorted(ordered, scores, "right")
+    ranks = (tf.cast(places[0], tf.float64) + 1.0) / 2.0
+    labels = tf.cast(labels, tf.float64)
+    positives = tf.reduce_sum(labels)
+    pairs = positives * (tf.cast(tf.size(labels), tf.float64) - positives)
+    wins = tf.reduce_sum(labels * ranks) - positives * (positives + 1.0) / 2.0
+    return tf.where(pairs > 0, wins / pairs, 0.5)
 
 
 def _signals_of(measures: Mapping[str, tf.Tensor], limit: float) -> list[Signal]:

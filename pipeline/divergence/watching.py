@@ -366,6 +366,8 @@ def _metrics_of(readings: Mapping[str, Reading], before: int) -> dict[str, float
         elif kind == "calibration":
             metrics[f"calibration_max{slash}{subject}"] = reading.maximum
             metrics[f"calibration_min{slash}{subject}"] = reading.minimum
+        elif kind == "auc":
+            metrics[f"auc_min{slash}{subject}"] = reading.minimum
         elif kind == "dead_units":
             metrics[name] = reading.maximum
         elif kind in ("gradient", "parameter"):

@@ -46,7 +46,7 @@ class Window(tf.Module):
       capacity: How many signals there may be; more are left out.
     """
 
-    def __init__(self, capacity: int = 256):
+    def __init__(self, capacity: int = 1024):
         super().__init__(name="window")
         self._slots: dict[str, int] = {}
         self._capacity = capacity

@@ -263,6 +263,9 @@ class TestWhatAStepMeasures:
         smooth = (y.sum() + 0.5) / 65
         entropy = -(y.mean() * np.log(smooth) + (1 - y.mean()) * np.log(1 - smooth))
         squared = np.mean((predicted["minutes"][there] - minutes) ** 2)
+        # Logits that share a bucket of the histogram are ties.
+        bucket = ((np.log(p / (1 - p)) + 16) / 32 * 1023).astype(int)
+        up, down = bucket[y == 1][:, None], bucket[y == 0]
         expected = {
             "loss": crossed + 0.25 * squared,
             "loss/click": crossed,
@@ -272,6 +275,7 @@ class TestWhatAStepMeasures:
             "calibration/click": p.mean() / y.mean(),
             "calibration/minutes": predicted["minutes"][there].mean() / minutes.mean(),
             "examples/click": 64,
+            "auc/click": ((up > down).mean() + (up == down).mean() / 2),
             "examples/minutes": there.sum(),
         }
         assert told.keys() == expected.keys()
