@@ -38,6 +38,7 @@ class Happening:
       task: The task, or "" for the whole model.
       layer: The layer, or "".
       evidence: What was measured: words, or plain values in old runs.
+      feature: The input that changed, or had changed shortly before; or "".
     """
 
     step: float
@@ -45,6 +46,7 @@ class Happening:
     task: str = ""
     layer: str = ""
     evidence: Any = None
+    feature: str = ""
 
     @property
     def severity(self) -> str:
@@ -127,8 +129,9 @@ def happenings(events: Sequence[Mapping[str, Any]]) -> list[Happening]:
     for event in events:
         step, kind = event.get("step"), str(event.get("kind") or "")
         if is_finite(step) and step >= 0:
-            task, layer = (str(event.get(name) or "") for name in ("task", "layer"))
-            found.append(Happening(number(step), _OLD_NAMES.get(kind, kind), task, layer, event.get("evidence")))
+            task, layer, feature = (str(event.get(name) or "") for name in ("task", "layer", "feature"))
+            kind = _OLD_NAMES.get(kind, kind)
+            found.append(Happening(number(step), kind, task, layer, event.get("evidence"), feature))
     return found
 
 

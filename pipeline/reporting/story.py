@@ -14,7 +14,9 @@ from .series import EMPTY, Series
 from .words import UNKNOWN, count, decimal, event_list, last_step, plural
 
 _SENTENCES = 4
-_FACTOR = "clipping_factor/"
+_FACTOR, _GRADIENT = "clipping_factor/", "norm/gradient/"
+# Publications that tell what a gradient was before something happened, and after; and what growth is worth a word.
+_BEFORE, _AFTER, _GREW = 8, 4, 3.0
 _HELD_OUT = "on held-out data"
 _NOT_FINITE = "training could not go on, since numbers were not finite"
 _WEIGHTS = re.compile(r"back to the weights of step (\d+)")
@@ -31,6 +33,7 @@ class History:
       spikes: Those outside of serious incidents: within one, a high loss is the incident itself.
       loss: The loss of all tasks.
       factors: Smallest clipping factors by layer; empty without a rule.
+      gradients: Largest norms of the gradients by layer.
       verdict: ``healthy``, ``micro``, ``full`` or whatever was recorded; "" when nothing was.
       end: The last step that anything is known of.
       rule: The rule's name, "" when none holds for all layers or it is not known.
@@ -41,6 +44,7 @@ class History:
     spikes: tuple[Spike, ...]
     loss: Series
     factors: dict[str, Series]
+    gradients: dict[str, Series]
     verdict: str
     end: int
     rule: str
@@ -70,7 +74,8 @@ def history(run: RunRecord, train: dict[str, Series]) -> History:
         incidents=found,
         spikes=outside,
         loss=train.get("loss", EMPTY),
-        factors={key.removeprefix(_FACTOR): found for key, found in train.items() if key.startswith(_FACTOR)},
+        factors=_by_layer(train, _FACTOR),
+        gradients=_by_layer(train, _GRADIENT),
         verdict=str(run.divergence.get("verdict") or ""),
         end=end,
         rule="" if rule == "none" else rule,
@@ -83,8 +88,13 @@ def story(told: History) -> list[str]:
     said = _diverged(told)
     if broken := int((~told.loss.finite).sum()):
         said.append(f"The loss was not finite in {broken:,} of {told.loss.steps.size:,} records.")
+    said += _shifted(told)
     said += _clipped(told.factors, told.rule) + spiked(told.spikes)
     return said[:_SENTENCES]
+
+
+def _by_layer(train: dict[str, Series], prefix: str) -> dict[str, Series]:
+    return {key.removeprefix(prefix): found for key, found in train.items() if key.startswith(prefix)}
 
 
 def _name(task: str) -> str:
@@ -110,6 +120,37 @@ def _befell(incident: Incident) -> str:
         where = ", on held-out data," if _says(first, _HELD_OUT) else ""
         return f"{at}{where} full divergence of {_name(first.task)}{more} was declared"
     return f"{at} {_name(first.task)} was back in range, after it had left it{too.replace('as did', 'like')}"
+
+
+def _cause(incident: Incident) -> str:
+    """Which feature had changed before, as an aside; "" when none is known."""
+    first = _beginning(incident)
+    return f", after the feature {first.feature} had changed" if first.feature else ""
+
+
+def _shifted(told: History) -> list[str]:
+    """The features that changed without any divergence, and what that did to the gradients; the last time, if often."""
+    events = [event for incident in told.incidents if not incident.serious for event in incident.of("feature_shift")]
+    if not events:
+        return []
+    event = events[-1]
+    often = f" ({len(events)} times in all)" if len(events) > 1 else ""
+    said = [f"At step {count(event.step)} the feature {event.feature} left its usual range{often}: {event.evidence}."]
+    layer, times = _growth(told.gradients, event.step)
+    if times >= _GREW:
+        said[0] = f"{said[0][:-1]}; then the gradient of {layer} grew {count(round(times))} times."
+    return said
+
+
+def _growth(gradients: dict[str, Series], step: float) -> tuple[str, float]:
+    """The layer whose gradient grew most from the publications before a step to those after it, and how many times."""
+    best = "", 0.0
+    for layer, norms in gradients.items():
+        before = norms.values[norms.finite & (norms.steps < step)][-_BEFORE:]
+        after = norms.values[norms.finite & (norms.steps >= step)][:_AFTER]
+        if len(before) and len(after) and np.median(before) > 0:
+            best = max(best, (layer, float(after.max() / np.median(before))), key=lambda found: found[1])
+    return best
 
 
 def fate(incident: Incident) -> str:
@@ -216,7 +257,7 @@ def _by_verdict(told: History) -> str:
 
 
 def _sentence(incident: Incident) -> str:
-    return "; ".join(part for part in (_befell(incident), fate(incident)) if part) + "."
+    return "; ".join(part for part in (_befell(incident) + _cause(incident), fate(incident)) if part) + "."
 
 
 def _clipped(factors: dict[str, Series], rule: str) -> list[str]:

@@ -21,6 +21,7 @@ _SEVERITIES = {"full": "Full divergence", "range": "Out of range", "rollback": "
 _NOTES = {
     "over_clipping": "steps all but stopped",
     "dead_layer": "dead layer",
+    "feature_shift": "feature changed",
     "nonfinite_values": "values not finite",
     "no_rollback": "no rollback possible",
 }
@@ -54,15 +55,14 @@ def incidents_table(found: Sequence[Incident]) -> str:
     rows = []
     for place, incident in enumerate(found, start=1):
         tasks = [escaped(task or "whole run") for task in incident.tasks]
-        layers = [
-            f"<code>{escaped(layer)}</code>" for layer in dict.fromkeys(e.layer for e in incident.events) if layer
-        ]
+        named = [e.layer for e in incident.events] + [e.feature for e in incident.events]
+        others = [f"<code>{escaped(name)}</code>" for name in dict.fromkeys(named) if name]
         then = story.fate(incident) if incident.serious else ""
         then = f"<small>{escaped(then[:1].upper() + then[1:])}</small>" if then else ""
         rows.append(
             f'<tr><td class="number">{place}</td><td class="number">{_span(incident.first, incident.last)}</td>'
             f"<td><strong>{escaped(_what(incident))}</strong>{then}</td>"
-            f"<td>{', '.join([*tasks, *layers]) or 'whole run'}</td>"
+            f"<td>{', '.join([*tasks, *others]) or 'whole run'}</td>"
             f"<td>{escaped(_plain(incident.events[0].evidence))}</td></tr>"
         )
     return _table(["No.", "Steps", "What happened", "To whom", "What was first measured"], rows, "incidents")
@@ -72,11 +72,11 @@ def events_table(events: Sequence[Mapping[str, Any]]) -> str:
     """A row an event, as recorded."""
     rows = [
         f'<tr><td class="number">{count(event.get("step"))}</td><td>{escaped(event.get("kind") or UNKNOWN)}</td>'
-        f"<td>{escaped(event.get('task') or event.get('layer') or 'whole run')}</td>"
+        f"<td>{escaped(event.get('task') or event.get('layer') or event.get('feature') or 'whole run')}</td>"
         f"<td>{escaped(_plain(event.get('evidence')))}</td></tr>"
         for event in events
     ]
-    return _table(["Step", "Kind", "Task or layer", "Evidence"], rows, "events")
+    return _table(["Step", "Kind", "Task, layer or feature", "Evidence"], rows, "events")
 
 
 def around_table(found: Around) -> str:

@@ -9,8 +9,8 @@ from steadyrank.pipeline.reporting.series import read
 from steadyrank.pipeline.reporting.story import history, story
 
 
-def event(step, kind, task="", evidence="", layer="") -> dict:
-    return {"step": step, "kind": kind, "task": task, "evidence": evidence, "layer": layer}
+def event(step, kind, task="", evidence="", layer="", feature="") -> dict:
+    return {"step": step, "kind": kind, "task": task, "evidence": evidence, "layer": layer, "feature": feature}
 
 
 def sentences(run: RunRecord) -> list[str]:
@@ -199,3 +199,23 @@ def test_losses_that_are_not_finite_are_counted_and_no_more_than_four_sentences_
     assert "The loss was not finite in 1 of 2 records." in told([], verdict="healthy", train=train)
     said = sentences(RunRecord("r", divergence={"verdict": "full", "events": [spike, *incidents, *LOST]}, train=train))
     assert len(said) == 4
+
+
+def test_a_feature_that_changed_and_the_gradient_that_grew_with_it():
+    train = [
+        {"step": 16 * i, "norm/gradient/tower_watch_time": 1.0 if i < 5 else 40.0, "clipping_factor/shared": 0.02}
+        for i in range(1, 9)
+    ]
+    shift = event(81, "feature_shift", evidence="its typical value is 30, usually 2", feature="video_views")
+    said = told([shift], verdict="healthy", train=train, rule="clippy", end=128)
+    assert said.startswith(
+        "Nothing diverged. At step 81 the feature video_views left its usual range: its typical value is 30, usually 2; then "
+        "the gradient of tower_watch_time grew 40 times. Clippy shortened steps"
+    )
+    assert "(2 times in all)" in told([shift, shift | {"step": 300}], verdict="healthy", end=400)
+
+
+def test_a_divergence_names_the_feature_that_had_changed_before():
+    shift = event(257, "feature_shift", evidence="its values vary 5 times as much as usual", feature="video_views")
+    said = told([shift, *(each | {"feature": "video_views"} for each in LOST)])
+    assert "At step 257 the loss of watch_time left its range, after the feature video_views had changed; full" in said
