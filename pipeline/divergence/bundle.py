@@ -7,7 +7,8 @@ keeps go to a folder. Nothing is copied in any other step. A bundle is complete 
     step-000812/arrays.npz     batch, weights and the optimizer's variables
 
 Of embedding tables with sparse gradients, and of whatever the optimizer keeps in their shape, the touched rows alone are saved:
-the step reads and writes no other. What is random in a model, such as dropout, is not repeated.
+the step reads and writes no other. Random numbers, such as dropout's, are repeated in Keras 3, where their state is a variable;
+in Keras 2 they are not.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from .either_keras import variables_of
+from .either_keras import state_of, variables_of
 from .windows import Signal
 
 _ROWS = "rows"
@@ -34,7 +35,7 @@ class Bundles:
     """Where bundles go, and how many.
 
     Args:
-      folder: Made when there is something to save.
+      folder: Made when there is something to save. One process at a time saves there.
       most: Most bundles, over all runs that save there; the first ones are kept.
       apart: Least steps between two.
       most_bytes: A step with more than this to save is left out.
@@ -79,6 +80,9 @@ class Bundles:
         place = self.folder / f"step-{step:06d}"
         beside = self.folder / f".step-{step:06d}-{os.getpid()}"
         try:
+            # What a killed process left.
+            for torn in self.folder.glob(".step-*"):
+                shutil.rmtree(torn, ignore_errors=True)
             beside.mkdir(parents=True, exist_ok=True)
             with open(beside / "arrays.npz", "wb") as file:
                 np.savez(file, **arrays)  # type: ignore[arg-type]
@@ -104,8 +108,8 @@ class Bundle:
       alarms: The signals that raised the alarm.
       signals: Every signal of the step.
       batch: What ``train_step`` was given.
-      weights, kept: The model's weights and the optimizer's variables before the step, in their order. A pair of rows and
-        values where only some rows were saved.
+      weights, kept: Variables of the model (see :func:`.either_keras.state_of`) and of the optimizer before the step. A pair of
+        rows and values where only some rows were saved.
     """
 
     path: Path
@@ -155,7 +159,7 @@ class Bundle:
           ValueError: When the model has other variables.
         """
         for what, variables, values in (
-            ("weights", model.weights, self.weights),
+            ("weights", state_of(model), self.weights),
             ("the optimizer's variables", variables_of(model.optimizer), self.kept),
         ):
             if len(variables) != len(values):
@@ -181,6 +185,7 @@ def save_in_graph(
     bundles: Bundles,
     model: Any,
     data: Any,
+    early: Mapping[int, tf.Tensor],
     gradients: Sequence[Any],
     signals: Sequence[Signal],
     alarms: tf.Tensor,
@@ -193,6 +198,7 @@ def save_in_graph(
       bundles: Where to.
       model: The model.
       data: What ``train_step`` was given.
+      early: By the identity of a variable its value before the step, of those that the model itself writes.
       gradients: Of its trainable variables.
       signals: Of the step, as far as they are known.
       alarms: For each signal whether it raised the alarm.
@@ -202,15 +208,12 @@ def save_in_graph(
     rows = _rows_by_shape(gradients)
     tensors: dict[str, tf.Tensor] = {}
     counts = {}
-    for kind, variables in (("weights", model.weights), ("kept", variables_of(model.optimizer))):
+    for kind, variables in (("weights", state_of(model)), ("kept", variables_of(model.optimizer))):
         counts[kind] = len(variables)
         for i, variable in enumerate(variables):
             touched = rows.get(tuple(variable.shape))
-            tensors[f"{kind}/{i}"] = (
-                tf.convert_to_tensor(variable)
-                if touched is None
-                else tf.gather(tf.convert_to_tensor(variable), touched)
-            )
+            value = early[id(variable)] if id(variable) in early else tf.convert_to_tensor(variable)
+            tensors[f"{kind}/{i}"] = value if touched is None else tf.gather(value, touched)
             if touched is not None:
                 tensors[f"{_ROWS}/{kind}/{i}"] = touched
     structure, leaves = _structure(data)

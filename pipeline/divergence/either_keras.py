@@ -58,6 +58,11 @@ def variables_of(optimizer: Any) -> list[Any]:
     return list(own() if callable(own) else own)
 
 
+def state_of(model: Any) -> list[Any]:
+    """All variables of a model that a step reads or writes, without metrics: in Keras 3 the state of random numbers too."""
+    return [*model.trainable_variables, *model.non_trainable_variables]
+
+
 def strategy_of(model: Any) -> tf.distribute.Strategy:
     """The strategy under which a model's variables were made."""
     return getattr(model, "distribute_strategy", None) or tf.distribute.get_strategy()

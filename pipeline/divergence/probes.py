@@ -48,6 +48,7 @@ class _Notes(threading.local):
     def __init__(self) -> None:
         self.signals: list[Signal] | None = None
         self.data: Any = None
+        self.early: dict[int, tf.Tensor] = {}
 
 
 class Probes(tf.Module):
@@ -133,6 +134,10 @@ class Probes(tf.Module):
     def _train_step(self, original: Callable[..., Any], data: Any) -> Any:
         with self._noting() as signals:
             self._notes.data = data
+            if self._bundles is not None:
+                # Moving averages and the state of random numbers change before the optimizer is called.
+                written = self._model[0].non_trainable_variables
+                self._notes.early = {id(variable): tf.convert_to_tensor(variable) for variable in written}
             for name, value in batch_statistics(*self._inputs_of(data)).items():
                 self._note(name, value)
             results = original(data)
@@ -189,6 +194,7 @@ class Probes(tf.Module):
                 self._bundles,
                 self._model[0],
                 self._notes.data,
+                self._notes.early,
                 there,
                 signals,
                 alarms,
@@ -249,6 +255,7 @@ class Probes(tf.Module):
             yield self._notes.signals
         finally:
             self._notes.signals = self._notes.data = None
+            self._notes.early = {}
 
 
 def of_outputs(model: Any, labels: Any, predictions: Any) -> dict[str, tf.Tensor]:

@@ -27,7 +27,7 @@ class Writer(Protocol):
 
 
 class JsonLinesWriter:
-    """One JSON object a line, flushed at once, so that a killed job leaves whole lines.
+    """One JSON object a line, each written at once, so that a killed job leaves whole lines.
 
     Args:
       path: The file; lines are appended.
@@ -35,12 +35,13 @@ class JsonLinesWriter:
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - open as long as the run
+        # Without a buffer, which would hand over a long line in pieces.
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - open as long as the run
 
     def write(self, step: int, metrics: Metrics) -> None:
         """Appends a line."""
-        self._file.write(json.dumps(jsonable({"step": step} | dict(metrics))) + "\n")
-        self._file.flush()
+        line = json.dumps(jsonable({"step": step} | dict(metrics))) + "\n"
+        self._file.write(line.encode())
 
     def close(self) -> None:
         """Closes the file."""

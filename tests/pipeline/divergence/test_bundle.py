@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 
 import keras
 import numpy as np
@@ -183,3 +186,65 @@ def test_it_says_what_happened(tmp_path):
     told = json.loads((path / "bundle.json").read_text())
     assert told["step"] == BAD
     assert told["signals"].keys() >= {"loss", "excess", "gradient"}
+
+
+def test_what_is_random_and_moving_averages_are_repeated_in_keras_3(tmp_path):
+    """Both are written before the optimizer is called."""
+    x, y = data()
+    x = x["numbers"]
+
+    def model_with_state():
+        keras.utils.set_random_seed(0)
+        layers = [keras.layers.Dense(16), keras.layers.BatchNormalization(), keras.layers.Dropout(0.5)]
+        model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(1)])
+        model.compile(optimizers3.ClippyAdagrad(0.1), "mse", jit_compile=False)
+        return model
+
+    after: dict[int, list] = {}
+    model = model_with_state()
+    keep = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: after.update({batch + 1: [w.copy() for w in model.get_weights()]})
+    )
+    monitor = for_keras3.DivergenceMonitor(every=8, bundles=tmp_path)
+    model.fit(x, y, batch_size=ROWS, shuffle=False, verbose=0, callbacks=[monitor, keep])
+    [path] = tmp_path.iterdir()
+    again = model_with_state()
+    again.optimizer.build(again.trainable_variables)
+    bundle = Bundle.read(path)
+    bundle.restore(again)
+    for ours, theirs in zip(again.get_weights(), after[bundle.step - 1], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    tf.function(again.train_step)(bundle.batch)
+    for ours, theirs in zip(again.get_weights(), after[bundle.step], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_killed_at_any_moment_it_leaves_whole_bundles(tmp_path):
+    program = f"""
+import numpy as np
+from steadyrank.pipeline.divergence.bundle import Bundles
+bundles = Bundles({str(tmp_path)!r}, most=10**6, apart=1)
+arrays = {{"weights/0": np.arange(1 << 19), "batch/0": np.ones(8), "kept/0": np.zeros(8)}}
+told = {{"alarms": ["loss"], "signals": {{"loss": 1.0}}, "batch": "batch/0", "weights": 1, "kept": 1}}
+first = len(bundles.saved) + 1
+print("ready", flush=True)
+for step in range(first, 10**6):
+    bundles.save(step, told, arrays)
+"""
+    rng = np.random.default_rng(0)
+    torn = 0
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(rng.uniform(0.05, 0.3))
+        process.kill()
+        process.communicate()
+        for path in Bundles(tmp_path).saved:
+            assert Bundle.read(path).weights[0].size == 1 << 19
+        left = list(tmp_path.glob(".step-*"))
+        # What the ones before left is gone.
+        assert len(left) <= 1
+        torn += len(left)
+    assert Bundles(tmp_path).saved
+    assert torn, "no kill came in the middle of a bundle: this test has shown nothing"
