@@ -33,6 +33,8 @@ _FINAL = ("chance", "nonfinite")
 _REMARKS = ("spike", "over_clipping", "dead_layer", "nonfinite_values", "no_rollback", "feature_shift")
 # Windows that the usual height and noise of a loss are taken from, and how many are needed before a spike is called one.
 _HISTORY, _ENOUGH = 24, 4
+# After so many windows in a row with a spike they are usual.
+_OFTEN = 4
 # What goes wrong so many steps after a feature changed may come from that.
 _AFTER = 64
 # A run out of range of fewer steps is a spike, not a divergence.
@@ -81,6 +83,8 @@ class _Task:
     publications: int = 0
     reason: str = ""
     full: bool = False
+    # Windows in a row with a spike.
+    spiked: int = 0
     # Of its last windows: mean, deviation and maximum of the loss …
     losses: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)
     # … and of the excess.
@@ -212,8 +216,11 @@ class Detector:
             else:
                 # Back in range is who stayed there for a whole window.
                 new += [] if reason else self._better(state, "steps", end, task)
-                new += self._spikes(state, before, task, loss, excess)
-            if not state.since:
+                spikes = self._spikes(state, before, task, loss, excess)
+                new += spikes
+                state.spiked = state.spiked + 1 if spikes else 0
+            # A window with a spike would hide the next one; many in a row are what is usual now.
+            if not state.since and not 0 < state.spiked < _OFTEN:
                 for kept, reading in ((state.losses, loss), (state.excesses, excess)):
                     if reading is not None and reading.finite:
                         kept[:] = [*kept, (reading.mean, reading.deviation, reading.maximum)][-_HISTORY:]
