@@ -264,7 +264,8 @@ class Probes(tf.Module):
 
 def _sampled(gradient: Any) -> Any:
     """Of a large matrix some rows: what is not finite behind a layer is so in all rows of its gradient, and reading all would
-    be most of what watching costs."""
+    be most of what watching costs.
+    """
     if (
         isinstance(gradient, tf.IndexedSlices)
         or (gradient.shape.num_elements() or 0) < _LARGE
