@@ -81,10 +81,9 @@ def observe(
     touched: Sequence[Touched],
     sigmas: Sequence[Tensor],
     measured: Sequence[Mapping[str, Tensor]],
-    step: Tensor,
     eta: Tensor,
-) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """What one step does to each part.
+) -> list[Tensor]:
+    """The sums of the squares of each part's gradient, update and weights in one step, ``[3]``.
 
     Args:
       ops: The namespace, see :mod:`.parts`.
@@ -92,18 +91,12 @@ def observe(
       touched: What their gradients touch, before the step.
       sigmas: Their factors, scalars or broadcastable to the part.
       measured: What :func:`.parts.measure` found.
-      step: The optimizer's step.
       eta: The learning rate.
-
-    Returns:
-      For each part the sums of the squares of its gradient, update and weights; the numbers of the coordinate that binds; its
-      row and column.
     """
     seen = []
     for part, values, sigma, measures in zip(parts, touched, sigmas, measured, strict=True):
         sums = (measures["gradient"], _update(ops, part, values, sigma, measures, eta), measures["parameter"])
-        numbers, place = _coordinate(ops, part, values, measures.get("rows", ()), eta, step)
-        seen.append((ops.stack([ops.sum(each) for each in sums]), ops.stack(numbers), ops.stack(place)))
+        seen.append(ops.stack([ops.sum(each) for each in sums]))
     return seen
 
 
@@ -126,7 +119,7 @@ def _update(
 
 
 def numbers_of(ops: Any, sigmas: Sequence[Tensor], squares: Sequence[Tensor], coordinates: Sequence[Tensor]) -> Tensor:
-    """The parts' numbers, ``[parts, NUMBERS]``, float32, from what :func:`observe` returned."""
+    """The parts' numbers, ``[parts, NUMBERS]``, float32, from what :func:`observe` and :func:`coordinate` returned."""
 
     def stacked(values: Sequence[Tensor]) -> Tensor:
         return ops.stack([ops.cast(value, "float32") for value in values])
@@ -198,10 +191,28 @@ def explain(rule: str, numbers: np.ndarray, integers: np.ndarray, shape: Sequenc
     )
 
 
+def coordinate(
+    ops: Any, part: Part, values: Touched, measures: Mapping[str, Tensor], eta: Tensor, step: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The coordinate with the largest demand: its numbers, ``[4]``, and its row and column among the touched ones, ``[2]``.
+
+    Not for a program of XLA's own: it would copy the whole variable to take one row.
+
+    Args:
+      ops: The namespace, see :mod:`.parts`.
+      part: The variable.
+      values: What its gradient touches.
+      measures: What :func:`.parts.measure` found.
+      eta: The learning rate.
+      step: The optimizer's step.
+    """
+    numbers, place = _coordinate(ops, part, values, measures.get("rows", ()), eta, step)
+    return ops.stack(numbers), ops.stack(place)
+
+
 def _coordinate(
     ops: Any, part: Part, values: Touched, demands: Tensor, eta: Tensor, step: Tensor
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Numbers of the coordinate with the largest demand, and its row and column among the touched ones."""
     rule = part.rule_at(ops, step)
     zero = ops.zeros_like(ops.cast(eta, part.dtype))
     none = ops.cast(zero, "int32") - 1

@@ -90,6 +90,10 @@ class Stepper:
             state=self._state.map(tf.convert_to_tensor),
             skip=self._settings.skip_nonfinite,
         )
+        if plan.state.numbers is not None:
+            # Written is after everything was read: TensorFlow would copy a variable that somebody still reads.
+            with tf.control_dependencies([plan.state.numbers, plan.state.integers]):
+                plan = plan._replace(eta=tf.identity(plan.eta))
         allowed = self._settings.allowed_skips
         if allowed is not None:
             messages = self._settings.failures([self._names[part.index] for part in chosen])

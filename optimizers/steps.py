@@ -109,8 +109,12 @@ def plan(
     if state.gammas is not None:
         after = after._replace(gammas=ops.where(sound, found.gammas, state.gammas))
     if state.numbers is not None:
-        seen = each(explanations.observe, chosen, touched, found.sigmas, measured, shared=[step, eta])
-        numbers, places = _explained(ops, table_rows, found.sigmas, seen)
+        squares = each(explanations.observe, chosen, touched, found.sigmas, measured, shared=[eta])
+        bound = [
+            explanations.coordinate(ops, part, values, measures, eta, step)
+            for part, values, measures in zip(chosen, touched, measured, strict=True)
+        ]
+        numbers, places = _explained(ops, table_rows, found.sigmas, squares, bound)
         at = [part.index for part in chosen]
         before = [ops.take(kept, at, axis=0) for kept in (state.numbers, state.integers)]
         numbers, integers = (
@@ -129,10 +133,11 @@ def _explained(
     ops: Any,
     table_rows: Sequence[Tensor | None],
     sigmas: Sequence[Tensor],
-    seen: Sequence[tuple[Tensor, Tensor, Tensor]],
+    squares: Sequence[Tensor],
+    bound: Sequence[tuple[Tensor, Tensor]],
 ) -> tuple[Tensor, Tensor]:
     """The numbers of this step, ``[parts, NUMBERS]``, and the rows and columns of the variables that bind, ``[parts, 2]``."""
-    squares, coordinates, places = zip(*seen, strict=True)
+    coordinates, places = zip(*bound, strict=True)
     numbers = explanations.numbers_of(ops, sigmas, squares, coordinates)
     in_tables = [
         place if rows is None else _in_table(ops, place, rows) for place, rows in zip(places, table_rows, strict=True)

@@ -175,11 +175,14 @@ class Probes(tf.Module):
         if given and not isinstance(given[0], tuple):
             variables = args[0] if args else kwargs.get("trainable_variables")
             pairs = list(zip(given, variables or self._model[0].trainable_variables, strict=True))
-        if self._notes.signals is not None and self._takes_norms:
-            self._norms_of(pairs)
+        norms = self._norms_of(pairs) if self._notes.signals is not None and self._takes_norms else []
         if self._notes.signals is not None and self._bundles is not None:
             self._save_if_alarmed([gradient for gradient, _ in pairs])
-        return original(given, *args, **kwargs)
+        if strategy_of(self._model[0]).num_replicas_in_sync > 1:
+            return original(given, *args, **kwargs)
+        # TensorFlow would copy each variable that is still read when it is written.
+        with tf.control_dependencies(norms):
+            return original(given, *args, **kwargs)
 
     def _save_if_alarmed(self, gradients: Sequence[Any]) -> None:
         assert self._bundles is not None
@@ -230,7 +233,7 @@ class Probes(tf.Module):
         self._note(f"dead_units/{self._name_of(layer)}", tf.reduce_mean(tf.cast(of_units == 0, tf.float32)))
         return output
 
-    def _norms_of(self, pairs: Sequence[tuple[Any, Any]]) -> None:
+    def _norms_of(self, pairs: Sequence[tuple[Any, Any]]) -> list[tf.Tensor]:
         squares: dict[str, list[tf.Tensor]] = {}
         for gradient, variable in pairs:
             if gradient is None:
@@ -241,8 +244,10 @@ class Probes(tf.Module):
             if not isinstance(gradient, tf.IndexedSlices):
                 weights = tf.cast(tf.convert_to_tensor(variable), tf.float32)
                 squares.setdefault(f"parameter/{layer}", []).append(tf.nn.l2_loss(weights))
-        for name, halves in squares.items():
-            self._note(name, tf.sqrt(2.0 * tf.add_n(halves)))
+        norms = {name: tf.sqrt(2.0 * tf.add_n(halves)) for name, halves in squares.items()}
+        for name, norm in norms.items():
+            self._note(name, norm)
+        return list(norms.values())
 
     def _name_of(self, layer: Any) -> str:
         """By its weights; by its own name where it has none."""
