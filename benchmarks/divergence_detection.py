@@ -41,6 +41,8 @@ DAYS, ROWS = 8, 32768
 # MovieLens is small: its batches are, so that there are steps enough.
 BATCH = {"simulated": 512, "movielens": 64}
 EVERY = 16
+# The first step on the day of the hazards.
+FIRST_BAD = 3 * ROWS // BATCH["simulated"] + 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,6 +224,8 @@ class Result:
       truth, since: The label, and the step at which it began.
       verdict: The worst that the detector said of the run at any time.
       found: The step at which it first declared a full divergence, 0 for never.
+      changed: Whether the run's features changed on the hazard's day.
+      shifts: The steps at which it said that a feature changed.
     """
 
     name: str
@@ -229,6 +233,8 @@ class Result:
     since: int
     verdict: str
     found: int
+    changed: bool
+    shifts: tuple[int, ...]
 
 
 def result_of(case: Case, work: Path) -> Result:
@@ -246,8 +252,10 @@ def result_of(case: Case, work: Path) -> Result:
             new = detector.observe_window(shown["before"], span.steps, span.readings)
         if not found and any(event.kind == "full_divergence" for event in new):
             found = step
+    shifts = tuple(event.step for event in detector.events if event.kind == "feature_shift")
+    changed = case.hazard.partition("@")[0] in ("shift", "corruption")
     truth, since = label(off_steps(series(work / case.name), series(work / reference_of(case).name)))
-    return Result(case.name, truth, since, "full" if found else detector.verdict, found)
+    return Result(case.name, truth, since, "full" if found else detector.verdict, found, changed, shifts)
 
 
 def summary(results: Sequence[Result]) -> str:
@@ -258,6 +266,10 @@ def summary(results: Sequence[Result]) -> str:
     said = [each for each in results if each.verdict == "micro"]
     right = sum(each.truth == "micro" for each in said)
     found = sum(each.verdict != "healthy" for each in by_truth["micro"])
+    changes = [each for each in results if each.changed]
+    seen = sum(any(0 <= step - FIRST_BAD < 2 * EVERY for step in each.shifts) for each in changes)
+    early = sum(step < FIRST_BAD for each in changes for step in each.shifts)
+    none = [each for each in results if not each.changed]
     lines = [
         ", ".join(f"{len(each)} {truth}" for truth, each in by_truth.items())
         + f" of {len(results)} runs by the label.",
@@ -268,6 +280,10 @@ def summary(results: Sequence[Result]) -> str:
         "(recall).",
         f"Healthy: {sum(each.verdict == 'healthy' for each in by_truth['healthy'])} of {len(by_truth['healthy'])} called so.",
     ]
+    lines.append(
+        f"Features: a change is told within {2 * EVERY} steps in {seen} of the {len(changes)} runs that have one, and {early} times "
+        f"before; {sum(len(each.shifts) for each in none)} times in {len(none)} runs that have none."
+    )
     return "\n".join(f"- {line}" for line in lines)
 
 
