@@ -13,7 +13,7 @@ demo: $(VENV)/.run
 	$(BIN)/python -m steadyrank.pipeline.train --config=demo --model_dir=runs/demo-$$(date +%Y%m%d-%H%M%S)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check $(SOURCES)

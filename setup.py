@@ -54,6 +54,7 @@ setup(
     extras_require={
         "dev": [
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "hypothesis>=6.100",
             # Keras 3 runs on it too, and so must steadyrank.optimizers.keras3.
             "jax>=0.6",
