@@ -63,7 +63,7 @@ def incidents_table(found: Sequence[Incident]) -> str:
             f'<tr><td class="number">{place}</td><td class="number">{_span(incident.first, incident.last)}</td>'
             f"<td><strong>{escaped(_what(incident))}</strong>{then}</td>"
             f"<td>{', '.join([*tasks, *others]) or 'whole run'}</td>"
-            f"<td>{escaped(_plain(incident.events[0].evidence))}</td></tr>"
+            f"<td>{escaped(_first_measured(incident))}</td></tr>"
         )
     return _table(["No.", "Steps", "What happened", "To whom", "What was first measured"], rows, "incidents")
 
@@ -120,6 +120,12 @@ def config_table(config: Mapping[str, Any]) -> str:
         for name, value in _flat(config)
     ]
     return _table(["Setting", "Value"], rows, "config")
+
+
+def _first_measured(incident: Incident) -> str:
+    first = incident.events[0]
+    whose = f"{first.feature}: " if first.kind == "feature_shift" else ""
+    return whose + _plain(first.evidence)
 
 
 def _what(incident: Incident) -> str:
