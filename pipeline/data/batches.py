@@ -111,12 +111,13 @@ def _batches(
 
 
 def _filled(columns: Columns, rows: int, schema: Schema) -> Columns:
-    """Appends rows without labels."""
+    """Appends rows without labels: they train nothing, and their features are such as there are, taken from all over."""
+    there = len(next(iter(columns.values())))
+    chosen = np.arange(rows) * there // max(rows, 1)
     filled = {}
-    for name, (dtype, shape) in schema.columns.items():
+    for name in schema.columns:
+        extra = columns[name][chosen]
         if name in schema.label_columns:
-            extra = np.full((rows, *shape), np.nan, np.float32)
-        else:
-            extra = np.zeros((rows, *shape), bytes if dtype == "string" else dtype)
+            extra = np.full_like(extra, np.nan)
         filled[name] = np.concatenate([columns[name], extra])
     return filled

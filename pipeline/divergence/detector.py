@@ -36,7 +36,7 @@ _HISTORY, _ENOUGH = 24, 4
 # After so many windows in a row with a spike they are usual.
 _OFTEN = 4
 # What goes wrong so many steps after a feature changed may come from that.
-_AFTER = 64
+_AFTER, _CHANGES = 64, 16
 # A run out of range of fewer steps is a spike, not a divergence.
 _SHORTEST = 3
 
@@ -117,7 +117,7 @@ class Detector:
         self,
         *,
         patience: int = 3,
-        patience_steps: int = 28,
+        patience_steps: int = 20,
         loss_ratio: float = 2.0,
         growth: float = 10.0,
         collapse: float = 0.25,
@@ -145,7 +145,7 @@ class Detector:
         self._tasks: dict[str, _Task] = {}
         self._ill_layers: dict[str, int] = {}
         self._shifts = Shifts()
-        self._shift: tuple[int, str] | None = None
+        self._changes: list[tuple[int, str]] = []
         self.published = 0
         self.events: list[Event] = []
 
@@ -295,7 +295,7 @@ class Detector:
             "tasks": {name: dataclasses.asdict(task) for name, task in self._tasks.items()},
             "ill_layers": dict(self._ill_layers),
             "shifts": self._shifts.get_state(),
-            "shift": self._shift,
+            "changes": self._changes,
             "published": self.published,
             "events": [dataclasses.asdict(event) for event in self.events],
         }
@@ -309,8 +309,7 @@ class Detector:
         self._ill_layers = dict(state["ill_layers"])
         # A state of before features were watched has none.
         self._shifts.set_state(state.get("shifts", {"usual": {}, "away": {}}))
-        shift = state.get("shift")
-        self._shift = shift and (int(shift[0]), str(shift[1]))
+        self._changes = [(int(step), str(feature)) for step, feature in state.get("changes", ())]
         self.published = state["published"]
         self.events = [Event(**event) for event in state["events"]]
 
@@ -436,18 +435,25 @@ class Detector:
         if not shifts:
             return []
         first, *others = shifts
-        self._shift = (first.step, first.feature)
+        self._changes = [*self._changes, (first.step, first.feature)][-_CHANGES:]
         also = ", ".join(shift.feature for shift in others[:5]) + (f" and {len(others) - 5} more" * (len(others) > 5))
         evidence = first.evidence + (f"; so did {also}" if also else "")
         return [Event(first.step, "feature_shift", "", evidence, feature=first.feature)]
 
     def _explained(self, event: Event) -> Event:
         """An event that tells which feature had changed shortly before, if one had."""
-        if self._shift is None or event.kind in ("feature_shift", "micro_divergence", "recovery"):
+        if event.kind in ("feature_shift", "micro_divergence", "recovery"):
             return event
-        step, feature = self._shift
-        if not 0 <= event.step - step <= _AFTER:
+        # Of a divergence, what came before it began counts.
+        began = (
+            min(self._task(event.task).since.values(), default=event.step)
+            if event.kind == "full_divergence"
+            else event.step
+        )
+        changes = [change for change in self._changes if 0 <= began - change[0] <= _AFTER]
+        if not changes:
             return event
+        step, feature = changes[-1]
         return dataclasses.replace(
             event, feature=feature, evidence=f"{event.evidence}; {feature} had left its usual range at step {step}"
         )
