@@ -99,6 +99,8 @@ class Normalizer(tf_keras.layers.Layer):
     def call(self, column: tf.Tensor) -> tf.Tensor:
         """The normalised column."""
         numbers = tf.reshape(tf.cast(column, tf.float32), [-1, self._feature.width])
+        if self._feature.default is not None:
+            numbers = tf.where(tf.math.is_nan(numbers), self._feature.default, numbers)
         if self._feature.normalization == "none":
             return numbers
         if self._feature.normalization == "log":

@@ -140,7 +140,7 @@ class MultitaskRanker(tfrs.Model):
         """
         outputs = self._outputs(inputs)
         return {
-            head.task.name: head.task.weight * head.mean_loss(inputs[head.task.label], outputs[head.task.name])
+            head.task.name: head.task.weight * head.mean_loss(inputs[head.task.label_column], outputs[head.task.name])
             for head in self._heads
         }
 
@@ -163,7 +163,7 @@ class MultitaskRanker(tfrs.Model):
         self, inputs: Mapping[str, tf.Tensor], outputs: Mapping[str, tf.Tensor]
     ) -> tuple[tf.Tensor, Sums]:
         """One replica's part of the loss; and the tasks' sums over all replicas, ``[T]`` each."""
-        own = [head.sums(inputs[head.task.label], outputs[head.task.name]) for head in self._heads]
+        own = [head.sums(inputs[head.task.label_column], outputs[head.task.name]) for head in self._heads]
         losses = tf.stack([sums.loss for sums in own])
         together = tf.stack([tf.stack([tf.cast(each, tf.float64) for each in sums]) for sums in own], axis=1)
         all_sums = Sums(*tf.unstack(_over_replicas(together)))
@@ -199,7 +199,7 @@ class MultitaskRanker(tfrs.Model):
         binary = [head for head in self._heads if head.task.kind == "binary"]
         if not binary:
             return {}
-        counts = [head.histogram(inputs[head.task.label], outputs[head.task.name]) for head in binary]
+        counts = [head.histogram(inputs[head.task.label_column], outputs[head.task.name]) for head in binary]
         areas = [area_under_curve(each) for each in tf.unstack(_over_replicas(tf.stack(counts)))]
         return {
             f"auc/{head.task.name}": tf.where(tf.math.is_nan(area), tf.cast(0.5, area.dtype), area)

@@ -6,6 +6,7 @@ names them and the report lists them. Nothing here needs TensorFlow.
 Missing values have one form each, the same in training and in serving:
 
 * a categorical value or a place of a bag that is not there: ``-1`` for integers, ``""`` for strings;
+* a number that is not there: NaN, for which the ranker takes the feature's ``default``;
 * a label that is not there: NaN. A row whose labels are all NaN trains nothing and counts in no metric, which is also how
   batches are padded.
 """
@@ -47,6 +48,9 @@ class Feature:
       embedding_width: Columns of the embedding table. Categorical and bag only.
       table: Features that name the same table share its embeddings. Empty: a table of its own, called as the feature.
       combiner: Bag only: ``mean`` or ``sum`` of the embeddings of the values that are there; zeros when none is.
+      column: The column of the user's own log that holds it. Empty: the feature's name.
+      default: Numerical only: the value, before any normalisation, that the ranker takes where there is none. None: a missing
+        number is a fault of the data.
     """
 
     name: str
@@ -60,6 +64,8 @@ class Feature:
     embedding_width: int = 16
     table: str = ""
     combiner: str = "mean"
+    column: str = ""
+    default: float | None = None
 
     def __post_init__(self) -> None:
         _check_name("feature", self.name)
@@ -73,6 +79,11 @@ class Feature:
             expected = "1" if self.kind == "categorical" else "1 or more"
             raise ValueError(
                 f"feature '{self.name}': width of a {self.kind} feature must be {expected}, got {self.width}"
+            )
+        if self.default is not None and (self.kind != "numerical" or not np.isfinite(self.default)):
+            raise ValueError(
+                f"feature '{self.name}': default must be a finite number and stands with numerical features only, "
+                f"got {self.default} for a {self.kind} one"
             )
         if self.kind == "numerical":
             return
@@ -107,6 +118,11 @@ class Feature:
         return (self.width,) if self.kind == "bag" or self.width > 1 else ()
 
     @property
+    def log_column(self) -> str:
+        """The column of a user's log that holds it."""
+        return self.column or self.name
+
+    @property
     def table_name(self) -> str:
         """Name of the embedding table that this feature reads."""
         return self.table or self.name
@@ -122,12 +138,15 @@ class Task:
         squared error, the output is in the label's unit).
       label: The column that holds the label, float32, NaN where it is missing. Empty: the task's name.
       weight: Factor of this task's loss in the sum.
+      mask: A column of the user's own log that says in which rows there is a label: true, or a number other than 0. Empty:
+        wherever ``label`` has a value.
     """
 
     name: str
     kind: str
     label: str = ""
     weight: float = 1.0
+    mask: str = ""
 
     def __post_init__(self) -> None:
         _check_name("task", self.name)
@@ -135,6 +154,11 @@ class Task:
         object.__setattr__(self, "label", self.label or self.name)
         if not (np.isfinite(self.weight) and self.weight > 0):
             raise ValueError(f"task '{self.name}': weight must be a finite number above 0, got {self.weight}")
+
+    @property
+    def label_column(self) -> str:
+        """The column of a batch that holds the label: ``label``, or one of its own where a mask leaves some rows out."""
+        return f"{self.name}.masked" if self.mask else self.label
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +191,8 @@ class Schema:
             twice = next((n for n in names if names.count(n) > 1), None)
             if twice:
                 raise ValueError(f"two {what}s are called '{twice}'; each name may stand once")
-        leaks = {f.name for f in self.features} & set(self.label_columns)
+        leaks = {f.log_column for f in self.features} & {task.label for task in self.tasks}
+        leaks |= {f.name for f in self.features} & set(self.label_columns)
         if leaks:
             raise ValueError(
                 f"column '{min(leaks)}' is both a feature and a label: the ranker would read what it predicts"
@@ -186,7 +211,7 @@ class Schema:
     @property
     def label_columns(self) -> tuple[str, ...]:
         """The columns that hold labels, in the order of the tasks, each once."""
-        return tuple(dict.fromkeys(task.label for task in self.tasks))
+        return tuple(dict.fromkeys(task.label_column for task in self.tasks))
 
     @property
     def columns(self) -> dict[str, tuple[str, tuple[int, ...]]]:

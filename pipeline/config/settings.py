@@ -10,7 +10,8 @@ import dataclasses
 import math
 import re
 
-SOURCES = ("simulated", "movielens")
+SOURCES = ("simulated", "movielens", "files")
+ON_INVALID = ("fail", "skip")
 RULES = ("none", "gc", "agc", "lamb", "clippy", "adagc")
 # What may share one factor under a rule, and whether the rule may scale the gradient or the step.
 _GRANULARITIES: dict[str, tuple[str, ...]] = {
@@ -62,18 +63,42 @@ class Movielens:
 
 
 @dataclasses.dataclass(frozen=True)
+class Files:
+    """A log of one's own (``data.source: files``).
+
+    Attributes:
+      path: A Parquet file, a folder of them, or a folder with a folder for each day, called ``day=2026-11-01`` or
+        alike; also ``s3://...`` or ``gs://...``.
+      schema: YAML file that says which columns are features and which are labels, and of what kind.
+      periods: Without folders for the days, the rows in their order are cut into so many "days" of equal length.
+      on_invalid: What is done with a row that has numbers that are not finite or labels out of range: ``fail``, or
+        ``skip``: it trains nothing, is counted, and is written to the run's ``quarantine.jsonl``.
+      invalid_share: Most rows of a day that may be skipped, as a share; beyond it the run fails.
+    """
+
+    path: str = ""
+    schema: str = ""
+    periods: int = 10
+    on_invalid: str = "fail"
+    invalid_share: float = 0.001
+
+
+@dataclasses.dataclass(frozen=True)
 class Data:
     """Where the log comes from and how it is cut.
 
     Attributes:
-      source: ``simulated`` or ``movielens``.
+      source: ``simulated``, ``movielens`` or ``files``.
       batch_size: Rows of one training step, over all replicas.
       holdout_days: Last days that are never trained on; the exported model is judged on them.
       passes: How often each day is trained on before the next.
-      shuffle: Whether the rows of a block are permuted, a new permutation for each pass.
+      shuffle: Whether the rows are permuted, a new permutation for each pass.
+      shuffle_rows: Rows that are permuted together: of random blocks of the day, until there are so many. 0: each block by
+        itself, in the order of the log.
       statistics_rows: Rows of the first day from which the normalisation is learned.
       simulated: Settings of the simulated log.
       movielens: Settings of MovieLens.
+      files: Settings of a log of one's own.
     """
 
     source: str = "simulated"
@@ -81,9 +106,11 @@ class Data:
     holdout_days: int = 1
     passes: int = 1
     shuffle: bool = True
+    shuffle_rows: int = 0
     statistics_rows: int = 16_384
     simulated: Simulated = Simulated()
     movielens: Movielens = Movielens()
+    files: Files = Files()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -245,6 +272,9 @@ def _problems(config: Config):
                 yield f"{name.replace('__', '.')} must be a finite number, {lowest} or more, got {value}"
 
     yield from one_of("data.source", data.source, SOURCES)
+    yield from one_of("data.files.on_invalid", data.files.on_invalid, ON_INVALID)
+    if not 0 <= data.files.invalid_share <= 1:
+        yield f"data.files.invalid_share must be between 0 and 1, got {data.files.invalid_share}"
     yield from one_of("model.precision", model.precision, PRECISIONS)
     yield from one_of("training.strategy", training.strategy, STRATEGIES)
     yield from one_of("training.on_divergence", training.on_divergence, ON_DIVERGENCE)
@@ -255,6 +285,7 @@ def _problems(config: Config):
         data__batch_size=data.batch_size,
         data__passes=data.passes,
         data__statistics_rows=data.statistics_rows,
+        data__files__periods=data.files.periods,
         data__simulated__rows_per_day=data.simulated.rows_per_day,
         data__simulated__users=data.simulated.users,
         data__simulated__videos=data.simulated.videos,
@@ -266,6 +297,7 @@ def _problems(config: Config):
     yield from at_least(
         0,
         data__holdout_days=data.holdout_days,
+        data__shuffle_rows=data.shuffle_rows,
         data__simulated__seed=data.simulated.seed,
         model__cross_layers=model.cross_layers,
         model__cross_projection=model.cross_projection,
@@ -305,9 +337,12 @@ def _problems(config: Config):
             re.compile(pattern)
         except re.error as error:
             yield f"{name} must hold regular expressions, got {pattern!r}: {error}"
-    days = data.simulated.days if data.source == "simulated" else data.movielens.periods
+    # Of files it is known only once they are looked at.
+    where, days = {
+        "simulated": ("data.simulated.days", data.simulated.days),
+        "movielens": ("data.movielens.periods", data.movielens.periods),
+    }.get(data.source, ("", math.inf))
     if days < data.holdout_days + 1:
-        where = "data.simulated.days" if data.source == "simulated" else "data.movielens.periods"
         yield (
             f"{where} must be at least data.holdout_days + 1 = {data.holdout_days + 1}, so that a day is left to train "
             f"on, got {days}"

@@ -7,15 +7,18 @@ any position on can be made without making those before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from ...models.schema import Schema
+from ..config.errors import UserError
 from .source import Columns, Source
 
 _BATCHES_AHEAD = 16
+_SAID = re.compile(r"<<(.*?)>>", re.DOTALL)
 
 
 def training_batches(
@@ -26,6 +29,7 @@ def training_batches(
     seed: int,
     pass_index: int = 0,
     shuffle: bool = True,
+    shuffle_rows: int = 0,
     start: int = 0,
     replicas: int = 1,
 ) -> tf.data.Dataset:
@@ -37,7 +41,9 @@ def training_batches(
       batch_size: Rows of a batch. The last batch of a day is filled up with rows without labels, which train nothing.
       seed: Seed of the order.
       pass_index: Which pass over the day this is; each has its own order.
-      shuffle: Whether the rows of each block are permuted.
+      shuffle: Whether the rows are permuted.
+      shuffle_rows: Rows that are permuted together: of random blocks, until there are so many. 0: each block by itself, in
+        the log's order.
       start: Batches to leave out.
       replicas: Parts of equal size into which each batch is cut, one after the other, one for each replica; a divisor of
         ``batch_size``.
@@ -45,12 +51,25 @@ def training_batches(
     Returns:
       A dataset of mappings from column name to ``[batch_size / replicas, ...]``, of static shape.
     """
+    block_rows = source.block_rows(day)
 
-    def order(index: int, rows: int) -> np.ndarray | None:
-        return np.random.default_rng((seed, day, pass_index, index)).permutation(rows) if shuffle else None
+    def order(window: int, rows: int) -> np.ndarray | None:
+        return np.random.default_rng((seed, day, pass_index, window)).permutation(rows) if shuffle else None
 
-    rows = sum(source.block_rows(day))
-    return _batches(source, day, batch_size, replicas, first_row=start * batch_size, last_row=rows, order=order)
+    windows = [[index] for index in range(len(block_rows))]
+    if shuffle and shuffle_rows:
+        blocks = np.random.default_rng((seed, day, pass_index)).permutation(len(block_rows))
+        windows = _windows(blocks.tolist(), block_rows, shuffle_rows)
+    return _batches(
+        source,
+        day,
+        batch_size,
+        replicas,
+        windows=windows,
+        first_row=start * batch_size,
+        last_row=sum(block_rows),
+        order=order,
+    )
 
 
 def evaluation_batches(
@@ -58,12 +77,38 @@ def evaluation_batches(
 ) -> tf.data.Dataset:
     """The first ``rows`` rows of a day (0: all), each once and in the log's order, in batches of static shape."""
     last_row = min(rows or sum(source.block_rows(day)), sum(source.block_rows(day)))
-    return _batches(source, day, batch_size, replicas, first_row=0, last_row=last_row, order=lambda index, rows: None)
+    windows = [[index] for index in range(len(source.block_rows(day)))]
+    return _batches(
+        source,
+        day,
+        batch_size,
+        replicas,
+        windows=windows,
+        first_row=0,
+        last_row=last_row,
+        order=lambda window, rows: None,
+    )
+
+
+def reading_error(error: tf.errors.OpError) -> str:
+    """The words of the :class:`UserError` that a source ended a dataset with; "" when it is another error."""
+    found = _SAID.search(str(error))
+    return found[1] if found else ""
 
 
 def steps_of(rows: int, batch_size: int) -> int:
     """Batches that hold ``rows`` rows, the last one perhaps filled up."""
     return -(-rows // batch_size)
+
+
+def _windows(blocks: Sequence[int], rows: Sequence[int], least: int) -> list[list[int]]:
+    """The blocks in their order, in groups that hold ``least`` rows; the last one perhaps fewer."""
+    windows: list[list[int]] = [[]]
+    for index in blocks:
+        if sum(rows[i] for i in windows[-1]) >= least:
+            windows.append([])
+        windows[-1].append(index)
+    return windows
 
 
 def _batches(
@@ -72,26 +117,33 @@ def _batches(
     batch_size: int,
     replicas: int,
     *,
+    windows: Sequence[Sequence[int]],
     first_row: int,
     last_row: int,
     order: Callable[[int, int], np.ndarray | None],
 ) -> tf.data.Dataset:
-    ends = np.cumsum(source.block_rows(day))
-    starts = ends - np.asarray(source.block_rows(day))
-    first_block, end_block = np.searchsorted(ends, first_row, side="right"), np.searchsorted(starts, last_row)
+    block_rows = source.block_rows(day)
+    window_rows = np.array([sum(block_rows[index] for index in window) for window in windows], np.int64)
+    ends = np.cumsum(window_rows)
+    starts = ends - window_rows
+    first_window, end_window = np.searchsorted(ends, first_row, side="right"), np.searchsorted(starts, last_row)
     filling = -(last_row - first_row) % batch_size
     columns = source.schema.columns
 
-    def load(index: np.int64) -> list[np.ndarray]:
-        rows = int(ends[index] - starts[index])
-        parts = source.block(day, int(index))
-        wanted = slice(max(first_row - int(starts[index]), 0), min(last_row - int(starts[index]), rows))
-        picked = order(int(index), rows)
+    def load(window: np.int64) -> list[np.ndarray]:
+        blocks = [_block(source, day, index) for index in windows[window]]
+        parts = {
+            name: np.concatenate([block[name] for block in blocks]) if len(blocks) > 1 else blocks[0][name]
+            for name in columns
+        }
+        rows = int(window_rows[window])
+        wanted = slice(max(first_row - int(starts[window]), 0), min(last_row - int(starts[window]), rows))
+        picked = order(int(window), rows)
         if picked is not None:
             parts = {name: parts[name][picked[wanted]] for name in columns}
         elif wanted != slice(0, rows):
             parts = {name: parts[name][wanted] for name in columns}
-        if index == end_block - 1:
+        if window == end_window - 1:
             parts = _filled(parts, filling, source.schema)
         return [np.ascontiguousarray(parts[name]) for name in columns]
 
@@ -102,12 +154,20 @@ def _batches(
             tensor.set_shape([None, *shape])
         return dict(zip(columns, tensors, strict=True))
 
-    # Blocks are made side by side but handed on in order; the batches are cut after, since cutting is cheap and needs
+    # Windows are made side by side but handed on in order; the batches are cut after, since cutting is cheap and needs
     # the order; the prefetch comes last, so that whole batches wait for the training step.
-    dataset = tf.data.Dataset.range(int(first_block), int(end_block))
+    dataset = tf.data.Dataset.range(int(first_window), int(end_window))
     dataset = dataset.map(as_tensors, num_parallel_calls=2, deterministic=True)
     dataset = dataset.rebatch(batch_size // replicas, drop_remainder=True)
     return dataset.prefetch(_BATCHES_AHEAD * replicas)
+
+
+def _block(source: Source, day: int, index: int) -> Columns:
+    try:
+        return source.block(day, index)
+    except UserError as error:
+        # TensorFlow turns it into an error of its own, which holds the text alone.
+        raise ValueError(f"<<{error}>>") from error
 
 
 def _filled(columns: Columns, rows: int, schema: Schema) -> Columns:

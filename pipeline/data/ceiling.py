@@ -34,7 +34,7 @@ def ceiling(source: Source, day: int, rows: int = 0) -> dict[str, float] | None:
             return None
         columns = source.block(day, index)
         expected.append({task.name: truth[task.name][:left] for task in source.schema.tasks})
-        labels.append({task.name: columns[task.label][:left] for task in source.schema.tasks})
+        labels.append({task.name: columns[task.label_column][:left] for task in source.schema.tasks})
         left -= size
     measured = {}
     for task in source.schema.tasks:

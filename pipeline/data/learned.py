@@ -30,7 +30,7 @@ def learn_statistics(source: Source, rows: int) -> Statistics:
             values = signed_log(values)
         mean[feature.name], deviation[feature.name] = _moments(values)
     for task in source.schema.tasks:
-        labels = np.concatenate([block[task.label] for block in blocks]).astype(np.float64)
+        labels = np.concatenate([block[task.label_column] for block in blocks]).astype(np.float64)
         labels = labels[np.isfinite(labels)]
         if len(labels):
             label_mean[task.name] = float(labels.mean())

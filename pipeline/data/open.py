@@ -6,6 +6,7 @@ from ..config.settings import Data
 from .movielens import MovielensLog
 from .simulated import SimulatedLog
 from .source import Source
+from .tables import TableLog
 
 
 def open_source(data: Data) -> Source:
@@ -16,4 +17,6 @@ def open_source(data: Data) -> Source:
     """
     if data.source == "movielens":
         return MovielensLog(data.movielens)
+    if data.source == "files":
+        return TableLog(data.files)
     return SimulatedLog(data.simulated)

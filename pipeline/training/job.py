@@ -15,6 +15,7 @@ import tf_keras
 from ...models.ranker import MultitaskRanker
 from ..config.errors import UserError
 from ..config.settings import Config
+from ..data.batches import reading_error
 from ..data.learned import learn_statistics
 from ..data.open import open_source
 from ..data.source import Source
@@ -124,9 +125,14 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         return EXIT_PREEMPTED
     except BaseException as error:
         full = _says_full(error)
+        unread = reading_error(error) if isinstance(error, tf.errors.OpError) else ""
         # On a full disk this may fail as well, and must not hide why.
         with contextlib.suppress(OSError):
-            run.write_status("failed", step, message=full or f"{type(error).__name__}: {error}".splitlines()[0])
+            run.write_status(
+                "failed", step, message=full or unread or f"{type(error).__name__}: {error}".splitlines()[0]
+            )
+        if unread:
+            raise UserError(unread) from error
         if full:
             raise UserError(f"--model_dir={model_dir}: {full}; make room and go on with --resume") from error
         raise

@@ -119,6 +119,7 @@ def train(
                     seed=config.training.seed,
                     pass_index=index,
                     shuffle=config.data.shuffle,
+                    shuffle_rows=config.data.shuffle_rows,
                     start=start,
                 )
                 if config.training.sharpness_every_steps:

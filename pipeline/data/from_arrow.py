@@ -1,0 +1,238 @@
+"""From a table of a user's log to the columns of a batch, and which rows are faulty; vectorised, no row is looked at alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ...models.schema import MISSING_INTEGER, Feature, Schema, Task
+from ..config.errors import UserError
+from .source import Columns
+
+Faults = dict[str, np.ndarray]
+
+
+def needed_columns(schema: Schema) -> list[str]:
+    """The columns of a log that a schema reads, each once."""
+    labels = [name for task in schema.tasks for name in (task.label, task.mask) if name]
+    return list(dict.fromkeys([*(feature.log_column for feature in schema.features), *labels]))
+
+
+def string_columns(schema: Schema) -> list[str]:
+    """Those that are read as strings."""
+    return list(dict.fromkeys(feature.log_column for feature in schema.features if feature.dtype == "string"))
+
+
+def convert(table: pa.Table, schema: Schema, where: str) -> tuple[Columns, Faults]:
+    """The columns that ``schema`` describes.
+
+    Args:
+      table: With the columns of :func:`needed_columns`.
+      schema: What is to be made of them.
+      where: The file, for errors.
+
+    Returns:
+      The columns; and by reason which rows have a fault, only reasons that occur.
+
+    Raises:
+      UserError: When a column is missing, or of a type that cannot be what the schema says.
+    """
+    columns: Columns = {}
+    faults: Faults = {}
+    for feature in schema.features:
+        given = _column(table, feature.log_column, f"feature '{feature.name}'", where)
+        try:
+            columns[feature.name] = _feature(given, feature, faults)
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            raise _wrong_type(where, feature.log_column, given.type, _wanted(feature)) from error
+    for task in schema.tasks:
+        if task.label_column in columns:
+            continue
+        given = _column(table, task.label, f"the label of task '{task.name}'", where)
+        mask = _column(table, task.mask, f"the mask of task '{task.name}'", where) if task.mask else None
+        try:
+            columns[task.label_column] = _label(given, mask, task, faults)
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            raise _wrong_type(where, task.label, given.type, "a label, a number or a truth value") from error
+    return columns, {reason: rows for reason, rows in faults.items() if rows.any()}
+
+
+def without_faulty(columns: Columns, faulty: np.ndarray, schema: Schema) -> Columns:
+    """The same rows in the same places, the faulty ones without labels and with features that do no harm: they train nothing."""
+    cleaned = {}
+    for name, column in columns.items():
+        column = column.copy()
+        if name in schema.label_columns:
+            column[faulty] = np.nan
+        elif column.dtype.kind == "f":
+            column[faulty] = 0.0
+        elif column.dtype.kind == "i":
+            column[faulty] = MISSING_INTEGER
+        else:
+            column[faulty] = b""
+        cleaned[name] = column
+    return cleaned
+
+
+def _column(table: pa.Table, name: str, of: str, where: str) -> pa.Array:
+    if name not in table.column_names:
+        there = ", ".join(table.column_names[:8]) + (" …" if len(table.column_names) > 8 else "")
+        raise UserError(f"{where}: column '{name}', {of}, is missing; the file has {there}")
+    column = table.column(name).combine_chunks()
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _wrong_type(where: str, column: str, kind: pa.DataType, wanted: str) -> UserError:
+    return UserError(
+        f"{where}: column '{column}' should be {wanted}, but the file has {kind}; correct the schema or the file"
+    )
+
+
+def _wanted(feature: Feature) -> str:
+    if feature.kind == "numerical":
+        return "numbers" if feature.width == 1 else f"lists of {feature.width} numbers"
+    what = "strings" if feature.dtype == "string" else "whole numbers"
+    return what if feature.kind == "categorical" else f"lists of {what}"
+
+
+def _feature(given: pa.Array, feature: Feature, faults: Faults) -> np.ndarray:
+    if feature.kind == "categorical":
+        return _ids(given, feature.dtype)
+    if feature.kind == "bag":
+        return _bag(given, feature)
+    if feature.width == 1:
+        numbers = _numbers(given)
+        rows = numbers
+    else:
+        numbers, short = _vectors(given, feature.width)
+        _add(faults, f"{feature.name}: not {feature.width} numbers", short)
+        rows = numbers
+    bad = np.isinf(rows) if feature.default is not None else ~np.isfinite(rows)
+    _add(faults, f"{feature.name}: not finite", bad.any(axis=1) if bad.ndim == 2 else bad)
+    return numbers
+
+
+def _label(given: pa.Array, mask: pa.Array | None, task: Task, faults: Faults) -> np.ndarray:
+    label = _numbers(given)
+    if mask is not None:
+        there = _numbers(mask)
+        label = np.where(np.nan_to_num(there, nan=0.0) != 0, label, np.float32(np.nan))
+    wrong = np.isinf(label)
+    if task.kind == "binary":
+        with np.errstate(invalid="ignore"):
+            wrong |= (label < 0) | (label > 1)
+    _add(faults, f"{task.label}: out of range", wrong)
+    return label
+
+
+def _add(faults: Faults, reason: str, rows: np.ndarray) -> None:
+    faults[reason] = faults[reason] | rows if reason in faults else rows
+
+
+def _numbers(given: pa.Array) -> np.ndarray:
+    """float32, NaN where there is none; what float32 cannot hold is infinite."""
+    kind = given.type
+    if pa.types.is_dictionary(kind):
+        given, kind = given.dictionary_decode(), kind.value_type
+    if pa.types.is_null(kind):
+        return np.full(len(given), np.nan, np.float32)
+    if not (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_decimal(kind)
+    ):
+        raise TypeError(kind)
+    if pa.types.is_float32(kind) and not given.null_count:
+        return given.to_numpy(zero_copy_only=False)
+    wide = (
+        pc.cast(given, pa.float64(), safe=False)
+        if not pa.types.is_boolean(kind)
+        else pc.cast(pc.cast(given, pa.int8()), pa.float64())
+    )
+    with np.errstate(over="ignore"):
+        return pc.fill_null(wide, float("nan")).to_numpy(zero_copy_only=False).astype(np.float32)
+
+
+def _ids(given: pa.Array, dtype: str) -> np.ndarray:
+    """int64 or bytes, the missing form where there is none."""
+    if dtype == "string":
+        return _strings(given)
+    kind = given.type
+    if pa.types.is_dictionary(kind):
+        given, kind = given.dictionary_decode(), kind.value_type
+    if pa.types.is_null(kind):
+        return np.full(len(given), MISSING_INTEGER, np.int64)
+    if pa.types.is_boolean(kind):
+        given = pc.cast(given, pa.int8())
+    elif pa.types.is_floating(kind):
+        # A column of whole numbers with gaps is often written as floats; halves are refused.
+        given = pc.if_else(pc.is_finite(given), given, None)
+    elif not pa.types.is_integer(kind):
+        raise TypeError(kind)
+    if pa.types.is_uint64(kind):
+        # Hashes use all 64 bits; the same bits as a signed number are the same id.
+        return pc.fill_null(given, 2**64 - 1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return pc.fill_null(pc.cast(given, pa.int64()), MISSING_INTEGER).to_numpy(zero_copy_only=False)
+
+
+def _strings(given: pa.Array) -> np.ndarray:
+    """Bytes, ``S<longest>``; through a dictionary, since a log repeats its strings."""
+    kind = given.type
+    if pa.types.is_null(kind):
+        return np.full(len(given), b"", "S1")
+    value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
+    is_text = pa.types.is_string(value_type) or pa.types.is_large_string(value_type)
+    is_bytes = pa.types.is_binary(value_type) or pa.types.is_large_binary(value_type)
+    if not (is_text or is_bytes):
+        if not (pa.types.is_integer(value_type) or pa.types.is_boolean(value_type)):
+            raise TypeError(kind)
+        given = pc.cast(given if value_type == kind else given.dictionary_decode(), pa.string())
+    if not pa.types.is_dictionary(given.type):
+        given = given.dictionary_encode()
+    values = np.array(
+        [b"" if v is None else v.encode() if isinstance(v, str) else v for v in given.dictionary.to_pylist()] + [b""]
+    )
+    places = pc.fill_null(given.indices, len(values) - 1).to_numpy(zero_copy_only=False)
+    return values.astype("S")[places]
+
+
+def _lists(given: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """The values of all rows after one another, and how many each row has; none where it is null."""
+    kind = given.type
+    if pa.types.is_fixed_size_list(kind):
+        given = given.cast(pa.list_(kind.value_type))
+    elif not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        raise TypeError(kind)
+    lengths = pc.fill_null(pc.list_value_length(given), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return given.flatten(), lengths
+
+
+def _bag(given: pa.Array, feature: Feature) -> np.ndarray:
+    """``[rows, width]``: the first values of each row, then the missing form."""
+    values, lengths = _lists(given)
+    ids = _ids(values, feature.dtype)
+    missing: Any = MISSING_INTEGER if feature.dtype == "int64" else b""
+    return _padded(ids, lengths, feature.width, missing)
+
+
+def _vectors(given: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """``[rows, width]``, and the rows that have another number of values; a null row is all NaN, and none of those."""
+    values, lengths = _lists(given)
+    numbers = _numbers(values)
+    wrong = (lengths != width) & ~given.is_null().to_numpy(zero_copy_only=False)
+    return _padded(numbers, lengths, width, np.float32(np.nan)), wrong
+
+
+def _padded(values: np.ndarray, lengths: np.ndarray, width: int, filling: Any) -> np.ndarray:
+    if (lengths == width).all():
+        return values.reshape(-1, width)
+    starts = np.cumsum(lengths) - lengths
+    places = starts[:, None] + np.arange(width)
+    there = np.arange(width) < lengths[:, None]
+    if not len(values):
+        return np.full((len(lengths), width), filling, values.dtype)
+    return np.where(there, values[np.where(there, places, 0)], np.asarray(filling, values.dtype))

@@ -1,0 +1,112 @@
+"""Which files make up a log, and which of them a day: local folders, and object stores through Arrow's file systems."""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+import re
+from collections.abc import Sequence
+
+import pyarrow as pa
+from pyarrow import fs
+
+from ..config.errors import UserError
+
+_PARTITION = re.compile(r"[^/=]+=[^/]+")
+_ENDINGS = {".parquet": "parquet", ".tfrecord": "tfrecord", ".tfrecord.gz": "tfrecord", ".tfrecords": "tfrecord"}
+_TFDS_SHARD = re.compile(r"\.tfrecord-\d{5}-of-\d{5}$")
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The files of a log.
+
+    Attributes:
+      filesystem: Where they lie.
+      format: ``parquet`` or ``tfrecord``.
+      days: For each day its name and its files, both in order; one day without a name where the folders tell of none.
+    """
+
+    filesystem: fs.FileSystem
+    format: str
+    days: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def find(path: str) -> Layout:
+    """Looks at a file or a folder.
+
+    A folder whose folders are called ``key=value``, as Spark and BigQuery write them, is one day each, in the order of their
+    names; what lies deeper belongs to the day. Hidden files and those that begin with ``_`` are passed over.
+
+    Args:
+      path: A path, or an address such as ``s3://bucket/log`` or ``gs://bucket/log``.
+
+    Raises:
+      UserError: When there is nothing, or nothing of a known format.
+    """
+    filesystem, root = _open(path)
+    info = filesystem.get_file_info(root)
+    if info.type == fs.FileType.NotFound:
+        raise UserError(f"{path}: there is no such file or folder")
+    if info.type == fs.FileType.File:
+        return Layout(filesystem, _format_of([root], path), (("", (root,)),))
+    try:
+        found = filesystem.get_file_info(fs.FileSelector(root, recursive=True))
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: the folder cannot be read: {_words(error)}") from error
+    files = sorted(each.path for each in found if each.type == fs.FileType.File and _is_data(each.path, root))
+    folders = {each.path for each in found if each.type == fs.FileType.Directory}
+    files = [file for file in files if _known(file)]
+    if not files:
+        raise UserError(f"{path}: no Parquet or TFRecord file was found there (names end in {', '.join(_ENDINGS)})")
+    by_day: dict[str, list[str]] = {}
+    for file in files:
+        first = posixpath.relpath(file, root).split("/")[0]
+        by_day.setdefault(first if _PARTITION.fullmatch(first) else "", []).append(file)
+    # A day without a file is a day: it must not vanish unseen.
+    empty = sorted(posixpath.basename(f) for f in folders if posixpath.dirname(f) == root)
+    if "" not in by_day:
+        for name in empty:
+            if _PARTITION.fullmatch(name):
+                by_day.setdefault(name, [])
+    elif len(by_day) > 1:
+        raise UserError(
+            f"{path}: files lie beside folders of days ({', '.join(sorted(by_day)[1:3])} …); put them into a day, or name one folder"
+        )
+    days = tuple((name, tuple(some)) for name, some in sorted(by_day.items()))
+    return Layout(filesystem, _format_of(files, path), days)
+
+
+def _open(path: str) -> tuple[fs.FileSystem, str]:
+    if "://" not in path:
+        return fs.LocalFileSystem(), posixpath.abspath(posixpath.expanduser(path)) if path else path
+    try:
+        return fs.FileSystem.from_uri(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise UserError(f"{path}: Arrow knows no such place: {_words(error)}") from error
+
+
+def _is_data(path: str, root: str) -> bool:
+    return not any(part.startswith((".", "_")) for part in posixpath.relpath(path, root).split("/"))
+
+
+def _known(path: str) -> str:
+    """The format that a file's name tells, or ""."""
+    if _TFDS_SHARD.search(path):
+        return "tfrecord"
+    return next((name for ending, name in _ENDINGS.items() if path.endswith(ending)), "")
+
+
+def _format_of(files: Sequence[str], shown: str) -> str:
+    formats = sorted({_known(file) for file in files})
+    if len(formats) > 1:
+        raise UserError(f"{shown}: files of several formats lie there ({' and '.join(formats)}); name a folder of one")
+    if not formats[0]:
+        raise UserError(
+            f"{shown}: not known as Parquet or TFRecord by its name, which should end in {', '.join(_ENDINGS)}"
+        )
+    return formats[0]
+
+
+def _words(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

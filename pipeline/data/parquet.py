@@ -1,0 +1,73 @@
+"""Parquet files, a row group at a time, read by columns."""
+
+from __future__ import annotations
+
+import threading
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from ...models.schema import Schema
+from ..config.errors import UserError
+from .from_arrow import Faults, convert, needed_columns, string_columns
+from .source import Columns
+
+
+class ParquetReader:
+    """Reads what a schema names.
+
+    Args:
+      filesystem: Where the files lie.
+      schema: Which columns, and as what.
+    """
+
+    def __init__(self, filesystem: fs.FileSystem, schema: Schema):
+        self._filesystem = filesystem
+        self._schema = schema
+        self._columns = needed_columns(schema)
+        self._strings = string_columns(schema)
+        self._footers: dict[str, pq.FileMetaData] = {}
+        self._lock = threading.Lock()
+
+    def groups(self, file: str) -> list[int]:
+        """Rows of each row group."""
+        footer = self._footer(file)
+        return [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
+
+    def columns(self, file: str, group: int) -> tuple[Columns, Faults]:
+        """The columns of one row group, and its faulty rows by reason."""
+        return convert(self.table(file, group), self._schema, file)
+
+    def table(self, file: str, group: int) -> pa.Table:
+        """The row group as it lies there."""
+        footer = self._footer(file)
+        names = set(footer.schema.to_arrow_schema().names)
+        wanted = [name for name in self._columns if name in names]
+        try:
+            with self._filesystem.open_input_file(file) as opened:
+                # A file of its own for each call: readers share nothing, and may run side by side.
+                reader = pq.ParquetFile(opened, metadata=footer, read_dictionary=self._strings)
+                return reader.read_row_group(group, columns=wanted, use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(file, f"row group {group}", error) from error
+
+    def _footer(self, file: str) -> pq.FileMetaData:
+        with self._lock:
+            found = self._footers.get(file)
+        if found is None:
+            try:
+                with self._filesystem.open_input_file(file) as opened:
+                    found = pq.read_metadata(opened)
+            except (OSError, pa.ArrowException) as error:
+                raise _damaged(file, "the footer", error) from error
+            with self._lock:
+                self._footers[file] = found
+        return found
+
+
+def _damaged(file: str, place: str, error: Exception) -> UserError:
+    if isinstance(error, FileNotFoundError):
+        return UserError(f"{file}: the file is gone")
+    words = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return UserError(f"{file}: {place} cannot be read, the file is damaged or no Parquet: {words}")

@@ -1,0 +1,220 @@
+"""A user's own log: files of columns, described by a schema, as a source.
+
+A block is a row group, or the part of one that belongs to a day. A faulty row keeps its place, so that which batch holds what
+is known from the files' footers alone: with ``on_invalid: skip`` it loses its labels and trains nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ...models.schema import Schema
+from ..config.errors import UserError
+from ..config.settings import Files
+from ..config.yaml_files import read
+from . import layout
+from .from_arrow import Faults, without_faulty
+from .parquet import ParquetReader
+from .source import Columns
+
+# Faulty rows of which the values are kept as well; of others the place and the reason.
+_WITH_VALUES = 1000
+
+
+class Reader(Protocol):
+    """Reads the files of one format."""
+
+    def groups(self, file: str) -> list[int]:
+        """Rows of each group, the smallest part that can be read by itself."""
+        ...
+
+    def columns(self, file: str, group: int) -> tuple[Columns, Faults]:
+        """The columns of one group, and its faulty rows by reason."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """Rows of one group."""
+
+    file: str
+    group: int
+    first: int
+    rows: int
+    row_of_file: int
+
+
+class TableLog:
+    """The log in a file or a folder.
+
+    Args:
+      settings: Where it lies, and what is done with faulty rows.
+
+    Attributes:
+      skipped: How many faulty rows were skipped so far, by reason; each once, however often it is read.
+
+    Raises:
+      UserError: When there is no log, or its files or the schema cannot be read.
+    """
+
+    def __init__(self, settings: Files):
+        if not settings.path or not settings.schema:
+            missing = "path" if not settings.path else "schema"
+            hint = "" if settings.path else "the file or the folder of the log"
+            hint = hint or "the YAML file of the schema; `python -m steadyrank.pipeline.describe PATH` proposes one"
+            raise UserError(f"data.files.{missing} is needed: {hint}")
+        self._settings = settings
+        self.schema = read(Schema, settings.schema)
+        found = layout.find(settings.path)
+        self._reader: Reader = ParquetReader(found.filesystem, self.schema)
+        self._days = self._cut(found)
+        self._quarantine = _Quarantine()
+        self._lock = threading.Lock()
+        self._checked: set[tuple[int, int]] = set()
+        self._skipped_of_day: Counter[int] = Counter()
+        self.skipped: Counter[str] = Counter()
+
+    @property
+    def days(self) -> Sequence[str]:
+        """The days' names, in order."""
+        return [name for name, _ in self._days]
+
+    def block_rows(self, day: int) -> Sequence[int]:
+        """Rows of each block of the day."""
+        return [part.rows for part in self._days[day][1]]
+
+    def block(self, day: int, index: int) -> Columns:
+        """The columns of one block."""
+        part = self._days[day][1][index]
+        columns, faults = self._reader.columns(part.file, part.group)
+        rows = slice(part.first, part.first + part.rows)
+        columns = {name: column[rows] for name, column in columns.items()}
+        faults = {reason: faulty[rows] for reason, faulty in faults.items() if faulty[rows].any()}
+        if not faults:
+            return columns
+        faulty = np.logical_or.reduce(list(faults.values()))
+        self._take_note(day, index, part, columns, faults, faulty)
+        return without_faulty(columns, faulty, self.schema)
+
+    def expected(self, day: int, index: int) -> Columns | None:
+        """Nobody knows what a perfect ranker would predict."""
+        return None
+
+    def keep_quarantine(self, path: Path) -> None:
+        """From now on every faulty row is written to this file, a line of JSON each; those that stand there are not again."""
+        self._quarantine = _Quarantine(path)
+
+    def _cut(self, found: layout.Layout) -> list[tuple[str, list[_Part]]]:
+        days = []
+        for name, files in found.days:
+            parts = []
+            for file in files:
+                before = 0
+                for group, rows in enumerate(self._reader.groups(file)):
+                    if rows:
+                        parts.append(_Part(file, group, 0, rows, before))
+                    before += rows
+            if not parts:
+                raise UserError(
+                    f"{self._settings.path}: {name or 'the log'} has no rows; remove the day, or put its files there"
+                )
+            days.append((name, parts))
+        return days if days[0][0] else _periods(days[0][1], self._settings)
+
+    def _take_note(
+        self, day: int, index: int, part: _Part, columns: Columns, faults: Faults, faulty: np.ndarray
+    ) -> None:
+        first = int(np.flatnonzero(faulty)[0])
+        reason = next(reason for reason, rows in faults.items() if rows[first])
+        place = f"{part.file}, row {part.row_of_file + part.first + first:,}"
+        if self._settings.on_invalid == "fail":
+            raise UserError(
+                f"{place}: {reason}; {int(faulty.sum()):,} of {part.rows:,} rows there are faulty. "
+                "Mend them, or train without them: --config.data.files.on_invalid=skip"
+            )
+        with self._lock:
+            if (day, index) in self._checked:
+                return
+            self._checked.add((day, index))
+            self._skipped_of_day[day] += int(faulty.sum())
+            self.skipped.update({reason: int(rows.sum()) for reason, rows in faults.items()})
+            self._quarantine.add(part.file, part.row_of_file + part.first, columns, faults, faulty)
+            total, allowed = sum(self.block_rows(day)), self._settings.invalid_share
+            if self._skipped_of_day[day] > allowed * total:
+                raise UserError(
+                    f"{self.days[day] or self._settings.path}: more than {allowed:.2%} of the rows are faulty "
+                    f"({self._skipped_of_day[day]:,} of {total:,} so far; at last {place}: {reason}). Mend them, or allow more: "
+                    "--config.data.files.invalid_share"
+                )
+
+
+class _Quarantine:
+    """The file of the faulty rows."""
+
+    def __init__(self, path: Path | None = None):
+        self._path = path
+        self._known: set[tuple[str, int]] = set()
+        if path is not None and path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    told = json.loads(line)
+                    self._known.add((told["file"], told["row"]))
+                except (ValueError, KeyError):
+                    # The last line of a process that was killed.
+                    continue
+
+    def add(self, file: str, first_row: int, columns: Columns, faults: Faults, faulty: np.ndarray) -> None:
+        if self._path is None:
+            return
+        lines = []
+        for place in np.flatnonzero(faulty):
+            row = first_row + int(place)
+            if (file, row) in self._known:
+                continue
+            self._known.add((file, row))
+            told = {"file": file, "row": row, "reasons": [reason for reason, rows in faults.items() if rows[place]]}
+            if len(self._known) <= _WITH_VALUES:
+                told["values"] = {name: _plain(column[place]) for name, column in columns.items()}
+            lines.append(json.dumps(told))
+        if lines:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self._path, "ab", buffering=0) as opened:
+                opened.write(("\n".join(lines) + "\n").encode())
+
+
+def _plain(value: np.ndarray | np.generic | bytes) -> object:
+    plain = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+    if isinstance(plain, list):
+        return [_plain(each) for each in plain]
+    if isinstance(plain, bytes):
+        return plain.decode("utf-8", "backslashreplace")
+    # JSON has neither.
+    return str(plain) if isinstance(plain, float) and not np.isfinite(plain) else plain
+
+
+def _periods(parts: list[_Part], settings: Files) -> list[tuple[str, list[_Part]]]:
+    """The rows in their order, cut into periods of equal length, where no folder tells the days."""
+    total, periods = sum(part.rows for part in parts), settings.periods
+    if total < periods:
+        raise UserError(f"{settings.path}: {total} rows cannot be cut into {periods} periods; see data.files.periods")
+    ends = [total * (i + 1) // periods for i in range(periods)]
+    digits = len(str(periods - 1))
+    days: list[tuple[str, list[_Part]]] = [(f"period_{i:0{digits}}", []) for i in range(periods)]
+    before, period = 0, 0
+    for part in parts:
+        at = 0
+        while at < part.rows:
+            rows = min(part.rows - at, ends[period] - before)
+            days[period][1].append(dataclasses.replace(part, first=at, rows=rows))
+            at, before = at + rows, before + rows
+            if before == ends[period]:
+                period += 1
+    return days
