@@ -11,6 +11,7 @@ from pyarrow import fs
 from ...models.schema import Schema
 from ..config.errors import UserError
 from .from_arrow import Faults, convert, needed_columns, string_columns
+from .layout import Layout
 from .source import Columns
 
 
@@ -19,14 +20,14 @@ class ParquetReader:
 
     Args:
       filesystem: Where the files lie.
-      schema: Which columns, and as what.
+      schema: Which columns, and as what. None: to look at tables with all their columns.
     """
 
-    def __init__(self, filesystem: fs.FileSystem, schema: Schema):
+    def __init__(self, filesystem: fs.FileSystem, schema: Schema | None):
         self._filesystem = filesystem
         self._schema = schema
-        self._columns = needed_columns(schema)
-        self._strings = string_columns(schema)
+        self._columns = needed_columns(schema) if schema else None
+        self._strings = string_columns(schema) if schema else []
         self._footers: dict[str, pq.FileMetaData] = {}
         self._lock = threading.Lock()
 
@@ -37,13 +38,14 @@ class ParquetReader:
 
     def columns(self, file: str, group: int) -> tuple[Columns, Faults]:
         """The columns of one row group, and its faulty rows by reason."""
+        assert self._schema is not None
         return convert(self.table(file, group), self._schema, file)
 
     def table(self, file: str, group: int) -> pa.Table:
         """The row group as it lies there."""
         footer = self._footer(file)
         names = set(footer.schema.to_arrow_schema().names)
-        wanted = [name for name in self._columns if name in names]
+        wanted = None if self._columns is None else [name for name in self._columns if name in names]
         try:
             with self._filesystem.open_input_file(file) as opened:
                 # A file of its own for each call: readers share nothing, and may run side by side.
@@ -71,3 +73,24 @@ def _damaged(file: str, place: str, error: Exception) -> UserError:
         return UserError(f"{file}: the file is gone")
     words = str(error).splitlines()[0] if str(error) else type(error).__name__
     return UserError(f"{file}: {place} cannot be read, the file is damaged or no Parquet: {words}")
+
+
+def read_whole(found: Layout, rows: int, parts: int) -> tuple[int, pa.Table]:
+    """How many rows a log has; and some of them with all columns, from row groups that are spread over it.
+
+    Args:
+      found: The log.
+      rows: About how many.
+      parts: From how many places.
+    """
+    reader = ParquetReader(found.filesystem, None)
+    groups = [(file, i, n) for _, files in found.days for file in files for i, n in enumerate(reader.groups(file)) if n]
+    if not groups:
+        raise UserError("the log has no rows")
+    places = sorted({round(i * (len(groups) - 1) / max(parts - 1, 1)) for i in range(parts)})
+    tables = [reader.table(*groups[place][:2]).slice(0, -(-rows // len(places))) for place in places]
+    try:
+        sample = pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise UserError(f"the files' columns do not fit together: {str(error).splitlines()[0]}") from error
+    return sum(n for *_, n in groups), sample
