@@ -1,8 +1,9 @@
 """Looks at a log and proposes its schema, as a YAML file to be corrected.
 
     python -m steadyrank.pipeline.describe DATA --out=schema.yaml
-    python -m steadyrank.pipeline.train --config.data.source=files --config.data.files.path=DATA \\
-        --config.data.files.schema=schema.yaml --model_dir=DIR
+
+Then: ``python -m steadyrank.pipeline.train --config.data.source=files --config.data.files.path=DATA
+--config.data.files.schema=schema.yaml --model_dir=DIR``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from absl import flags
 
 from .config import UserError, command
+from .config.quiet import quiet_import
 
 
 def define_flags() -> None:
@@ -23,8 +25,9 @@ def define_flags() -> None:
 
 def main(arguments: flags.FlagValues, path: str) -> int:
     """Writes the proposal; returns the exit code."""
-    from .data.proposal import propose
-    from .data.proposal_yaml import to_yaml
+    with quiet_import():
+        from .data.proposal import propose
+        from .data.proposal_yaml import to_yaml
 
     out = Path(arguments.out) if arguments.out else None
     if out is not None and out.exists():

@@ -15,12 +15,13 @@ from . import layout
 from .parquet import read_whole
 
 # Values of a vocabulary, ids that are counted from 0, places of a bag, and buckets of a hash.
-_MOST_WORDS, _MOST_IDS, _MOST_PLACES, _MOST_BUCKETS = 1000, 1000, 50, 1 << 20
+_MOST_WORDS, _MOST_IDS, _MOST_PLACES, _MOST_BUCKETS = 100, 1000, 50, 1 << 20
 # Names of columns that people predict, and of those that are ids although they are numbers.
 _LABEL = re.compile(
     r"(?i)^(label|target|y)\d*$|click|like|share|purchase|conver|install|watch|rating|reward|outcome|is_|survived"
 )
 _ID = re.compile(r"(?i)(^|_)(id|key|code|zip|hash|no)\d*$|id\d*$")
+_TIME = re.compile(r"(?i)(^|_)(time|timestamp|date|datetime|ts)(_|$)|timestamp|_at$")
 _SAMPLE_PARTS = 4
 
 
@@ -143,6 +144,8 @@ def _numbers(name: str, given: pa.Array, gaps: str, wanted: bool, guess: bool) -
         )
     if distinct == 1:
         return Column(name, seen, why_not="it is always the same")
+    if _TIME.search(name) and low > 1e6:
+        return Column(name, seen, why_not="it is a time: those that are served come after all that were learned")
     named = {"name": _safe(name), "column": "" if _safe(name) == name else name}
     is_id = whole and (_ID.search(name) or (distinct > 0.5 * finite.size and high > 10_000))
     if is_id and low >= 0 and high < _MOST_IDS:
@@ -179,14 +182,18 @@ def _strings(name: str, given: pa.Array, gaps: str) -> Column:
     seen = f"strings, {len(words):,} different, up to {longest} long{gaps}"
     if len(words) == 1:
         return Column(name, seen, why_not="it is always the same")
-    if len(words) > 0.9 * (len(given) - given.null_count) and len(words) > _MOST_WORDS:
+    if len(words) > 0.9 * (len(given) - given.null_count) and len(words) > 1000:
         return Column(name, seen, why_not="it is different in almost every row")
     named = {"name": _safe(name), "column": "" if _safe(name) == name else name}
     return Column(
         name,
         seen,
         Feature(
-            kind="categorical", dtype="string", embedding_width=_width(len(words)), **_known(words, counts), **named
+            kind="categorical",
+            dtype="string",
+            embedding_width=_width(len(words)),
+            **_known(words, counts, name),
+            **named,
         ),
     )
 
@@ -212,7 +219,7 @@ def _lists(name: str, given: pa.Array, gaps: str) -> Column:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         words, counts = _counted(values)
         seen += f"; {len(words):,} different values"
-        known = _known(words, counts)
+        known = _known(words, counts, name)
         return Column(
             name,
             seen,
@@ -232,10 +239,10 @@ def _counted(given: pa.Array) -> tuple[list[str], np.ndarray]:
     return [word for word, _ in pairs], np.array([count for _, count in pairs])
 
 
-def _known(words: Sequence[str], counts: np.ndarray) -> dict[str, object]:
+def _known(words: Sequence[str], counts: np.ndarray, name: str) -> dict[str, object]:
     """A vocabulary, where the values are few and come again; buckets of a hash elsewhere."""
     # Values that were seen once tell of others that were not seen at all.
-    if len(words) <= _MOST_WORDS and (counts == 1).sum() <= 0.1 * len(words):
+    if not _ID.search(name) and len(words) <= _MOST_WORDS and (counts == 1).sum() <= 0.1 * len(words):
         return {"vocabulary": tuple(word for word in words if word)}
     return {"hash_buckets": _buckets(len(words))}
 

@@ -48,7 +48,7 @@ def _item(item: Any, seen: str) -> list[str]:
     # What a dataclass fills in itself need not stand there.
     if given.get("label") == given["name"]:
         del given["label"]
-    if given["kind"] != "numerical" and given.get("dtype") == "int64" or given["kind"] == "numerical":
+    if (given["kind"] != "numerical" and given.get("dtype") == "int64") or given["kind"] == "numerical":
         given.pop("dtype", None)
     lines = [f"# {seen}"]
     for i, (name, value) in enumerate(given.items()):

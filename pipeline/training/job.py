@@ -19,6 +19,7 @@ from ..data.batches import reading_error
 from ..data.learned import learn_statistics
 from ..data.open import open_source
 from ..data.source import Source
+from ..data.tables import TableLog
 from ..data.waiting import WaitClock
 from ..divergence import Bundles, DivergenceMonitor
 from ..serving import export_ranker, reasons_not_to_publish
@@ -59,6 +60,8 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
     check_divides(config.data.batch_size, strategy)
     source = open_source(config.data)
     run.claim(config, source.schema)
+    if isinstance(source, TableLog):
+        source.keep_quarantine(run.quarantine)
 
     step = run.read_status().get("step", 0)
     try:

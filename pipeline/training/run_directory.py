@@ -29,6 +29,7 @@ class RunDirectory:
         self.config_file = self.path / "config.yaml"
         self.schema_file = self.path / "schema.yaml"
         self.bundles = self.path / "bundles"
+        self.quarantine = self.path / "quarantine.jsonl"
         self.status_file = self.path / "status.json"
         self.divergence_file = self.path / "divergence.json"
         self.report_file = self.path / "report.html"
