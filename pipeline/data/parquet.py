@@ -49,10 +49,20 @@ class ParquetReader:
         try:
             with self._filesystem.open_input_file(file) as opened:
                 # A file of its own for each call: readers share nothing, and may run side by side.
-                reader = pq.ParquetFile(opened, metadata=footer, read_dictionary=self._strings)
+                reader = pq.ParquetFile(opened, metadata=footer, read_dictionary=self._dictionaries(footer))
                 return reader.read_row_group(group, columns=wanted, use_threads=False)
         except (OSError, pa.ArrowException) as error:
             raise _damaged(file, f"row group {group}", error) from error
+
+    def _dictionaries(self, footer: pq.FileMetaData) -> list[str]:
+        """The strings that are read as places in a dictionary, which is how most writers put them there."""
+        leaves = [footer.schema.column(i) for i in range(footer.num_columns)]
+        return [
+            leaf.path
+            for leaf in leaves
+            if leaf.physical_type == "BYTE_ARRAY"
+            and any(leaf.path == name or leaf.path.startswith(f"{name}.list.") for name in self._strings)
+        ]
 
     def _footer(self, file: str) -> pq.FileMetaData:
         with self._lock:

@@ -18,10 +18,10 @@ from .parquet import read_whole
 _MOST_WORDS, _MOST_IDS, _MOST_PLACES, _MOST_BUCKETS = 100, 1000, 50, 1 << 20
 # Names of columns that people predict, and of those that are ids although they are numbers.
 _LABEL = re.compile(
-    r"(?i)^(label|target|y)\d*$|click|like|share|purchase|conver|install|watch|rating|reward|outcome|is_|survived"
+    r"(?i)^(label|target|y)\d*$|click|like|share|purchas|bought|conver|install|watch|rating|reward|outcome|is_|survived"
 )
 _ID = re.compile(r"(?i)(^|_)(id|key|code|zip|hash|no)\d*$|id\d*$")
-_TIME = re.compile(r"(?i)(^|_)(time|timestamp|date|datetime|ts)(_|$)|timestamp|_at$")
+_TIME = re.compile(r"(?i)(^|[^a-z])(time|date|datetime|ts|at)([^a-z]|$)|timestamp")
 _SAMPLE_PARTS = 4
 
 

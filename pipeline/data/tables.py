@@ -162,14 +162,16 @@ class _Quarantine:
     def __init__(self, path: Path | None = None):
         self._path = path
         self._known: set[tuple[str, int]] = set()
-        if path is not None and path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    told = json.loads(line)
-                    self._known.add((told["file"], told["row"]))
-                except (ValueError, KeyError):
-                    # The last line of a process that was killed.
-                    continue
+        if path is None or not path.exists():
+            return
+        with open(path, "r+b") as opened:
+            whole = opened.read()
+            # Without the last line of a process that was killed while it wrote it.
+            whole = whole[: whole.rfind(b"\n") + 1]
+            opened.truncate(len(whole))
+        for line in whole.splitlines():
+            told = json.loads(line)
+            self._known.add((told["file"], told["row"]))
 
     def add(self, file: str, first_row: int, columns: Columns, faults: Faults, faulty: np.ndarray) -> None:
         if self._path is None:
