@@ -131,7 +131,7 @@ def _batches(
     columns = source.schema.columns
 
     def load(window: np.int64) -> list[np.ndarray]:
-        blocks = [_block(source, day, index) for index in windows[window]]
+        blocks = [_block(source, day, index) for index in windows[int(window)]]
         parts = {
             name: np.concatenate([block[name] for block in blocks]) if len(blocks) > 1 else blocks[0][name]
             for name in columns

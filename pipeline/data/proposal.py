@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -146,7 +147,7 @@ def _numbers(name: str, given: pa.Array, gaps: str, wanted: bool, guess: bool) -
         return Column(name, seen, why_not="it is always the same")
     if _TIME.search(name) and low > 1e6:
         return Column(name, seen, why_not="it is a time: those that are served come after all that were learned")
-    named = {"name": _safe(name), "column": "" if _safe(name) == name else name}
+    named = _named(name)
     is_id = whole and (_ID.search(name) or (distinct > 0.5 * finite.size and high > 10_000))
     if is_id and low >= 0 and high < _MOST_IDS:
         return Column(
@@ -184,7 +185,7 @@ def _strings(name: str, given: pa.Array, gaps: str) -> Column:
         return Column(name, seen, why_not="it is always the same")
     if len(words) > 0.9 * (len(given) - given.null_count) and len(words) > 1000:
         return Column(name, seen, why_not="it is different in almost every row")
-    named = {"name": _safe(name), "column": "" if _safe(name) == name else name}
+    named = _named(name)
     return Column(
         name,
         seen,
@@ -203,7 +204,7 @@ def _lists(name: str, given: pa.Array, gaps: str) -> Column:
     values = pc.drop_null(given.flatten())
     kind = values.type
     seen = f"lists of {kind}, {lengths.min()} to {lengths.max()} long, median {np.median(lengths):g}{gaps}"
-    named = {"name": _safe(name), "column": "" if _safe(name) == name else name}
+    named = _named(name)
     if not len(values):
         return Column(name, seen, why_not="its lists are empty")
     if pa.types.is_floating(kind) and lengths.min() == lengths.max():
@@ -214,7 +215,9 @@ def _lists(name: str, given: pa.Array, gaps: str) -> Column:
         numbers = values.to_numpy(zero_copy_only=False)
         distinct, low, high = len(np.unique(numbers)), int(numbers.min()), int(numbers.max())
         seen += f"; {distinct:,} different values, {low} to {high}"
-        ids = {"num_ids": high + 1} if low >= 0 and high < _MOST_IDS else {"hash_buckets": _buckets(distinct)}
+        ids: dict[str, Any] = (
+            {"num_ids": high + 1} if low >= 0 and high < _MOST_IDS else {"hash_buckets": _buckets(distinct)}
+        )
         return Column(name, seen, Feature(kind="bag", width=width, embedding_width=_width(distinct), **ids, **named))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         words, counts = _counted(values)
@@ -239,7 +242,7 @@ def _counted(given: pa.Array) -> tuple[list[str], np.ndarray]:
     return [word for word, _ in pairs], np.array([count for _, count in pairs])
 
 
-def _known(words: Sequence[str], counts: np.ndarray, name: str) -> dict[str, object]:
+def _known(words: Sequence[str], counts: np.ndarray, name: str) -> dict[str, Any]:
     """A vocabulary, where the values are few and come again; buckets of a hash elsewhere."""
     # Values that were seen once tell of others that were not seen at all.
     if not _ID.search(name) and len(words) <= _MOST_WORDS and (counts == 1).sum() <= 0.1 * len(words):
@@ -255,6 +258,10 @@ def _buckets(distinct: int) -> int:
 def _width(distinct: int) -> int:
     """Columns of an embedding table: more values have more to tell."""
     return 4 if distinct <= 10 else 8 if distinct <= 1000 else 16
+
+
+def _named(name: str) -> dict[str, Any]:
+    return {"name": _safe(name), "column": "" if _safe(name) == name else name}
 
 
 def _safe(name: str) -> str:
