@@ -96,7 +96,7 @@ def train(case: Case, path: Path) -> None:
 
         from steadyrank.pipeline.config.settings import Config, Data, Model, Movielens, Optimizer, Simulated
         from steadyrank.pipeline.data.batches import steps_of, training_batches
-        from steadyrank.pipeline.data.learned import learn_statistics
+        from steadyrank.pipeline.data.learned import learn
         from steadyrank.pipeline.data.open import open_source
         from steadyrank.pipeline.divergence import Detector, DivergenceMonitor
         from steadyrank.pipeline.divergence.readings import Span
@@ -122,7 +122,7 @@ def train(case: Case, path: Path) -> None:
     config = Config(data=data, model=Model(shared_units=(128, 128, 128), tower_units=(32,)), optimizer=optimizer)
     source = open_source(config.data)
     tf_keras.utils.set_random_seed(case.seed)
-    ranker = make_ranker(config, source.schema, learn_statistics(source, data.statistics_rows), 1)
+    ranker = make_ranker(config, source.schema, learn(source, data.statistics_rows).statistics, 1)
     ranker.compile(optimizer=ranker.optimizer)
 
     shown: list[dict] = []

@@ -36,7 +36,7 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
         import tensorflow as tf
         import tf_keras
 
-        from steadyrank.pipeline.data.learned import learn_statistics
+        from steadyrank.pipeline.data.learned import learn
         from steadyrank.pipeline.data.open import open_source
         from steadyrank.pipeline.divergence import Bundles, DivergenceMonitor
         from steadyrank.pipeline.divergence.probes import Probes
@@ -44,7 +44,7 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
         from steadyrank.pipeline.training.curvature import Curvature
 
     source = open_source(config.data)
-    statistics = learn_statistics(source, config.data.statistics_rows)
+    statistics = learn(source, config.data.statistics_rows).statistics
     block, size = source.block(0, 0), config.data.batch_size
     batches = [
         {

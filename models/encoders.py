@@ -29,7 +29,7 @@ class Encoder(tf_keras.layers.Layer):
     compute dtype.
 
     Raises:
-      ValueError: When ``statistics`` lacks a feature.
+      ValueError: When ``statistics`` lacks a feature, or a vocabulary is still to be learned.
     """
 
     def __init__(self, schema: Schema, statistics: Statistics, name: str = "encoder"):
@@ -119,6 +119,11 @@ class IdLookup(tf_keras.layers.Layer):
     def __init__(self, feature: Feature):
         super().__init__(name=f"lookup_{feature.table_name}", autocast=False)
         self._feature = feature
+        if feature.vocabulary_size:
+            raise ValueError(
+                f"feature '{feature.name}' wants a vocabulary of {feature.vocabulary_size} values that is not learned yet; "
+                "`learn` in steadyrank.pipeline.data.learned gives the schema that has it"
+            )
         if feature.vocabulary:
             lookup = tf_keras.layers.StringLookup if feature.dtype == "string" else tf_keras.layers.IntegerLookup
             self._lookup = lookup(vocabulary=list(feature.vocabulary), num_oov_indices=1)

@@ -43,6 +43,7 @@ class Feature:
         so after ``sign(x) * log(1 + |x|)``, for heavy-tailed counters; ``none`` passes the raw value on. Mean and
         deviation are learned from data and live in the model.
       vocabulary: The known values, in order. Any other value shares one row of the embedding table.
+      vocabulary_size: So many of the most frequent values in the data become the vocabulary, before training.
       num_ids: The values are integers from 0 to ``num_ids - 1``. Any other value shares one row.
       hash_buckets: The values are hashed into this many buckets. For sets of ids that are large or open.
       embedding_width: Columns of the embedding table. Categorical and bag only.
@@ -59,6 +60,7 @@ class Feature:
     width: int = 1
     normalization: str = "standard"
     vocabulary: tuple[str | int, ...] = ()
+    vocabulary_size: int = 0
     num_ids: int = 0
     hash_buckets: int = 0
     embedding_width: int = 16
@@ -88,16 +90,18 @@ class Feature:
         if self.kind == "numerical":
             return
         object.__setattr__(self, "vocabulary", tuple(self.vocabulary))
-        given = [n for n in ("vocabulary", "num_ids", "hash_buckets") if getattr(self, n)]
+        given = [n for n in ("vocabulary", "vocabulary_size", "num_ids", "hash_buckets") if getattr(self, n)]
         if len(given) != 1:
             raise ValueError(
-                f"feature '{self.name}': expected exactly one of vocabulary, num_ids and hash_buckets, "
+                f"feature '{self.name}': expected exactly one of vocabulary, vocabulary_size, num_ids and "
+                "hash_buckets, "
                 f"got {' and '.join(given) or 'none of them'}"
             )
-        if self.num_ids < 0 or self.hash_buckets < 0 or self.embedding_width < 1:
+        numbers = ("vocabulary_size", "num_ids", "hash_buckets", "embedding_width")
+        wrong_number = next((n for n in numbers if getattr(self, n) < (n == "embedding_width")), None)
+        if wrong_number:
             raise ValueError(
-                f"feature '{self.name}': num_ids, hash_buckets and embedding_width must be positive, got "
-                f"{self.num_ids}, {self.hash_buckets} and {self.embedding_width}"
+                f"feature '{self.name}': {wrong_number} must be positive, got {getattr(self, wrong_number)}"
             )
         if self.num_ids and self.dtype != "int64":
             raise ValueError(f"feature '{self.name}': num_ids needs dtype int64, got {self.dtype}")
@@ -205,7 +209,7 @@ class Schema:
             if _table_of(first) != _table_of(feature):
                 raise ValueError(
                     f"features '{first.name}' and '{feature.name}' share the table '{feature.table_name}' and must agree "
-                    "in dtype, vocabulary, num_ids, hash_buckets and embedding_width"
+                    "in dtype, vocabulary, vocabulary_size, num_ids, hash_buckets and embedding_width"
                 )
 
     @property
@@ -238,7 +242,14 @@ def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def _table_of(feature: Feature) -> tuple:
-    return feature.dtype, feature.vocabulary, feature.num_ids, feature.hash_buckets, feature.embedding_width
+    return (
+        feature.dtype,
+        feature.vocabulary,
+        feature.vocabulary_size,
+        feature.num_ids,
+        feature.hash_buckets,
+        feature.embedding_width,
+    )
 
 
 def _without_defaults(item: Feature | Task) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
     if unknown:
         raise UserError(f"--days: the log has no day '{unknown[0]}'; it has {source.days[0]} to {source.days[-1]}")
     ranker, step = restore_ranker(run)
-    if ranker.schema != source.schema:
+    if ranker.schema.columns != source.schema.columns:
         raise UserError(f"the log's schema is not that of {run.schema_file}; evaluate on a log with the same columns")
     days = [source.days.index(name) for name in arguments.days] or Plan(config, source).holdout_days
     print(f"{'day':<26} {'task':<16} {'metric':<6} {'reached':>9} {'chance':>9} {'ceiling':>9}   (step {step:,})")

@@ -95,7 +95,8 @@ class Data:
       shuffle: Whether the rows are permuted, a new permutation for each pass.
       shuffle_rows: Rows that are permuted together: of random blocks of the day, until there are so many. 0: each block by
         itself, in the order of the log.
-      statistics_rows: Rows of the first day from which the normalisation is learned.
+      statistics_rows: The first rows that are trained on, from which the normalisation is learned. 0: all, which is also what
+        a schema that wants vocabularies takes.
       simulated: Settings of the simulated log.
       movielens: Settings of MovieLens.
       files: Settings of a log of one's own.
@@ -284,7 +285,6 @@ def _problems(config: Config):
         1,
         data__batch_size=data.batch_size,
         data__passes=data.passes,
-        data__statistics_rows=data.statistics_rows,
         data__files__periods=data.files.periods,
         data__simulated__rows_per_day=data.simulated.rows_per_day,
         data__simulated__users=data.simulated.users,
@@ -298,6 +298,7 @@ def _problems(config: Config):
         0,
         data__holdout_days=data.holdout_days,
         data__shuffle_rows=data.shuffle_rows,
+        data__statistics_rows=data.statistics_rows,
         data__simulated__seed=data.simulated.seed,
         model__cross_layers=model.cross_layers,
         model__cross_projection=model.cross_projection,

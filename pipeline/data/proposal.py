@@ -16,7 +16,7 @@ from . import layout
 from .parquet import read_whole
 
 # Values of a vocabulary, ids that are counted from 0, places of a bag, and buckets of a hash.
-_MOST_WORDS, _MOST_IDS, _MOST_PLACES, _MOST_BUCKETS = 100, 1000, 50, 1 << 20
+_MOST_WORDS, _MOST_LEARNED, _MOST_IDS, _MOST_PLACES, _MOST_BUCKETS = 100, 10_000, 1000, 50, 1 << 20
 # Names of columns that people predict, and of those that are ids although they are numbers.
 _LABEL = re.compile(
     r"(?i)^(label|target|y)\d*$|click|like|share|purchas|bought|conver|install|watch|rating|reward|outcome|is_|survived"
@@ -243,10 +243,13 @@ def _counted(given: pa.Array) -> tuple[list[str], np.ndarray]:
 
 
 def _known(words: Sequence[str], counts: np.ndarray, name: str) -> dict[str, Any]:
-    """A vocabulary, where the values are few and come again; buckets of a hash elsewhere."""
+    """A vocabulary, where the values are few and come again; one that is learned, where they are more; else buckets of a hash."""
     # Values that were seen once tell of others that were not seen at all.
     if not _ID.search(name) and len(words) <= _MOST_WORDS and (counts == 1).sum() <= 0.1 * len(words):
         return {"vocabulary": tuple(word for word in words if word)}
+    if not _ID.search(name) and len(words) <= _MOST_LEARNED:
+        # With room for what was not seen.
+        return {"vocabulary_size": int(float(f"{1.5 * len(words):.1g}"))}
     return {"hash_buckets": _buckets(len(words))}
 
 

@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -74,6 +74,7 @@ class TableLog:
         self._settings = settings
         self.schema = read(Schema, settings.schema)
         found = layout.find(settings.path)
+        self._filesystem = found.filesystem
         self._reader: Reader = ParquetReader(found.filesystem, self.schema)
         self._days = self._cut(found)
         self._quarantine = _Quarantine()
@@ -107,6 +108,13 @@ class TableLog:
     def expected(self, day: int, index: int) -> Columns | None:
         """Nobody knows what a perfect ranker would predict."""
         return None
+
+    def fingerprint(self, days: Sequence[int]) -> list[Any]:
+        """Tells the content of some days: changes when a file does."""
+        files = sorted({part.file for day in days for part in self._days[day][1]})
+        infos = self._filesystem.get_file_info(files)
+        parts = [[(part.file, part.group, part.first, part.rows) for part in self._days[day][1]] for day in days]
+        return [[(info.path, info.size, info.mtime_ns) for info in infos], parts]
 
     def keep_quarantine(self, path: Path) -> None:
         """From now on every faulty row is written to this file, a line of JSON each; those that stand there are not again."""

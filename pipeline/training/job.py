@@ -16,7 +16,7 @@ from ...models.ranker import MultitaskRanker
 from ..config.errors import UserError
 from ..config.settings import Config
 from ..data.batches import reading_error
-from ..data.learned import learn_statistics
+from ..data.learned import learn
 from ..data.open import open_source
 from ..data.source import Source
 from ..data.tables import TableLog
@@ -66,11 +66,11 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
     step = run.read_status().get("step", 0)
     try:
         run.write_status("running", step)
-        total_steps = Plan(config, source).total_steps
-        statistics = learn_statistics(source, config.data.statistics_rows)
+        plan = Plan(config, source)
+        progress = Progress(plan.total_steps, config.data.batch_size, sys.stderr)
+        learned = learn(source, config.data.statistics_rows, plan.train_days, progress.learning)
         with strategy.scope():
-            ranker = make_ranker(config, source.schema, statistics, total_steps)
-        progress = Progress(total_steps, config.data.batch_size, sys.stderr)
+            ranker = make_ranker(config, run.settled_schema(learned.schema), learned.statistics, plan.total_steps)
         checkpoints = Checkpoints(run.checkpoints, ranker)
         monitor = DivergenceMonitor(
             on_full=None if config.training.on_divergence == "observe" else config.training.on_divergence,

@@ -34,6 +34,7 @@ class Progress:
         self._terminal = stream.isatty()
         self._first: tuple[float, int] | None = None
         self._last_line = -float("inf")
+        self._began: float | None = None
 
     def update(self, step: int, loss: float) -> None:
         """Tells how far the run is."""
@@ -46,17 +47,28 @@ class Progress:
         text = f"step {step:,}/{self._total:,}  loss {loss:.4f}"
         if rate:
             text += f"  {rate * self._batch_size:,.0f} examples/s  {_duration((self._total - step) / rate)} left"
+        self._show(now, text)
+
+    def learning(self, rows: int, total: int) -> None:
+        """Tells how far the look at the data is that comes before the first step; not of a short one."""
+        now = self._clock()
+        if self._began is None:
+            self._began = now
+        if now - self._began > 2.0:
+            self._show(now, f"looking at the data: {rows:,}/{total:,} rows")
+
+    def note(self, text: str) -> None:
+        """Writes a line that stays."""
+        self._stream.write(f"\r\x1b[2K{text}\n" if self._terminal else f"{text}\n")
+        self._stream.flush()
+
+    def _show(self, now: float, text: str) -> None:
         if self._terminal:
             self._stream.write(f"\r\x1b[2K{text}")
             self._stream.flush()
         elif now - self._last_line >= self._seconds:
             self._last_line = now
             self.note(text)
-
-    def note(self, text: str) -> None:
-        """Writes a line that stays."""
-        self._stream.write(f"\r\x1b[2K{text}\n" if self._terminal else f"{text}\n")
-        self._stream.flush()
 
 
 def _duration(seconds: float) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from ...models.schema import Schema
-from ..config import Config, UserError, load, to_plain, to_yaml
+from ..config import Config, UserError, load, read, to_plain, to_yaml
 from .files import write_json, write_text
 from .writers import JsonLinesWriter, TensorBoardWriter, Writer, Writers, rewind
 
@@ -80,9 +80,28 @@ class RunDirectory:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             write_text(self.config_file, to_yaml(config))
-            write_text(self.schema_file, yaml.safe_dump(schema.to_dict(), sort_keys=False, allow_unicode=True))
+            if not self.schema_file.exists():
+                self._write_schema(schema)
         except OSError as error:
             raise UserError(f"--model_dir={self.path} cannot be written: {error.strerror}") from error
+
+    def settled_schema(self, learned: Schema) -> Schema:
+        """The run's schema with its vocabularies: those that it began with, or, at its beginning, the learned ones.
+
+        Raises:
+          UserError: When the log has other columns than the run began with.
+        """
+        held = read(Schema, self.schema_file)
+        if held.columns != learned.columns or [task.name for task in held.tasks] != [t.name for t in learned.tasks]:
+            raise UserError(f"the log's schema is not that of {self.schema_file}, with which the run began")
+        if any(feature.vocabulary_size for feature in held.features):
+            self._write_schema(learned)
+            return learned
+        return held
+
+    def _write_schema(self, schema: Schema) -> None:
+        # Not with allow_unicode: PyYAML then writes U+0085 and U+2028 as they are, and reads them as spaces.
+        write_text(self.schema_file, yaml.safe_dump(schema.to_dict(), sort_keys=False))
 
     @contextlib.contextmanager
     def open_writers(self, step: int) -> Iterator[tuple[Writer, Writer]]:

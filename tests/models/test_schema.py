@@ -45,7 +45,10 @@ def test_plain_form_holds_what_is_not_default():
         (lambda: Feature("no-dash", "numerical"), "letters, digits and underscores"),
         (lambda: Feature("x", "numeric"), "kind must be one of numerical, categorical, bag, got 'numeric'"),
         (lambda: Feature("x", "numerical", dtype="int64"), "dtype of a numerical feature must be one of float32"),
-        (lambda: Feature("x", "categorical"), "exactly one of vocabulary, num_ids and hash_buckets, got none"),
+        (
+            lambda: Feature("x", "categorical"),
+            "exactly one of vocabulary, vocabulary_size, num_ids and hash_buckets, got none",
+        ),
         (lambda: Feature("x", "bag", num_ids=3, hash_buckets=3), "got num_ids and hash_buckets"),
         (lambda: Feature("x", "categorical", num_ids=3, width=2), "width of a categorical feature must be 1"),
         (lambda: Feature("x", "categorical", vocabulary=("a",)), "a vocabulary for dtype int64 holds int values"),

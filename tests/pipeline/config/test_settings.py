@@ -11,7 +11,7 @@ from steadyrank.pipeline.config.settings import Config, Data, Model, Movielens, 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"data": Data(source="csv")}, "data.source must be one of simulated, movielens, got 'csv'"),
+        ({"data": Data(source="csv")}, "data.source must be one of simulated, movielens, files, got 'csv'"),
         (
             {"optimizer": Optimizer(rule="clip")},
             "optimizer.rule must be one of none, gc, agc, lamb, clippy, adagc, got 'clip'",

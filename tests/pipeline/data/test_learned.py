@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from steadyrank.models import Feature, Schema, Task
-from steadyrank.pipeline.data.learned import learn_statistics
+from steadyrank.models import Feature, MultitaskRanker, Schema, Task
+from steadyrank.pipeline.data import learned as module
+from steadyrank.pipeline.data.learned import learn
 
 
 class Table:
@@ -23,7 +25,7 @@ class Table:
 
 def learned(normalization="standard", width=1, rows=100, labels=(0, 0, 0, 1), kind="binary", **columns):
     schema = Schema((Feature("x", "numerical", width=width, normalization=normalization),), (Task("t", kind),))
-    return learn_statistics(Table(schema, t=labels, **columns), rows)
+    return learn(Table(schema, t=labels, **columns), rows).statistics
 
 
 def test_mean_and_deviation_by_hand():
@@ -67,3 +69,61 @@ def test_what_does_not_vary_passes_unscaled():
 
 def test_a_task_without_labels_has_no_mean():
     assert learned(x=[1, 2, 3, 4], labels=[np.nan] * 4, kind="regression").label_mean == {}
+
+
+WORDS = Schema(
+    (
+        Feature("word", "categorical", dtype="string", vocabulary_size=3),
+        Feature("words", "bag", dtype="string", width=2, vocabulary_size=3, table="word"),
+        Feature("id", "categorical", vocabulary_size=2),
+    ),
+    (Task("t", "binary"),),
+)
+
+
+class TestVocabularies:
+    def source(self):
+        class Words:
+            schema = WORDS
+            days = ("a", "b")
+
+            def block_rows(self, day):
+                return [4]
+
+            def block(self, day, index):
+                return {
+                    "word": np.array([b"x", b"y", b"", b"late"] if day == 0 else [b"late", b"late", b"z", b"y"]),
+                    "words": np.array([[b"y", b""]] * 4),
+                    "id": np.array([7, 7, -1, 9] if day == 0 else [9, 9, 5, 7]),
+                    "t": np.zeros(4, np.float32),
+                }
+
+        return Words()
+
+    def test_the_most_frequent_values_of_all_rows_ties_in_their_order(self):
+        learned_schema = learn(self.source(), rows=1, days=(0, 1)).schema
+        by_name = {feature.name: feature for feature in learned_schema.features}
+        # y: 2 + 8 in the bags that share the table; late: 3; x and z: 1 each.
+        assert by_name["word"].vocabulary == by_name["words"].vocabulary == ("y", "late", "x")
+        assert by_name["id"].vocabulary == (7, 9)
+        assert not any(feature.vocabulary_size for feature in learned_schema.features)
+
+    def test_only_the_days_that_are_trained_on_count(self):
+        by_name = {feature.name: feature for feature in learn(self.source(), rows=0, days=(0,)).schema.features}
+        assert by_name["word"].vocabulary == ("y", "late", "x")
+        assert by_name["id"].vocabulary == (7, 9)
+
+    def test_memory_is_bounded_and_what_is_frequent_stays(self, monkeypatch):
+        monkeypatch.setattr(module, "_LEAST", 64)
+        counts = module._Counts(4)
+        rng = np.random.default_rng(0)
+        for _ in range(200):
+            rare = rng.integers(1000, 10**9, 50)
+            counts.add(np.concatenate([rare, np.repeat([1, 2, 3, 4], [40, 30, 20, 10])]))
+            assert len(counts._counts) <= 64 + 54
+        assert counts.most_frequent() == [1, 2, 3, 4]
+
+    def test_a_ranker_wants_them_learned_first(self):
+        with pytest.raises(ValueError, match="wants a vocabulary of 3 values that is not learned yet"):
+            MultitaskRanker(WORDS)
+        MultitaskRanker(learn(self.source(), 0).schema, shared_units=())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def test_each_column_becomes_what_it_is(log):
     assert features["views"].normalization == "log"
     assert set(features["country"].vocabulary) == {"de", "fr", "no", "yes", "a: b, [c]"}
     assert features["weekday"].num_ids == 7
-    assert features["query"].hash_buckets >= 1800
+    assert features["query"].vocabulary_size == 1000
     assert (features["tags"].kind, features["tags"].width) == ("bag", 3)
     assert set(features["tags"].vocabulary) == {f"t{i}" for i in range(7)}
     assert (features["embedding"].kind, features["embedding"].width) == ("numerical", 4)
@@ -126,7 +127,11 @@ def test_from_a_file_to_a_served_model_without_a_line_of_python(log, tmp_path):
     ]
     assert held_out["auc/bought"] > 0.65
     assert list((model_dir / "export").iterdir())
-    assert read(Schema, model_dir / "schema.yaml") == read(Schema, schema)
+    of_run = {feature.name: feature for feature in read(Schema, model_dir / "schema.yaml").features}
+    # Those of the days that were trained on.
+    assert set(of_run["query"].vocabulary) < {f"q{i}" for i in range(900)}
+    assert len(of_run["query"].vocabulary) > 800
+    assert dataclasses.replace(of_run["query"], vocabulary=(), vocabulary_size=1000) in read(Schema, schema).features
 
 
 def test_damaged_while_it_trains_it_ends_in_one_line(log, tmp_path):

@@ -16,6 +16,7 @@ from steadyrank.pipeline.config.settings import Files
 from steadyrank.pipeline.data import layout
 from steadyrank.pipeline.data.batches import evaluation_batches, training_batches
 from steadyrank.pipeline.data.from_arrow import convert
+from steadyrank.pipeline.data.learned import learn
 from steadyrank.pipeline.data.tables import TableLog
 
 SCHEMA = """
@@ -255,6 +256,41 @@ class TestOrder:
         whole = rows(0)
         for start in (1, 3, 7, 11):
             assert rows(start) == whole[8 * start :]
+
+
+class TestLearned:
+    def test_what_was_learned_of_all_rows_is_found_again_until_a_file_changes(self, log, tmp_path, monkeypatch):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        source = log({"a.parquet": table(50)}, periods=5)
+        first = learn(source, 0, days=range(4))
+        [cached] = (tmp_path / "cache" / "steadyrank").iterdir()
+        read = []
+        monkeypatch.setattr(source, "block", lambda *place: read.append(place))
+        again = learn(source, 0, days=range(4))
+        assert not read
+        assert again.schema == first.schema
+        for kind in ("mean", "deviation"):
+            for name, value in getattr(first.statistics, kind).items():
+                np.testing.assert_array_equal(getattr(again.statistics, kind)[name], value)
+        assert again.statistics.label_mean == first.statistics.label_mean
+        cached.write_text(cached.read_text()[:-10])
+        changed = log({"a.parquet": table(50)}, periods=5)
+        assert learn(changed, 0, days=range(4)).statistics.label_mean == first.statistics.label_mean
+        log({"a.parquet": table(50, 7)}, periods=5)
+        other = learn(log({}, periods=5), 0, days=range(4))
+        assert other.statistics.mean["price"] != first.statistics.mean["price"]
+
+    def test_a_cache_that_cannot_be_written_is_none(self, log, tmp_path, monkeypatch):
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+        assert learn(log({"a.parquet": table(50)}, periods=5), 0).statistics.label_mean["click"] == 0.5
+
+    def test_parts_put_together_are_as_the_whole(self, log):
+        source = log({"a.parquet": table(64)}, periods=1)
+        price = np.arange(64) * 0.5
+        statistics = learn(source, 40).statistics
+        assert statistics.mean["price"] == pytest.approx(price[:40].mean())
+        assert statistics.deviation["price"] == pytest.approx(price[:40].std())
 
 
 class TestFaultyRows:
