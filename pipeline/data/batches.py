@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from ...models.schema import Schema
 from ..config.errors import UserError
 from .source import Columns, Source
 
@@ -139,12 +138,16 @@ def _batches(
         rows = int(window_rows[window])
         wanted = slice(max(first_row - int(starts[window]), 0), min(last_row - int(starts[window]), rows))
         picked = order(int(window), rows)
-        if picked is not None:
-            parts = {name: parts[name][picked[wanted]] for name in columns}
-        elif wanted != slice(0, rows):
+        filled = filling if window == end_window - 1 else 0
+        if picked is None and not filled:
             parts = {name: parts[name][wanted] for name in columns}
-        if window == end_window - 1:
-            parts = _filled(parts, filling, source.schema)
+        else:
+            picked = np.arange(rows) if picked is None else picked
+            # Rows that fill a batch are such as there are, taken from all over the window, wherever the batches begin.
+            chosen = np.concatenate([picked[wanted], picked[np.arange(filled) * rows // max(filled, 1)]])
+            parts = {name: parts[name][chosen] for name in columns}
+            for label in source.schema.label_columns if filled else ():
+                parts[label][-filled:] = np.nan
         return [np.ascontiguousarray(parts[name]) for name in columns]
 
     def as_tensors(index: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -168,16 +171,3 @@ def _block(source: Source, day: int, index: int) -> Columns:
     except UserError as error:
         # TensorFlow turns it into an error of its own, which holds the text alone.
         raise ValueError(f"<<{error}>>") from error
-
-
-def _filled(columns: Columns, rows: int, schema: Schema) -> Columns:
-    """Appends rows without labels: they train nothing, and their features are such as there are, taken from all over."""
-    there = len(next(iter(columns.values())))
-    chosen = np.arange(rows) * there // max(rows, 1)
-    filled = {}
-    for name in schema.columns:
-        extra = columns[name][chosen]
-        if name in schema.label_columns:
-            extra = np.full_like(extra, np.nan)
-        filled[name] = np.concatenate([columns[name], extra])
-    return filled

@@ -180,6 +180,9 @@ class _Keeper(tf_keras.callbacks.Callback):
         self._preempted = False
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        if batch + 1 == self.params["steps"]:
+            # The end of the day is published first, and saved then.
+            return
         # A rollback is saved at once: it must not be forgotten.
         rolled_back = self._monitor.rollbacks != self._rollbacks
         if self._preempted or rolled_back or self._publisher.step - self._saved >= self._every:
@@ -188,6 +191,10 @@ class _Keeper(tf_keras.callbacks.Callback):
             self._checkpoints.save(self._publisher.step)
         if self._preempted:
             self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        # The loop saves what is there now.
+        self._rollbacks, self._saved = self._monitor.rollbacks, self._publisher.step
 
     def raise_if_preempted(self) -> None:
         if self._preempted:

@@ -79,11 +79,20 @@ class Publisher(tf_keras.callbacks.Callback):
         """The next fit trains on this day, from its batch ``start`` on."""
         self._day = name
         self._day_began = self.step - start
+        self._goes_on = start > 0
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """A fit begins: time and input before it do not count."""
         self._fit_began = self.step
+        self._held = (
+            [(v, tf.convert_to_tensor(v)) for m in self.model.metrics for v in m.weights] if self._goes_on else []
+        )
         self._begin_window()
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Keras has just reset the metrics: in the middle of a day they go on with what a checkpoint held."""
+        for variable, value in self._held:
+            variable.assign(value)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Some steps are done; ``batch`` is the last one's position in this fit."""

@@ -192,8 +192,9 @@ class TestInterruption:
 
     def test_killed_and_resumed_it_ends_as_an_undisturbed_run(self, finished, train, start, tmp_path):
         run = tmp_path / "run"
-        process = start(run)
-        self.wait_for(process, lambda: (run / "checkpoints" / "ckpt-40.index").exists())
+        # Checkpoints in the middle of what a publication covers.
+        process = start(run, "--config.training.checkpoint_every_steps=12")
+        self.wait_for(process, lambda: (run / "checkpoints" / "ckpt-44.index").exists())
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert json.loads((run / "status.json").read_text())["status"] == "running"
