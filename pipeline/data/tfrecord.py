@@ -197,7 +197,7 @@ class TFRecordReader:
                 with self._unpacking:
                     # Those that were used last stand last.
                     content = self._unpacked.pop(file, None)
-                    content = _unpacked(file, opened.read()) if content is None else content
+                    content = _unpacked(file, opened.read_at(opened.size(), 0)) if content is None else content
                     self._unpacked[file] = content
                     while len(self._unpacked) > 1 and sum(map(len, self._unpacked.values())) > _KEPT_BYTES:
                         del self._unpacked[next(iter(self._unpacked))]
