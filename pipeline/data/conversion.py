@@ -96,8 +96,8 @@ def convert(source: str, target: str, form: str, rows_per_group: int, stream: Te
         bar.clear()
         if beside.is_dir():
             shutil.rmtree(beside, ignore_errors=True)
-        else:
-            beside.unlink(missing_ok=True)
+        elif os.path.lexists(beside):
+            beside.unlink()
     return rows, len(files)
 
 
