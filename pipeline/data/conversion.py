@@ -214,7 +214,10 @@ def _examples(table: pa.Table, file: str) -> Iterator[bytes]:
 
 
 def _values(column: pa.ChunkedArray, what: str) -> tuple[str, list, list[int]]:
-    """The field of tf.train.Feature, "" for a column of nulls; the values of all rows after one another; where each row's end."""
+    """The field of tf.train.Feature, the values of all rows after one another, and where each row's end.
+
+    The field is "" for a column of nulls.
+    """
     given = column.combine_chunks()
     given = given.combine_chunks() if isinstance(given, pa.ChunkedArray) else given
     if any(is_list(given.type) for is_list in _LISTS):
@@ -253,11 +256,11 @@ def _floats(values: pa.Array, what: str) -> np.ndarray:
     with np.errstate(over="ignore"):
         narrow = wide.astype(np.float32)
     if (np.isinf(narrow) & ~np.isinf(wide)).any():
-        raise UserError(f"{what} has numbers beyond the range of float32, the only one of a tf.Example")
+        raise UserError(f"{what} has numbers beyond the range of float32, which is all that a tf.Example has")
     finite = wide[np.isfinite(wide)]
     if (finite == np.floor(finite)).all() and (finite != finite.astype(np.float32)).any():
         raise UserError(
-            f"{what} has whole numbers as doubles that float32, the only one of a tf.Example, would round; make it whole numbers"
+            f"{what} has whole numbers as doubles that float32, all that a tf.Example has, would round; make it integers"
         )
     return narrow
 

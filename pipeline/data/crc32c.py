@@ -37,7 +37,10 @@ def masked_crc32c(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> 
 
 
 def _run(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray, states: np.ndarray) -> np.ndarray:
-    """The states after the parts of ``data``, which has 8 bytes more than they need: eight bytes a step for all parts that have so many left, then single bytes."""
+    """The states after the parts of ``data``, which has 8 bytes more than they need.
+
+    Eight bytes a step for all parts that have so many left, then single bytes.
+    """
     words = np.lib.stride_tricks.as_strided(data, (len(data) - 7, 8), (1, 1))
     order = np.argsort(-lengths, kind="stable")
     starts, lengths, states = starts[order], lengths[order], states[order]
