@@ -47,6 +47,7 @@ setup(
         "importlib_resources",
         "absl-py>=2.1",
         "numpy>=1.26",
+        "pyarrow>=15",
         "PyYAML>=6",
         "matplotlib>=3.8",
         "tensorboard>=2.20,<2.22",

@@ -71,12 +71,22 @@ def command(
 ) -> NoReturn: ...
 
 
+@overload
+def command(
+    main: Callable[[flags.FlagValues, str, str], int],
+    define_flags: Callable[[], None] | None = None,
+    *,
+    arguments: tuple[str, str],
+) -> NoReturn: ...
+
+
 def command(
     main: Callable[..., int],
     define_flags: Callable[[], None] | None = None,
     *,
     default_config: str | None = None,
     argument: str = "",
+    arguments: Sequence[str] = (),
 ) -> NoReturn:
     """Runs a command as this process, and ends it.
 
@@ -88,10 +98,12 @@ def command(
       default_config: What ``--config`` is when it is not given: a preset's name or a file. None: the command takes no
         configuration.
       argument: What the one argument that is no flag is called; ``main`` gets it after the flags. Empty: there is none.
+      arguments: The same for several of them, in their order.
 
     The process ends with what ``main`` returns; with 2 and one line ``error: …`` on stderr when the command line is
     wrong or ``main`` raises a :class:`UserError`; with 0 after ``--help``; with a traceback and 1 after any other error.
     """
+    wanted = [argument] if argument else list(arguments)
     before = set(flags.FLAGS)
     if define_flags is not None:
         define_flags()
@@ -112,10 +124,10 @@ def command(
             sys.exit(0)
         try:
             (_, *stray), overrides = parse(argv)
-            if argument and not stray:
-                raise UserError(f"{argument} is missing")
-            if stray[bool(argument) :]:
-                wrong = stray[bool(argument)]
+            if len(stray) < len(wanted):
+                raise UserError(f"{wanted[len(stray)]} is missing")
+            if stray[len(wanted) :]:
+                wrong = stray[len(wanted)]
                 raise UserError(f"unexpected argument {wrong!r}; flags start with -- and are written --name=value")
             return (*stray, *(() if default_config is None else (resolve(flags.FLAGS.config, overrides),)))
         except UserError as error:

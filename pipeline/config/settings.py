@@ -67,8 +67,8 @@ class Files:
     """A log of one's own (``data.source: files``).
 
     Attributes:
-      path: A Parquet file, a folder of them, or a folder with a folder for each day, called ``day=2026-11-01`` or
-        alike; also ``s3://...`` or ``gs://...``.
+      path: A file of Parquet or TFRecord, a folder of them, or a folder with a folder for each day, called
+        ``day=2026-11-01`` or alike; also ``s3://...`` or ``gs://...``.
       schema: YAML file that says which columns are features and which are labels, and of what kind.
       periods: Without folders for the days, the rows in their order are cut into so many "days" of equal length.
       on_invalid: What is done with a row that has numbers that are not finite or labels out of range: ``fail``, or

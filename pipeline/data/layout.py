@@ -25,11 +25,13 @@ class Layout:
       filesystem: Where they lie.
       format: ``parquet`` or ``tfrecord``.
       days: For each day its name and its files, both in order; one day without a name where the folders tell of none.
+      root: The file or the folder itself.
     """
 
     filesystem: fs.FileSystem
     format: str
     days: tuple[tuple[str, tuple[str, ...]], ...]
+    root: str
 
 
 def find(path: str) -> Layout:
@@ -49,14 +51,14 @@ def find(path: str) -> Layout:
     if info.type == fs.FileType.NotFound:
         raise UserError(f"{path}: there is no such file or folder")
     if info.type == fs.FileType.File:
-        return Layout(filesystem, _format_of([root], path), (("", (root,)),))
+        return Layout(filesystem, _format_of([root], path), (("", (root,)),), root)
     try:
         found = filesystem.get_file_info(fs.FileSelector(root, recursive=True))
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path}: the folder cannot be read: {_words(error)}") from error
     files = sorted(each.path for each in found if each.type == fs.FileType.File and _is_data(each.path, root))
     folders = {each.path for each in found if each.type == fs.FileType.Directory}
-    files = [file for file in files if _known(file)]
+    files = [file for file in files if format_by_name(file)]
     if not files:
         raise UserError(f"{path}: no Parquet or TFRecord file was found there (names end in {', '.join(_ENDINGS)})")
     by_day: dict[str, list[str]] = {}
@@ -74,7 +76,14 @@ def find(path: str) -> Layout:
             f"{path}: files lie beside folders of days ({', '.join(sorted(by_day)[1:3])} …); put them into a day, or name one folder"
         )
     days = tuple((name, tuple(some)) for name, some in sorted(by_day.items()))
-    return Layout(filesystem, _format_of(files, path), days)
+    return Layout(filesystem, _format_of(files, path), days, root)
+
+
+def format_by_name(path: str) -> str:
+    """``parquet`` or ``tfrecord``, as a file's name tells; "" when it tells of neither."""
+    if _TFDS_SHARD.search(path):
+        return "tfrecord"
+    return next((name for ending, name in _ENDINGS.items() if path.endswith(ending)), "")
 
 
 def _open(path: str) -> tuple[fs.FileSystem, str]:
@@ -90,15 +99,8 @@ def _is_data(path: str, root: str) -> bool:
     return not any(part.startswith((".", "_")) for part in posixpath.relpath(path, root).split("/"))
 
 
-def _known(path: str) -> str:
-    """The format that a file's name tells, or ""."""
-    if _TFDS_SHARD.search(path):
-        return "tfrecord"
-    return next((name for ending, name in _ENDINGS.items() if path.endswith(ending)), "")
-
-
 def _format_of(files: Sequence[str], shown: str) -> str:
-    formats = sorted({_known(file) for file in files})
+    formats = sorted({format_by_name(file) for file in files})
     if len(formats) > 1:
         raise UserError(f"{shown}: files of several formats lie there ({' and '.join(formats)}); name a folder of one")
     if not formats[0]:

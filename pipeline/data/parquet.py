@@ -11,7 +11,6 @@ from pyarrow import fs
 from ...models.schema import Schema
 from ..config.errors import UserError
 from .from_arrow import Faults, convert, needed_columns, string_columns
-from .layout import Layout
 from .source import Columns
 
 
@@ -83,24 +82,3 @@ def _damaged(file: str, place: str, error: Exception) -> UserError:
         return UserError(f"{file}: the file is gone")
     words = str(error).splitlines()[0] if str(error) else type(error).__name__
     return UserError(f"{file}: {place} cannot be read, the file is damaged or no Parquet: {words}")
-
-
-def read_whole(found: Layout, rows: int, parts: int) -> tuple[int, pa.Table]:
-    """How many rows a log has; and some of them with all columns, from row groups that are spread over it.
-
-    Args:
-      found: The log.
-      rows: About how many.
-      parts: From how many places.
-    """
-    reader = ParquetReader(found.filesystem, None)
-    groups = [(file, i, n) for _, files in found.days for file in files for i, n in enumerate(reader.groups(file)) if n]
-    if not groups:
-        raise UserError("the log has no rows")
-    places = sorted({round(i * (len(groups) - 1) / max(parts - 1, 1)) for i in range(parts)})
-    tables = [reader.table(*groups[place][:2]).slice(0, -(-rows // len(places))) for place in places]
-    try:
-        sample = pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowException as error:
-        raise UserError(f"the files' columns do not fit together: {str(error).splitlines()[0]}") from error
-    return sum(n for *_, n in groups), sample

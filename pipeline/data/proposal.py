@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ...models.schema import Feature, Schema, Task
 from . import layout
-from .parquet import read_whole
+from .readers import read_whole
 
 # Values of a vocabulary, ids that are counted from 0, places of a bag, and buckets of a hash.
 _MOST_WORDS, _MOST_LEARNED, _MOST_IDS, _MOST_PLACES, _MOST_BUCKETS = 100, 10_000, 1000, 50, 1 << 20

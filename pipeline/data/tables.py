@@ -1,7 +1,8 @@
 """A user's own log: files of columns, described by a schema, as a source.
 
-A block is a row group, or the part of one that belongs to a day. A faulty row keeps its place, so that which batch holds what
-is known from the files' footers alone: with ``on_invalid: skip`` it loses its labels and trains nothing.
+A block is a row group (in TFRecord a run of records), or the part of one that belongs to a day. A faulty row keeps its place,
+so that which batch holds what is known from the groups' sizes alone: with ``on_invalid: skip`` it loses its labels and
+trains nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -22,23 +23,11 @@ from ..config.settings import Files
 from ..config.yaml_files import read
 from . import layout
 from .from_arrow import Faults, without_faulty
-from .parquet import ParquetReader
+from .readers import reader_of
 from .source import Columns
 
 # Faulty rows of which the values are kept as well; of others the place and the reason.
 _WITH_VALUES = 1000
-
-
-class Reader(Protocol):
-    """Reads the files of one format."""
-
-    def groups(self, file: str) -> list[int]:
-        """Rows of each group, the smallest part that can be read by itself."""
-        ...
-
-    def columns(self, file: str, group: int) -> tuple[Columns, Faults]:
-        """The columns of one group, and its faulty rows by reason."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +64,7 @@ class TableLog:
         self.schema = read(Schema, settings.schema)
         found = layout.find(settings.path)
         self._filesystem = found.filesystem
-        self._reader: Reader = ParquetReader(found.filesystem, self.schema)
+        self._reader = reader_of(found, self.schema)
         self._days = self._cut(found)
         self._quarantine = _Quarantine()
         self._lock = threading.Lock()

@@ -7,6 +7,44 @@ from collections.abc import Callable
 from typing import TextIO
 
 
+class Line:
+    """A line of text that changes.
+
+    Args:
+      stream: Where to write; a terminal gets a line that changes, anything else a line every ``seconds``.
+      seconds: Least seconds between two plain lines.
+      clock: Returns seconds; another one may be given by tests.
+    """
+
+    def __init__(self, stream: TextIO, seconds: float = 10.0, clock: Callable[[], float] = time.monotonic):
+        self._stream = stream
+        self._seconds = seconds
+        self._clock = clock
+        self._terminal = stream.isatty()
+        self._last_line = -float("inf")
+
+    def show(self, text: str, now: float | None = None) -> None:
+        """Puts this text in the line's place. ``now``: what the clock shows, where that is known."""
+        now = self._clock() if now is None else now
+        if self._terminal:
+            self._stream.write(f"\r\x1b[2K{text}")
+            self._stream.flush()
+        elif now - self._last_line >= self._seconds:
+            self._last_line = now
+            self.note(text)
+
+    def note(self, text: str) -> None:
+        """Writes a line that stays."""
+        self._stream.write(f"\r\x1b[2K{text}\n" if self._terminal else f"{text}\n")
+        self._stream.flush()
+
+    def clear(self) -> None:
+        """Takes the line that changes away."""
+        if self._terminal:
+            self._stream.write("\r\x1b[2K")
+            self._stream.flush()
+
+
 class Progress:
     """Step, loss, rate and time left.
 
@@ -28,12 +66,9 @@ class Progress:
     ):
         self._total = total_steps
         self._batch_size = batch_size
-        self._stream = stream
-        self._seconds = seconds
+        self._line = Line(stream, seconds, clock)
         self._clock = clock
-        self._terminal = stream.isatty()
         self._first: tuple[float, int] | None = None
-        self._last_line = -float("inf")
         self._began: float | None = None
 
     def update(self, step: int, loss: float) -> None:
@@ -46,8 +81,8 @@ class Progress:
         rate = (step - first_step) / (now - began) if now > began else 0.0
         text = f"step {step:,}/{self._total:,}  loss {loss:.4f}"
         if rate:
-            text += f"  {rate * self._batch_size:,.0f} examples/s  {_duration((self._total - step) / rate)} left"
-        self._show(now, text)
+            text += f"  {rate * self._batch_size:,.0f} examples/s  {duration((self._total - step) / rate)} left"
+        self._line.show(text, now)
 
     def learning(self, rows: int, total: int) -> None:
         """Tells how far the look at the data is that comes before the first step; not of a short one."""
@@ -55,23 +90,15 @@ class Progress:
         if self._began is None:
             self._began = now
         if now - self._began > 2.0:
-            self._show(now, f"looking at the data: {rows:,}/{total:,} rows")
+            self._line.show(f"looking at the data: {rows:,}/{total:,} rows", now)
 
     def note(self, text: str) -> None:
         """Writes a line that stays."""
-        self._stream.write(f"\r\x1b[2K{text}\n" if self._terminal else f"{text}\n")
-        self._stream.flush()
-
-    def _show(self, now: float, text: str) -> None:
-        if self._terminal:
-            self._stream.write(f"\r\x1b[2K{text}")
-            self._stream.flush()
-        elif now - self._last_line >= self._seconds:
-            self._last_line = now
-            self.note(text)
+        self._line.note(text)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """In hours, minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
