@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from ...models.schema import Schema
 from ..config.errors import UserError
 from .source import Columns, Source
 
 _BATCHES_AHEAD = 16
+_ALIGNMENT = 64
 _SAID = re.compile(r"<<(.*?)>>", re.DOTALL)
 
 
@@ -131,21 +131,24 @@ def _batches(
     columns = source.schema.columns
 
     def load(window: np.int64) -> list[np.ndarray]:
-        blocks = [_block(source, day, index) for index in windows[int(window)]]
-        parts = {
-            name: np.concatenate([block[name] for block in blocks]) if len(blocks) > 1 else blocks[0][name]
-            for name in columns
-        }
+        # Of its own: column by column, what has been taken is let go of.
+        blocks = [dict(_block(source, day, index)) for index in windows[int(window)]]
         rows = int(window_rows[window])
         wanted = slice(max(first_row - int(starts[window]), 0), min(last_row - int(starts[window]), rows))
         picked = order(int(window), rows)
-        if picked is not None:
-            parts = {name: parts[name][picked[wanted]] for name in columns}
-        elif wanted != slice(0, rows):
-            parts = {name: parts[name][wanted] for name in columns}
-        if window == end_window - 1:
-            parts = _filled(parts, filling, source.schema)
-        return [np.ascontiguousarray(parts[name]) for name in columns]
+        extra = filling if window == end_window - 1 else 0
+        parts = []
+        for name in columns:
+            pieces = [block.pop(name) for block in blocks]
+            column = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
+            del pieces
+            if picked is not None:
+                column = _taken(column, picked[wanted])
+            elif wanted != slice(0, rows):
+                column = column[wanted]
+            column = _filled(column, extra, name in source.schema.label_columns) if extra else column
+            parts.append(np.ascontiguousarray(column))
+        return parts
 
     def as_tensors(index: tf.Tensor) -> dict[str, tf.Tensor]:
         dtypes = [tf.as_dtype(dtype) for dtype, _ in columns.values()]
@@ -170,14 +173,18 @@ def _block(source: Source, day: int, index: int) -> Columns:
         raise ValueError(f"<<{error}>>") from error
 
 
-def _filled(columns: Columns, rows: int, schema: Schema) -> Columns:
+def _taken(column: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Some rows, lying in memory so that TensorFlow takes them as they are; it would copy what is not aligned."""
+    shape = (len(rows), *column.shape[1:])
+    size = int(np.prod(shape)) * column.dtype.itemsize
+    room = np.empty(size + _ALIGNMENT, np.uint8)
+    first = -room.ctypes.data % _ALIGNMENT
+    taken = room[first : first + size].view(column.dtype).reshape(shape)
+    # With any other mode NumPy fills a copy first.
+    return np.take(column, rows, axis=0, out=taken, mode="clip")
+
+
+def _filled(column: np.ndarray, rows: int, is_label: bool) -> np.ndarray:
     """Appends rows without labels: they train nothing, and their features are such as there are, taken from all over."""
-    there = len(next(iter(columns.values())))
-    chosen = np.arange(rows) * there // max(rows, 1)
-    filled = {}
-    for name in schema.columns:
-        extra = columns[name][chosen]
-        if name in schema.label_columns:
-            extra = np.full_like(extra, np.nan)
-        filled[name] = np.concatenate([columns[name], extra])
-    return filled
+    extra = column[np.arange(rows) * len(column) // rows]
+    return np.concatenate([column, np.full_like(extra, np.nan) if is_label else extra])

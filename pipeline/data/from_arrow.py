@@ -193,11 +193,22 @@ def _strings(given: pa.Array) -> np.ndarray:
         given = pc.cast(given if value_type == kind else given.dictionary_decode(), pa.string())
     if not pa.types.is_dictionary(given.type):
         given = given.dictionary_encode()
-    values = np.array(
-        [b"" if v is None else v.encode() if isinstance(v, str) else v for v in given.dictionary.to_pylist()] + [b""]
-    )
+    values = _bytes(given.dictionary)
     places = pc.fill_null(given.indices, len(values) - 1).to_numpy(zero_copy_only=False)
-    return values.astype("S")[places]
+    return values[places]
+
+
+def _bytes(given: pa.Array) -> np.ndarray:
+    """Strings as they lie there, and one more that is empty; ``b""`` where there is none."""
+    wide = pc.fill_null(pc.cast(given, pa.large_binary()), b"")
+    if not len(wide):
+        return np.zeros(1, "S1")
+    _, ends, content = wide.buffers()
+    offsets = np.frombuffer(ends, np.int64)[wide.offset : wide.offset + len(wide) + 1]
+    letters = np.frombuffer(content or b"", np.uint8)[offsets[0] : offsets[-1]]
+    lengths = np.append(np.diff(offsets), 0)
+    longest = max(int(lengths.max()), 1)
+    return _padded(letters, lengths, longest, 0).reshape(-1).view(f"S{longest}")
 
 
 def _lists(given: pa.Array) -> tuple[pa.Array, np.ndarray]:
@@ -230,9 +241,10 @@ def _vectors(given: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]:
 def _padded(values: np.ndarray, lengths: np.ndarray, width: int, filling: Any) -> np.ndarray:
     if (lengths == width).all():
         return values.reshape(-1, width)
-    starts = np.cumsum(lengths) - lengths
-    places = starts[:, None] + np.arange(width)
-    there = np.arange(width) < lengths[:, None]
-    if not len(values):
-        return np.full((len(lengths), width), filling, values.dtype)
-    return np.where(there, values[np.where(there, places, 0)], np.asarray(filling, values.dtype))
+    padded = np.full((len(lengths), width), filling, values.dtype)
+    if lengths.max(initial=0) > width:
+        starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+        values = values[np.arange(len(values)) - starts < width]
+    # Both sides go through their values in the same order.
+    padded[np.arange(width) < lengths[:, None]] = values
+    return padded
