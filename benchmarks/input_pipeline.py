@@ -252,7 +252,7 @@ def tfds(folder: Path) -> dict:
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    features = {name: tf.float32 for name in (*FLOATS, *LABELS)} | {name: tf.int64 for name in IDS}
+    features = dict.fromkeys((*FLOATS, *LABELS), tf.float32) | dict.fromkeys(IDS, tf.int64)
     features |= {name: tfds.features.Text() for name in STRINGS}
     features |= {LIST: tfds.features.Sequence(tf.int64)}
     where = folder / f"tfds-{SLOW_GROUPS.value}"

@@ -7,12 +7,14 @@ any position on can be made without making those before it.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from ...models.schema import Schema
 from ..config.errors import UserError
 from .source import Columns, Source
 
@@ -131,24 +133,17 @@ def _batches(
     columns = source.schema.columns
 
     def load(window: np.int64) -> list[np.ndarray]:
-        # Of its own: column by column, what has been taken is let go of.
-        blocks = [dict(_block(source, day, index)) for index in windows[int(window)]]
         rows = int(window_rows[window])
         wanted = slice(max(first_row - int(starts[window]), 0), min(last_row - int(starts[window]), rows))
         picked = order(int(window), rows)
-        extra = filling if window == end_window - 1 else 0
-        parts = []
-        for name in columns:
-            pieces = [block.pop(name) for block in blocks]
-            column = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
-            del pieces
-            if picked is not None:
-                column = _taken(column, picked[wanted])
-            elif wanted != slice(0, rows):
-                column = column[wanted]
-            column = _filled(column, extra, name in source.schema.label_columns) if extra else column
-            parts.append(np.ascontiguousarray(column))
-        return parts
+        if picked is None:
+            [index] = windows[int(window)]
+            parts = {name: column[wanted] for name, column in _block(source, day, index).items()}
+        else:
+            parts = _mixed((_block(source, day, index) for index in windows[int(window)]), rows, picked[wanted])
+        if window == end_window - 1:
+            parts = _filled(parts, filling, source.schema)
+        return [np.ascontiguousarray(parts[name]) for name in columns]
 
     def as_tensors(index: tf.Tensor) -> dict[str, tf.Tensor]:
         dtypes = [tf.as_dtype(dtype) for dtype, _ in columns.values()]
@@ -173,18 +168,53 @@ def _block(source: Source, day: int, index: int) -> Columns:
         raise ValueError(f"<<{error}>>") from error
 
 
-def _taken(column: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Some rows, lying in memory so that TensorFlow takes them as they are; it would copy what is not aligned."""
-    shape = (len(rows), *column.shape[1:])
-    size = int(np.prod(shape)) * column.dtype.itemsize
+def _mixed(blocks: Iterable[Columns], rows: int, picked: np.ndarray) -> Columns:
+    """The rows ``picked`` of all blocks, which have ``rows`` together; one block after the other, so that it can be let go of."""
+    places = np.full(rows, -1)
+    places[picked] = np.arange(len(picked))
+    mixed: Columns = {}
+    first = 0
+    for block in blocks:
+        there = len(next(iter(block.values())))
+        to = places[first : first + there]
+        kept = slice(None) if (to >= 0).all() else to >= 0
+        for name, column in block.items():
+            if name not in mixed:
+                mixed[name] = _room(len(picked), column)
+            elif column.dtype.itemsize > mixed[name].dtype.itemsize:
+                # Strings that are longer than those before.
+                mixed[name] = mixed[name].astype(column.dtype)
+            _whole_rows(mixed[name])[to[kept]] = _whole_rows(column.astype(mixed[name].dtype, copy=False))[kept]
+        first += there
+    return mixed
+
+
+def _room(rows: int, like: np.ndarray) -> np.ndarray:
+    """Rows to be written, lying in memory so that TensorFlow takes them as they are; it would copy what is not aligned."""
+    shape = (rows, *like.shape[1:])
+    size = math.prod(shape) * like.dtype.itemsize
     room = np.empty(size + _ALIGNMENT, np.uint8)
     first = -room.ctypes.data % _ALIGNMENT
-    taken = room[first : first + size].view(column.dtype).reshape(shape)
-    # With any other mode NumPy fills a copy first.
-    return np.take(column, rows, axis=0, out=taken, mode="clip")
+    return room[first : first + size].view(like.dtype).reshape(shape)
 
 
-def _filled(column: np.ndarray, rows: int, is_label: bool) -> np.ndarray:
+def _whole_rows(column: np.ndarray) -> np.ndarray:
+    """The same memory with a row as one value, which NumPy moves as a whole."""
+    if column.ndim == 1 or not column.size:
+        return column
+    return np.ascontiguousarray(column).view(np.dtype((np.void, column[0].nbytes))).reshape(-1)
+
+
+def _filled(columns: Columns, rows: int, schema: Schema) -> Columns:
     """Appends rows without labels: they train nothing, and their features are such as there are, taken from all over."""
-    extra = column[np.arange(rows) * len(column) // rows]
-    return np.concatenate([column, np.full_like(extra, np.nan) if is_label else extra])
+    if not rows:
+        return columns
+    there = len(next(iter(columns.values())))
+    chosen = np.arange(rows) * there // rows
+    filled = {}
+    for name in schema.columns:
+        extra = columns[name][chosen]
+        if name in schema.label_columns:
+            extra = np.full_like(extra, np.nan)
+        filled[name] = np.concatenate([columns[name], extra])
+    return filled

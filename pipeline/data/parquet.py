@@ -49,7 +49,9 @@ class ParquetReader:
         try:
             with self._filesystem.open_input_file(file) as opened:
                 # A file of its own for each call: readers share nothing, and may run side by side.
-                reader = pq.ParquetFile(opened, metadata=footer, read_dictionary=self._dictionaries(footer))
+                reader = pq.ParquetFile(
+                    opened, metadata=footer, read_dictionary=self._dictionaries(footer), page_checksum_verification=True
+                )
                 return reader.read_row_group(group, columns=wanted, use_threads=False)
         except (OSError, pa.ArrowException) as error:
             raise _damaged(file, f"row group {group}", error) from error
