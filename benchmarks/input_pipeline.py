@@ -264,7 +264,6 @@ def tfds(folder: Path) -> dict:
             data_dir=str(part),
             features=tfds.features.FeaturesDict(features),
             split_datasets={"train": enumerate(_first_rows(folder))},
-            disable_shuffling=True,
         )
         part.rename(where)
     builder = tfds.builder_from_directory(str(where / "table" / "1.0.0"))

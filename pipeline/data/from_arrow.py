@@ -14,6 +14,9 @@ from .source import Columns
 
 Faults = dict[str, np.ndarray]
 
+# Bytes of a string: a column has room for its longest in every row, so that one endless string would fill the memory.
+LONGEST_STRING = 1024
+
 
 def needed_columns(schema: Schema) -> list[str]:
     """The columns of a log that a schema reads, each once."""
@@ -81,6 +84,8 @@ def _column(table: pa.Table, name: str, of: str, where: str) -> pa.Array:
     if name not in table.column_names:
         there = ", ".join(table.column_names[:8]) + (" …" if len(table.column_names) > 8 else "")
         raise UserError(f"{where}: column '{name}', {of}, is missing; the file has {there}")
+    if table.column_names.count(name) > 1:
+        raise UserError(f"{where}: column '{name}', {of}, stands there {table.column_names.count(name)} times")
     column = table.column(name).combine_chunks()
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
@@ -99,10 +104,10 @@ def _wanted(feature: Feature) -> str:
 
 
 def _feature(given: pa.Array, feature: Feature, faults: Faults) -> np.ndarray:
-    if feature.kind == "categorical":
-        return _ids(given, feature.dtype)
-    if feature.kind == "bag":
-        return _bag(given, feature)
+    if feature.kind != "numerical":
+        ids, endless = _bag(given, feature) if feature.kind == "bag" else _ids(given, feature.dtype)
+        _add(faults, f"{feature.name}: a string of more than {LONGEST_STRING:,} bytes", endless)
+        return ids
     if feature.width == 1:
         numbers = _numbers(given)
         rows = numbers
@@ -157,10 +162,13 @@ def _numbers(given: pa.Array) -> np.ndarray:
         return pc.fill_null(wide, float("nan")).to_numpy(zero_copy_only=False).astype(np.float32)
 
 
-def _ids(given: pa.Array, dtype: str) -> np.ndarray:
-    """int64 or bytes, the missing form where there is none."""
-    if dtype == "string":
-        return _strings(given)
+def _ids(given: pa.Array, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """int64 or bytes, the missing form where there is none; and which are too long to be read."""
+    return _strings(given) if dtype == "string" else (_integers(given), np.zeros(len(given), bool))
+
+
+def _integers(given: pa.Array) -> np.ndarray:
+    """int64, the missing form where there is none."""
     kind = given.type
     if pa.types.is_dictionary(kind):
         given, kind = given.dictionary_decode(), kind.value_type
@@ -179,11 +187,11 @@ def _ids(given: pa.Array, dtype: str) -> np.ndarray:
     return pc.fill_null(pc.cast(given, pa.int64()), MISSING_INTEGER).to_numpy(zero_copy_only=False)
 
 
-def _strings(given: pa.Array) -> np.ndarray:
-    """Bytes, ``S<longest>``; through a dictionary, since a log repeats its strings."""
+def _strings(given: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Bytes, ``S<longest>``, and which are too long; through a dictionary, since a log repeats its strings."""
     kind = given.type
     if pa.types.is_null(kind):
-        return np.full(len(given), b"", "S1")
+        return np.full(len(given), b"", "S1"), np.zeros(len(given), bool)
     value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
     is_text = pa.types.is_string(value_type) or pa.types.is_large_string(value_type)
     is_bytes = pa.types.is_binary(value_type) or pa.types.is_large_binary(value_type)
@@ -193,22 +201,26 @@ def _strings(given: pa.Array) -> np.ndarray:
         given = pc.cast(given if value_type == kind else given.dictionary_decode(), pa.string())
     if not pa.types.is_dictionary(given.type):
         given = given.dictionary_encode()
-    values = _bytes(given.dictionary)
+    values, endless = _bytes(given.dictionary)
     places = pc.fill_null(given.indices, len(values) - 1).to_numpy(zero_copy_only=False)
-    return values[places]
+    return values[places], endless[places]
 
 
-def _bytes(given: pa.Array) -> np.ndarray:
-    """Strings as they lie there, and one more that is empty; ``b""`` where there is none."""
+def _bytes(given: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Strings as they lie there, and one more that is empty; ``b""`` where there is none, or one that is too long."""
     wide = pc.fill_null(pc.cast(given, pa.large_binary()), b"")
+    endless = pc.greater(pc.binary_length(wide), LONGEST_STRING)
+    if pc.any(endless).as_py():
+        wide = pc.if_else(endless, b"", wide)
     if not len(wide):
-        return np.zeros(1, "S1")
+        return np.zeros(1, "S1"), np.zeros(1, bool)
     _, ends, content = wide.buffers()
     offsets = np.frombuffer(ends, np.int64)[wide.offset : wide.offset + len(wide) + 1]
     letters = np.frombuffer(content or b"", np.uint8)[offsets[0] : offsets[-1]]
     lengths = np.append(np.diff(offsets), 0)
     longest = max(int(lengths.max()), 1)
-    return _padded(letters, lengths, longest, 0).reshape(-1).view(f"S{longest}")
+    values = _padded(letters, lengths, longest, 0).reshape(-1).view(f"S{longest}")
+    return values, np.append(endless.to_numpy(zero_copy_only=False), False)
 
 
 def _lists(given: pa.Array) -> tuple[pa.Array, np.ndarray]:
@@ -222,12 +234,13 @@ def _lists(given: pa.Array) -> tuple[pa.Array, np.ndarray]:
     return given.flatten(), lengths
 
 
-def _bag(given: pa.Array, feature: Feature) -> np.ndarray:
-    """``[rows, width]``: the first values of each row, then the missing form."""
+def _bag(given: pa.Array, feature: Feature) -> tuple[np.ndarray, np.ndarray]:
+    """``[rows, width]``: the first values of each row, then the missing form; and which rows have one that is too long."""
     values, lengths = _lists(given)
-    ids = _ids(values, feature.dtype)
+    ids, endless = _ids(values, feature.dtype)
     missing: Any = MISSING_INTEGER if feature.dtype == "int64" else b""
-    return _padded(ids, lengths, feature.width, missing)
+    rows = _padded(endless, lengths, feature.width, False).any(axis=1) if endless.any() else np.zeros(len(given), bool)
+    return _padded(ids, lengths, feature.width, missing), rows
 
 
 def _vectors(given: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]:

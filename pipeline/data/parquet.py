@@ -14,6 +14,9 @@ from .from_arrow import Faults, convert, needed_columns, string_columns
 from .layout import Layout
 from .source import Columns
 
+# What Arrow raises on bytes that make no sense; names that are no UTF-8 are a ValueError.
+_DAMAGED = (OSError, pa.ArrowException, ValueError, KeyError, IndexError, MemoryError, OverflowError)
+
 
 class ParquetReader:
     """Reads what a schema names.
@@ -44,17 +47,26 @@ class ParquetReader:
     def table(self, file: str, group: int) -> pa.Table:
         """The row group as it lies there."""
         footer = self._footer(file)
-        names = set(footer.schema.to_arrow_schema().names)
-        wanted = None if self._columns is None else [name for name in self._columns if name in names]
         try:
+            names = set(footer.schema.to_arrow_schema().names)
+            wanted = None if self._columns is None else [name for name in self._columns if name in names]
             with self._filesystem.open_input_file(file) as opened:
                 # A file of its own for each call: readers share nothing, and may run side by side.
                 reader = pq.ParquetFile(
-                    opened, metadata=footer, read_dictionary=self._dictionaries(footer), page_checksum_verification=True
+                    opened,
+                    metadata=footer,
+                    read_dictionary=self._dictionaries(footer),
+                    page_checksum_verification=True,
                 )
-                return reader.read_row_group(group, columns=wanted, use_threads=False)
-        except (OSError, pa.ArrowException) as error:
+                table = reader.read_row_group(group, columns=wanted, use_threads=False)
+                # Not the bytes of each string, which are read as they are.
+                table.validate()
+        except _DAMAGED as error:
             raise _damaged(file, f"row group {group}", error) from error
+        rows = footer.row_group(group).num_rows
+        if table.num_rows != rows and table.num_columns:
+            raise _damaged(file, f"row group {group}", ValueError(f"{table.num_rows} rows instead of {rows}"))
+        return table
 
     def _dictionaries(self, footer: pq.FileMetaData) -> list[str]:
         """The strings that are read as places in a dictionary, which is how most writers put them there."""
@@ -73,7 +85,10 @@ class ParquetReader:
             try:
                 with self._filesystem.open_input_file(file) as opened:
                     found = pq.read_metadata(opened)
-            except (OSError, pa.ArrowException) as error:
+                rows = [found.row_group(i).num_rows for i in range(found.num_row_groups)]
+                if min(rows, default=0) < 0 or sum(rows) != found.num_rows:
+                    raise ValueError(f"{found.num_rows} rows, but {sum(rows)} in its row groups")
+            except _DAMAGED as error:
                 raise _damaged(file, "the footer", error) from error
             with self._lock:
                 self._footers[file] = found
