@@ -41,7 +41,7 @@ def convert(table: pa.Table, schema: Schema, where: str) -> tuple[Columns, Fault
       The columns; and by reason which rows have a fault, only reasons that occur.
 
     Raises:
-      UserError: When a column is missing, or of a type that cannot be what the schema says.
+      UserError: When a column is missing, damaged, or of a type that cannot be what the schema says.
     """
     columns: Columns = {}
     faults: Faults = {}
@@ -49,6 +49,8 @@ def convert(table: pa.Table, schema: Schema, where: str) -> tuple[Columns, Fault
         given = _column(table, feature.log_column, f"feature '{feature.name}'", where)
         try:
             columns[feature.name] = _feature(given, feature, faults)
+        except IndexError as error:
+            raise UserError(f"{where}: column '{feature.log_column}' is damaged: {error}") from error
         except (pa.ArrowException, TypeError, ValueError) as error:
             raise _wrong_type(where, feature.log_column, given.type, _wanted(feature)) from error
     for task in schema.tasks:
@@ -202,6 +204,10 @@ def _strings(given: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     if not pa.types.is_dictionary(given.type):
         given = given.dictionary_encode()
     values, endless = _bytes(given.dictionary)
+    bounds = pc.min_max(given.indices)
+    if bounds["min"].is_valid and not 0 <= bounds["min"].as_py() <= bounds["max"].as_py() < len(given.dictionary):
+        # Arrow does not look at it when it reads.
+        raise IndexError("a string is not in its dictionary")
     places = pc.fill_null(given.indices, len(values) - 1).to_numpy(zero_copy_only=False)
     return values[places], endless[places]
 
