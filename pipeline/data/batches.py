@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from ...models.schema import Schema
 from ..config.errors import UserError
-from .source import Columns, Source
+from .source import Coded, CodedColumns, Source
 
 _BATCHES_AHEAD = 16
 _ALIGNMENT = 64
@@ -131,6 +132,7 @@ def _batches(
     first_window, end_window = np.searchsorted(ends, first_row, side="right"), np.searchsorted(starts, last_row)
     filling = -(last_row - first_row) % batch_size
     columns = source.schema.columns
+    coded = hasattr(source, "coded_block")
 
     def load(window: np.int64) -> list[np.ndarray]:
         rows = int(window_rows[window])
@@ -143,14 +145,25 @@ def _batches(
             parts = _mixed((_block(source, day, index) for index in windows[int(window)]), rows, picked[wanted])
         if window == end_window - 1:
             parts = _filled(parts, filling, source.schema)
-        return [np.ascontiguousarray(parts[name]) for name in columns]
+        arrays = []
+        for name in columns:
+            column = parts[name]
+            arrays += [column.values, column.places] if isinstance(column, Coded) else [np.ascontiguousarray(column)]
+        return arrays
 
     def as_tensors(index: tf.Tensor) -> dict[str, tf.Tensor]:
-        dtypes = [tf.as_dtype(dtype) for dtype, _ in columns.values()]
-        tensors = tf.numpy_function(load, [index], dtypes)
-        for tensor, (_, shape) in zip(tensors, columns.values(), strict=True):
-            tensor.set_shape([None, *shape])
-        return dict(zip(columns, tensors, strict=True))
+        dtypes = []
+        for dtype, _ in columns.values():
+            dtypes += [tf.string, tf.int32] if coded and dtype == "string" else [tf.as_dtype(dtype)]
+        tensors = iter(tf.numpy_function(load, [index], dtypes))
+        named = {}
+        for name, (dtype, shape) in columns.items():
+            named[name] = next(tensors)
+            if coded and dtype == "string":
+                # TensorFlow makes its strings of a few values instead of one for each row, and copies them on its own threads.
+                named[name] = tf.gather(named[name], next(tensors))
+            named[name].set_shape([None, *shape])
+        return named
 
     # Windows are made side by side but handed on in order; the batches are cut after, since cutting is cheap and needs
     # the order; the prefetch comes last, so that whole batches wait for the training step.
@@ -160,25 +173,32 @@ def _batches(
     return dataset.prefetch(_BATCHES_AHEAD * replicas)
 
 
-def _block(source: Source, day: int, index: int) -> Columns:
+def _block(source: Source, day: int, index: int) -> CodedColumns:
     try:
-        return source.block(day, index)
+        read: Callable[[int, int], Any] = getattr(source, "coded_block", source.block)
+        return read(day, index)
     except UserError as error:
         # TensorFlow turns it into an error of its own, which holds the text alone.
         raise ValueError(f"<<{error}>>") from error
 
 
-def _mixed(blocks: Iterable[Columns], rows: int, picked: np.ndarray) -> Columns:
+def _mixed(blocks: Iterable[CodedColumns], rows: int, picked: np.ndarray) -> CodedColumns:
     """The rows ``picked`` of all blocks, which have ``rows`` together; one block after the other, so that it can be let go of."""
     places = np.full(rows, -1)
     places[picked] = np.arange(len(picked))
-    mixed: Columns = {}
+    mixed: dict[str, np.ndarray] = {}
+    values: dict[str, list[np.ndarray]] = {}
     first = 0
     for block in blocks:
-        there = len(next(iter(block.values())))
+        there = _rows_of(block)
         to = places[first : first + there]
         kept = slice(None) if (to >= 0).all() else to >= 0
         for name, column in block.items():
+            if isinstance(column, Coded):
+                before = values.setdefault(name, [])
+                shift = sum(map(len, before))
+                before.append(column.values)
+                column = column.places + np.int32(shift) if shift else column.places
             if name not in mixed:
                 mixed[name] = _room(len(picked), column)
             elif column.dtype.itemsize > mixed[name].dtype.itemsize:
@@ -186,7 +206,15 @@ def _mixed(blocks: Iterable[Columns], rows: int, picked: np.ndarray) -> Columns:
                 mixed[name] = mixed[name].astype(column.dtype)
             _whole_rows(mixed[name])[to[kept]] = _whole_rows(column.astype(mixed[name].dtype, copy=False))[kept]
         first += there
-    return mixed
+    return {
+        name: Coded(np.concatenate(values[name]), column) if name in values else column
+        for name, column in mixed.items()
+    }
+
+
+def _rows_of(columns: CodedColumns) -> int:
+    first = next(iter(columns.values()))
+    return len(first.places if isinstance(first, Coded) else first)
 
 
 def _room(rows: int, like: np.ndarray) -> np.ndarray:
@@ -205,16 +233,19 @@ def _whole_rows(column: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(column).view(np.dtype((np.void, column[0].nbytes))).reshape(-1)
 
 
-def _filled(columns: Columns, rows: int, schema: Schema) -> Columns:
+def _filled(columns: CodedColumns, rows: int, schema: Schema) -> CodedColumns:
     """Appends rows without labels: they train nothing, and their features are such as there are, taken from all over."""
     if not rows:
         return columns
-    there = len(next(iter(columns.values())))
-    chosen = np.arange(rows) * there // rows
-    filled = {}
+    chosen = np.arange(rows) * _rows_of(columns) // rows
+    filled: CodedColumns = {}
     for name in schema.columns:
-        extra = columns[name][chosen]
+        column = columns[name]
+        if isinstance(column, Coded):
+            filled[name] = Coded(column.values, np.concatenate([column.places, column.places[chosen]]))
+            continue
+        extra = column[chosen]
         if name in schema.label_columns:
             extra = np.full_like(extra, np.nan)
-        filled[name] = np.concatenate([columns[name], extra])
+        filled[name] = np.concatenate([column, extra])
     return filled

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from ...models.schema import MISSING_INTEGER, Feature, Schema, Task
 from ..config.errors import UserError
-from .source import Columns
+from .source import Coded, CodedColumns
 
 Faults = dict[str, np.ndarray]
 
@@ -29,7 +29,7 @@ def string_columns(schema: Schema) -> list[str]:
     return list(dict.fromkeys(feature.log_column for feature in schema.features if feature.dtype == "string"))
 
 
-def convert(table: pa.Table, schema: Schema, where: str) -> tuple[Columns, Faults]:
+def convert(table: pa.Table, schema: Schema, where: str) -> tuple[CodedColumns, Faults]:
     """The columns that ``schema`` describes.
 
     Args:
@@ -38,12 +38,12 @@ def convert(table: pa.Table, schema: Schema, where: str) -> tuple[Columns, Fault
       where: The file, for errors.
 
     Returns:
-      The columns; and by reason which rows have a fault, only reasons that occur.
+      The columns, those of strings coded; and by reason which rows have a fault, only reasons that occur.
 
     Raises:
       UserError: When a column is missing, damaged, or of a type that cannot be what the schema says.
     """
-    columns: Columns = {}
+    columns: CodedColumns = {}
     faults: Faults = {}
     for feature in schema.features:
         given = _column(table, feature.log_column, f"feature '{feature.name}'", where)
@@ -65,19 +65,22 @@ def convert(table: pa.Table, schema: Schema, where: str) -> tuple[Columns, Fault
     return columns, {reason: rows for reason, rows in faults.items() if rows.any()}
 
 
-def without_faulty(columns: Columns, faulty: np.ndarray, schema: Schema) -> Columns:
+def without_faulty(columns: CodedColumns, faulty: np.ndarray, schema: Schema) -> CodedColumns:
     """The same rows in the same places, the faulty ones without labels and with features that do no harm: they train nothing."""
-    cleaned = {}
+    cleaned: CodedColumns = {}
     for name, column in columns.items():
+        if isinstance(column, Coded):
+            places = column.places.copy()
+            places[faulty] = len(column.values) - 1
+            cleaned[name] = Coded(column.values, places)
+            continue
         column = column.copy()
         if name in schema.label_columns:
             column[faulty] = np.nan
         elif column.dtype.kind == "f":
             column[faulty] = 0.0
-        elif column.dtype.kind == "i":
-            column[faulty] = MISSING_INTEGER
         else:
-            column[faulty] = b""
+            column[faulty] = MISSING_INTEGER
         cleaned[name] = column
     return cleaned
 
@@ -105,7 +108,7 @@ def _wanted(feature: Feature) -> str:
     return what if feature.kind == "categorical" else f"lists of {what}"
 
 
-def _feature(given: pa.Array, feature: Feature, faults: Faults) -> np.ndarray:
+def _feature(given: pa.Array, feature: Feature, faults: Faults) -> np.ndarray | Coded:
     if feature.kind != "numerical":
         ids, endless = _bag(given, feature) if feature.kind == "bag" else _ids(given, feature.dtype)
         _add(faults, f"{feature.name}: a string of more than {LONGEST_STRING:,} bytes", endless)
@@ -164,8 +167,8 @@ def _numbers(given: pa.Array) -> np.ndarray:
         return pc.fill_null(wide, float("nan")).to_numpy(zero_copy_only=False).astype(np.float32)
 
 
-def _ids(given: pa.Array, dtype: str) -> tuple[np.ndarray, np.ndarray]:
-    """int64 or bytes, the missing form where there is none; and which are too long to be read."""
+def _ids(given: pa.Array, dtype: str) -> tuple[np.ndarray | Coded, np.ndarray]:
+    """int64 or strings, the missing form where there is none; and which are too long to be read."""
     return _strings(given) if dtype == "string" else (_integers(given), np.zeros(len(given), bool))
 
 
@@ -189,11 +192,11 @@ def _integers(given: pa.Array) -> np.ndarray:
     return pc.fill_null(pc.cast(given, pa.int64()), MISSING_INTEGER).to_numpy(zero_copy_only=False)
 
 
-def _strings(given: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Bytes, ``S<longest>``, and which are too long; through a dictionary, since a log repeats its strings."""
+def _strings(given: pa.Array) -> tuple[Coded, np.ndarray]:
+    """Bytes, ``S<longest>``, and which are too long; as a dictionary, since a log repeats its strings."""
     kind = given.type
     if pa.types.is_null(kind):
-        return np.full(len(given), b"", "S1"), np.zeros(len(given), bool)
+        return Coded(np.zeros(1, "S1"), np.zeros(len(given), np.int32)), np.zeros(len(given), bool)
     value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
     is_text = pa.types.is_string(value_type) or pa.types.is_large_string(value_type)
     is_bytes = pa.types.is_binary(value_type) or pa.types.is_large_binary(value_type)
@@ -208,8 +211,8 @@ def _strings(given: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     if bounds["min"].is_valid and not 0 <= bounds["min"].as_py() <= bounds["max"].as_py() < len(given.dictionary):
         # Arrow does not look at it when it reads.
         raise IndexError("a string is not in its dictionary")
-    places = pc.fill_null(given.indices, len(values) - 1).to_numpy(zero_copy_only=False)
-    return values[places], endless[places]
+    places = pc.fill_null(pc.cast(given.indices, pa.int32()), len(values) - 1).to_numpy(zero_copy_only=False)
+    return Coded(values, places), endless[places]
 
 
 def _bytes(given: pa.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -240,13 +243,16 @@ def _lists(given: pa.Array) -> tuple[pa.Array, np.ndarray]:
     return given.flatten(), lengths
 
 
-def _bag(given: pa.Array, feature: Feature) -> tuple[np.ndarray, np.ndarray]:
+def _bag(given: pa.Array, feature: Feature) -> tuple[np.ndarray | Coded, np.ndarray]:
     """``[rows, width]``: the first values of each row, then the missing form; and which rows have one that is too long."""
     values, lengths = _lists(given)
     ids, endless = _ids(values, feature.dtype)
-    missing: Any = MISSING_INTEGER if feature.dtype == "int64" else b""
-    rows = _padded(endless, lengths, feature.width, False).any(axis=1) if endless.any() else np.zeros(len(given), bool)
-    return _padded(ids, lengths, feature.width, missing), rows
+    rows = np.zeros(len(given), bool)
+    if endless.any():
+        rows |= _padded(endless, lengths, feature.width, False).any(axis=1)
+    if isinstance(ids, Coded):
+        return Coded(ids.values, _padded(ids.places, lengths, feature.width, len(ids.values) - 1)), rows
+    return _padded(ids, lengths, feature.width, MISSING_INTEGER), rows
 
 
 def _vectors(given: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from ...models.schema import Schema
 from ..config.errors import UserError
 from .from_arrow import Faults, convert, needed_columns, string_columns
 from .layout import Layout
-from .source import Columns
+from .source import CodedColumns
 
 # What Arrow raises on bytes that make no sense; names that are no UTF-8 are a ValueError.
 _DAMAGED = (OSError, pa.ArrowException, ValueError, KeyError, IndexError, MemoryError, OverflowError)
@@ -39,7 +39,7 @@ class ParquetReader:
         footer = self._footer(file)
         return [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
 
-    def columns(self, file: str, group: int) -> tuple[Columns, Faults]:
+    def columns(self, file: str, group: int) -> tuple[CodedColumns, Faults]:
         """The columns of one row group, and its faulty rows by reason."""
         assert self._schema is not None
         return convert(self.table(file, group), self._schema, file)
