@@ -151,6 +151,8 @@ def _batches(
             arrays += [column.values, column.places] if isinstance(column, Coded) else [np.ascontiguousarray(column)]
         return arrays
 
+    # There is nothing to convert, and looking for it takes longer than reading a block.
+    @tf.autograph.experimental.do_not_convert
     def as_tensors(index: tf.Tensor) -> dict[str, tf.Tensor]:
         dtypes = []
         for dtype, _ in columns.values():
