@@ -5,9 +5,10 @@
 One invented table of about 40 columns (floats, ids, strings, a list, labels) is written as Parquet and, its first row groups, as
 TFRecord and by TFDS. Each contender reads it in a process of its own, one after the other: shuffled batches of 1,024 rows, from
 making the reader to the last batch; the floor is what pyarrow alone needs to read the row groups, nothing converted, shuffled
-or batched. The files are in the page cache, and the fast ones have read a first batch before, so that TensorFlow's threads are there. Several rounds; medians are printed as a table in Markdown. Memory is the peak of what is
-resident minus what was before reading, over all processes of a contender. The slow ones read the first rows only; so that their
-time is not that of filling a buffer, theirs is smaller than our window. PyTorch is left out when it is not installed.
+or batched. The files are in the page cache, and the fast contenders have read a first batch before, so that TensorFlow's threads
+are there. Several rounds; medians are printed as a table in Markdown. Memory is the peak of what is resident minus what was before
+reading, over all processes of a contender. The slow ones read the first rows only, through a buffer smaller than our window, so that
+their time is not that of filling it. PyTorch is left out when it is not installed.
 """
 
 from __future__ import annotations
