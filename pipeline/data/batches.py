@@ -7,16 +7,20 @@ any position on can be made without making those before it.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from ...models.schema import Schema
 from ..config.errors import UserError
-from .source import Columns, Source
+from .source import Coded, CodedColumns, Source
 
 _BATCHES_AHEAD = 16
+_ALIGNMENT = 64
 _SAID = re.compile(r"<<(.*?)>>", re.DOTALL)
 
 
@@ -128,34 +132,43 @@ def _batches(
     first_window, end_window = np.searchsorted(ends, first_row, side="right"), np.searchsorted(starts, last_row)
     filling = -(last_row - first_row) % batch_size
     columns = source.schema.columns
+    coded = hasattr(source, "coded_block")
 
     def load(window: np.int64) -> list[np.ndarray]:
-        blocks = [_block(source, day, index) for index in windows[int(window)]]
-        parts = {
-            name: np.concatenate([block[name] for block in blocks]) if len(blocks) > 1 else blocks[0][name]
-            for name in columns
-        }
         rows = int(window_rows[window])
         wanted = slice(max(first_row - int(starts[window]), 0), min(last_row - int(starts[window]), rows))
         picked = order(int(window), rows)
         filled = filling if window == end_window - 1 else 0
-        if picked is None and not filled:
-            parts = {name: parts[name][wanted] for name in columns}
+        blocks = (_block(source, day, index) for index in windows[int(window)])
+        if picked is not None:
+            # Rows that fill a batch are taken from all over the window, wherever the batches begin.
+            parts = _mixed(blocks, rows, picked if filled else picked[wanted])
         else:
-            picked = np.arange(rows) if picked is None else picked
-            # Rows that fill a batch are such as there are, taken from all over the window, wherever the batches begin.
-            chosen = np.concatenate([picked[wanted], picked[np.arange(filled) * rows // max(filled, 1)]])
-            parts = {name: parts[name][chosen] for name in columns}
-            for label in source.schema.label_columns if filled else ():
-                parts[label][-filled:] = np.nan
-        return [np.ascontiguousarray(parts[name]) for name in columns]
+            [block] = blocks
+            parts = block if filled else {name: block[name][wanted] for name in columns}
+        if filled:
+            parts = _filled(parts, np.arange(rows)[wanted], filled, source.schema)
+        arrays = []
+        for name in columns:
+            column = parts[name]
+            arrays += [column.values, column.places] if isinstance(column, Coded) else [np.ascontiguousarray(column)]
+        return arrays
 
+    # There is nothing to convert, and looking for it takes longer than reading a block.
+    @tf.autograph.experimental.do_not_convert
     def as_tensors(index: tf.Tensor) -> dict[str, tf.Tensor]:
-        dtypes = [tf.as_dtype(dtype) for dtype, _ in columns.values()]
-        tensors = tf.numpy_function(load, [index], dtypes)
-        for tensor, (_, shape) in zip(tensors, columns.values(), strict=True):
-            tensor.set_shape([None, *shape])
-        return dict(zip(columns, tensors, strict=True))
+        dtypes = []
+        for dtype, _ in columns.values():
+            dtypes += [tf.string, tf.int32] if coded and dtype == "string" else [tf.as_dtype(dtype)]
+        tensors = iter(tf.numpy_function(load, [index], dtypes))
+        named = {}
+        for name, (dtype, shape) in columns.items():
+            named[name] = next(tensors)
+            if coded and dtype == "string":
+                # TensorFlow makes its strings of a few values instead of one for each row, and copies them on its own threads.
+                named[name] = tf.gather(named[name], next(tensors))
+            named[name].set_shape([None, *shape])
+        return named
 
     # Windows are made side by side but handed on in order; the batches are cut after, since cutting is cheap and needs
     # the order; the prefetch comes last, so that whole batches wait for the training step.
@@ -165,9 +178,72 @@ def _batches(
     return dataset.prefetch(_BATCHES_AHEAD * replicas)
 
 
-def _block(source: Source, day: int, index: int) -> Columns:
+def _block(source: Source, day: int, index: int) -> CodedColumns:
     try:
-        return source.block(day, index)
+        read: Callable[[int, int], Any] = getattr(source, "coded_block", source.block)
+        return read(day, index)
     except UserError as error:
         # TensorFlow turns it into an error of its own, which holds the text alone.
         raise ValueError(f"<<{error}>>") from error
+
+
+def _mixed(blocks: Iterable[CodedColumns], rows: int, picked: np.ndarray) -> CodedColumns:
+    """The rows ``picked`` of all blocks, which have ``rows`` together; one block after the other, so that it can be let go of."""
+    places = np.full(rows, -1)
+    places[picked] = np.arange(len(picked))
+    mixed: dict[str, np.ndarray] = {}
+    values: dict[str, list[np.ndarray]] = {}
+    first = 0
+    for block in blocks:
+        there = _rows_of(block)
+        to = places[first : first + there]
+        kept = slice(None) if (to >= 0).all() else to >= 0
+        for name, column in block.items():
+            if isinstance(column, Coded):
+                before = values.setdefault(name, [])
+                shift = sum(map(len, before))
+                before.append(column.values)
+                column = column.places + np.int32(shift) if shift else column.places
+            if name not in mixed:
+                mixed[name] = _room(len(picked), column)
+            elif column.dtype.itemsize > mixed[name].dtype.itemsize:
+                # Strings that are longer than those before.
+                mixed[name] = mixed[name].astype(column.dtype)
+            _whole_rows(mixed[name])[to[kept]] = _whole_rows(column.astype(mixed[name].dtype, copy=False))[kept]
+        first += there
+    return {
+        name: Coded(np.concatenate(values[name]), column) if name in values else column
+        for name, column in mixed.items()
+    }
+
+
+def _rows_of(columns: CodedColumns) -> int:
+    first = next(iter(columns.values()))
+    return len(first.places if isinstance(first, Coded) else first)
+
+
+def _room(rows: int, like: np.ndarray) -> np.ndarray:
+    """Rows to be written, lying in memory so that TensorFlow takes them as they are; it would copy what is not aligned."""
+    shape = (rows, *like.shape[1:])
+    size = math.prod(shape) * like.dtype.itemsize
+    room = np.empty(size + _ALIGNMENT, np.uint8)
+    first = -room.ctypes.data % _ALIGNMENT
+    return room[first : first + size].view(like.dtype).reshape(shape)
+
+
+def _whole_rows(column: np.ndarray) -> np.ndarray:
+    """The same memory with a row as one value, which NumPy moves as a whole."""
+    if column.ndim == 1 or not column.size:
+        return column
+    return np.ascontiguousarray(column).view(np.dtype((np.void, column[0].nbytes))).reshape(-1)
+
+
+def _filled(columns: CodedColumns, wanted: np.ndarray, filled: int, schema: Schema) -> CodedColumns:
+    """The rows ``wanted``, and behind them others without labels: those train nothing, and their features are such as there are."""
+    chosen = np.concatenate([wanted, np.arange(filled) * _rows_of(columns) // filled])
+    taken = {name: columns[name][chosen] for name in schema.columns}
+    for label in schema.label_columns:
+        column = taken[label]
+        assert isinstance(column, np.ndarray)
+        column[-filled:] = np.nan
+    return taken

@@ -10,9 +10,12 @@ import pyarrow.compute as pc
 
 from ...models.schema import MISSING_INTEGER, Feature, Schema, Task
 from ..config.errors import UserError
-from .source import Columns
+from .source import Coded, CodedColumns
 
 Faults = dict[str, np.ndarray]
+
+# Bytes of a string: a column has room for its longest in every row, so that one endless string would fill the memory.
+LONGEST_STRING = 1024
 
 
 def needed_columns(schema: Schema) -> list[str]:
@@ -26,7 +29,7 @@ def string_columns(schema: Schema) -> list[str]:
     return list(dict.fromkeys(feature.log_column for feature in schema.features if feature.dtype == "string"))
 
 
-def convert(table: pa.Table, schema: Schema, where: str) -> tuple[Columns, Faults]:
+def convert(table: pa.Table, schema: Schema, where: str) -> tuple[CodedColumns, Faults]:
     """The columns that ``schema`` describes.
 
     Args:
@@ -35,17 +38,19 @@ def convert(table: pa.Table, schema: Schema, where: str) -> tuple[Columns, Fault
       where: The file, for errors.
 
     Returns:
-      The columns; and by reason which rows have a fault, only reasons that occur.
+      The columns, those of strings coded; and by reason which rows have a fault, only reasons that occur.
 
     Raises:
-      UserError: When a column is missing, or of a type that cannot be what the schema says.
+      UserError: When a column is missing, damaged, or of a type that cannot be what the schema says.
     """
-    columns: Columns = {}
+    columns: CodedColumns = {}
     faults: Faults = {}
     for feature in schema.features:
         given = _column(table, feature.log_column, f"feature '{feature.name}'", where)
         try:
             columns[feature.name] = _feature(given, feature, faults)
+        except IndexError as error:
+            raise UserError(f"{where}: column '{feature.log_column}' is damaged: {error}") from error
         except (pa.ArrowException, TypeError, ValueError) as error:
             raise _wrong_type(where, feature.log_column, given.type, _wanted(feature)) from error
     for task in schema.tasks:
@@ -60,19 +65,22 @@ def convert(table: pa.Table, schema: Schema, where: str) -> tuple[Columns, Fault
     return columns, {reason: rows for reason, rows in faults.items() if rows.any()}
 
 
-def without_faulty(columns: Columns, faulty: np.ndarray, schema: Schema) -> Columns:
+def without_faulty(columns: CodedColumns, faulty: np.ndarray, schema: Schema) -> CodedColumns:
     """The same rows in the same places, the faulty ones without labels and with features that do no harm: they train nothing."""
-    cleaned = {}
+    cleaned: CodedColumns = {}
     for name, column in columns.items():
+        if isinstance(column, Coded):
+            places = column.places.copy()
+            places[faulty] = len(column.values) - 1
+            cleaned[name] = Coded(column.values, places)
+            continue
         column = column.copy()
         if name in schema.label_columns:
             column[faulty] = np.nan
         elif column.dtype.kind == "f":
             column[faulty] = 0.0
-        elif column.dtype.kind == "i":
-            column[faulty] = MISSING_INTEGER
         else:
-            column[faulty] = b""
+            column[faulty] = MISSING_INTEGER
         cleaned[name] = column
     return cleaned
 
@@ -81,6 +89,8 @@ def _column(table: pa.Table, name: str, of: str, where: str) -> pa.Array:
     if name not in table.column_names:
         there = ", ".join(table.column_names[:8]) + (" …" if len(table.column_names) > 8 else "")
         raise UserError(f"{where}: column '{name}', {of}, is missing; the file has {there}")
+    if table.column_names.count(name) > 1:
+        raise UserError(f"{where}: column '{name}', {of}, stands there {table.column_names.count(name)} times")
     column = table.column(name).combine_chunks()
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
@@ -98,11 +108,11 @@ def _wanted(feature: Feature) -> str:
     return what if feature.kind == "categorical" else f"lists of {what}"
 
 
-def _feature(given: pa.Array, feature: Feature, faults: Faults) -> np.ndarray:
-    if feature.kind == "categorical":
-        return _ids(given, feature.dtype)
-    if feature.kind == "bag":
-        return _bag(given, feature)
+def _feature(given: pa.Array, feature: Feature, faults: Faults) -> np.ndarray | Coded:
+    if feature.kind != "numerical":
+        ids, endless = _bag(given, feature) if feature.kind == "bag" else _ids(given, feature.dtype)
+        _add(faults, f"{feature.name}: a string of more than {LONGEST_STRING:,} bytes", endless)
+        return ids
     if feature.width == 1:
         numbers = _numbers(given)
         rows = numbers
@@ -157,10 +167,13 @@ def _numbers(given: pa.Array) -> np.ndarray:
         return pc.fill_null(wide, float("nan")).to_numpy(zero_copy_only=False).astype(np.float32)
 
 
-def _ids(given: pa.Array, dtype: str) -> np.ndarray:
-    """int64 or bytes, the missing form where there is none."""
-    if dtype == "string":
-        return _strings(given)
+def _ids(given: pa.Array, dtype: str) -> tuple[np.ndarray | Coded, np.ndarray]:
+    """int64 or strings, the missing form where there is none; and which are too long to be read."""
+    return _strings(given) if dtype == "string" else (_integers(given), np.zeros(len(given), bool))
+
+
+def _integers(given: pa.Array) -> np.ndarray:
+    """int64, the missing form where there is none."""
     kind = given.type
     if pa.types.is_dictionary(kind):
         given, kind = given.dictionary_decode(), kind.value_type
@@ -179,11 +192,11 @@ def _ids(given: pa.Array, dtype: str) -> np.ndarray:
     return pc.fill_null(pc.cast(given, pa.int64()), MISSING_INTEGER).to_numpy(zero_copy_only=False)
 
 
-def _strings(given: pa.Array) -> np.ndarray:
-    """Bytes, ``S<longest>``; through a dictionary, since a log repeats its strings."""
+def _strings(given: pa.Array) -> tuple[Coded, np.ndarray]:
+    """Bytes, ``S<longest>``, and which are too long; as a dictionary, since a log repeats its strings."""
     kind = given.type
     if pa.types.is_null(kind):
-        return np.full(len(given), b"", "S1")
+        return Coded(np.zeros(1, "S1"), np.zeros(len(given), np.int32)), np.zeros(len(given), bool)
     value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
     is_text = pa.types.is_string(value_type) or pa.types.is_large_string(value_type)
     is_bytes = pa.types.is_binary(value_type) or pa.types.is_large_binary(value_type)
@@ -193,11 +206,30 @@ def _strings(given: pa.Array) -> np.ndarray:
         given = pc.cast(given if value_type == kind else given.dictionary_decode(), pa.string())
     if not pa.types.is_dictionary(given.type):
         given = given.dictionary_encode()
-    values = np.array(
-        [b"" if v is None else v.encode() if isinstance(v, str) else v for v in given.dictionary.to_pylist()] + [b""]
-    )
-    places = pc.fill_null(given.indices, len(values) - 1).to_numpy(zero_copy_only=False)
-    return values.astype("S")[places]
+    values, endless = _bytes(given.dictionary)
+    bounds = pc.min_max(given.indices)
+    if bounds["min"].is_valid and not 0 <= bounds["min"].as_py() <= bounds["max"].as_py() < len(given.dictionary):
+        # Arrow does not look at it when it reads.
+        raise IndexError("a string is not in its dictionary")
+    places = pc.fill_null(pc.cast(given.indices, pa.int32()), len(values) - 1).to_numpy(zero_copy_only=False)
+    return Coded(values, places), endless[places]
+
+
+def _bytes(given: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Strings as they lie there, and one more that is empty; ``b""`` where there is none, or one that is too long."""
+    wide = pc.fill_null(pc.cast(given, pa.large_binary()), b"")
+    endless = pc.greater(pc.binary_length(wide), LONGEST_STRING)
+    if pc.any(endless).as_py():
+        wide = pc.if_else(endless, b"", wide)
+    if not len(wide):
+        return np.zeros(1, "S1"), np.zeros(1, bool)
+    _, ends, content = wide.buffers()
+    offsets = np.frombuffer(ends, np.int64)[wide.offset : wide.offset + len(wide) + 1]
+    letters = np.frombuffer(content or b"", np.uint8)[offsets[0] : offsets[-1]]
+    lengths = np.append(np.diff(offsets), 0)
+    longest = max(int(lengths.max()), 1)
+    values = _padded(letters, lengths, longest, 0).reshape(-1).view(f"S{longest}")
+    return values, np.append(endless.to_numpy(zero_copy_only=False), False)
 
 
 def _lists(given: pa.Array) -> tuple[pa.Array, np.ndarray]:
@@ -211,12 +243,16 @@ def _lists(given: pa.Array) -> tuple[pa.Array, np.ndarray]:
     return given.flatten(), lengths
 
 
-def _bag(given: pa.Array, feature: Feature) -> np.ndarray:
-    """``[rows, width]``: the first values of each row, then the missing form."""
+def _bag(given: pa.Array, feature: Feature) -> tuple[np.ndarray | Coded, np.ndarray]:
+    """``[rows, width]``: the first values of each row, then the missing form; and which rows have one that is too long."""
     values, lengths = _lists(given)
-    ids = _ids(values, feature.dtype)
-    missing: Any = MISSING_INTEGER if feature.dtype == "int64" else b""
-    return _padded(ids, lengths, feature.width, missing)
+    ids, endless = _ids(values, feature.dtype)
+    rows = np.zeros(len(given), bool)
+    if endless.any():
+        rows |= _padded(endless, lengths, feature.width, False).any(axis=1)
+    if isinstance(ids, Coded):
+        return Coded(ids.values, _padded(ids.places, lengths, feature.width, len(ids.values) - 1)), rows
+    return _padded(ids, lengths, feature.width, MISSING_INTEGER), rows
 
 
 def _vectors(given: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -230,9 +266,10 @@ def _vectors(given: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]:
 def _padded(values: np.ndarray, lengths: np.ndarray, width: int, filling: Any) -> np.ndarray:
     if (lengths == width).all():
         return values.reshape(-1, width)
-    starts = np.cumsum(lengths) - lengths
-    places = starts[:, None] + np.arange(width)
-    there = np.arange(width) < lengths[:, None]
-    if not len(values):
-        return np.full((len(lengths), width), filling, values.dtype)
-    return np.where(there, values[np.where(there, places, 0)], np.asarray(filling, values.dtype))
+    padded = np.full((len(lengths), width), filling, values.dtype)
+    if lengths.max(initial=0) > width:
+        starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+        values = values[np.arange(len(values)) - starts < width]
+    # Both sides go through their values in the same order.
+    padded[np.arange(width) < lengths[:, None]] = values
+    return padded

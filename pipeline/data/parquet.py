@@ -11,7 +11,10 @@ from pyarrow import fs
 from ...models.schema import Schema
 from ..config.errors import UserError
 from .from_arrow import Faults, convert, needed_columns, string_columns
-from .source import Columns
+from .source import CodedColumns
+
+# What Arrow raises on bytes that make no sense; names that are no UTF-8 are a ValueError.
+_DAMAGED = (OSError, pa.ArrowException, ValueError, KeyError, IndexError, MemoryError, OverflowError)
 
 
 class ParquetReader:
@@ -35,7 +38,7 @@ class ParquetReader:
         footer = self._footer(file)
         return [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
 
-    def columns(self, file: str, group: int) -> tuple[Columns, Faults]:
+    def columns(self, file: str, group: int) -> tuple[CodedColumns, Faults]:
         """The columns of one row group, and its faulty rows by reason."""
         assert self._schema is not None
         return convert(self.table(file, group), self._schema, file)
@@ -43,15 +46,26 @@ class ParquetReader:
     def table(self, file: str, group: int) -> pa.Table:
         """The row group as it lies there."""
         footer = self._footer(file)
-        names = set(footer.schema.to_arrow_schema().names)
-        wanted = None if self._columns is None else [name for name in self._columns if name in names]
         try:
+            names = set(footer.schema.to_arrow_schema().names)
+            wanted = None if self._columns is None else [name for name in self._columns if name in names]
             with self._filesystem.open_input_file(file) as opened:
                 # A file of its own for each call: readers share nothing, and may run side by side.
-                reader = pq.ParquetFile(opened, metadata=footer, read_dictionary=self._dictionaries(footer))
-                return reader.read_row_group(group, columns=wanted, use_threads=False)
-        except (OSError, pa.ArrowException) as error:
+                reader = pq.ParquetFile(
+                    opened,
+                    metadata=footer,
+                    read_dictionary=self._dictionaries(footer),
+                    page_checksum_verification=True,
+                )
+                table = reader.read_row_group(group, columns=wanted, use_threads=False)
+                # Not the bytes of each string, which are read as they are.
+                table.validate()
+        except _DAMAGED as error:
             raise _damaged(file, f"row group {group}", error) from error
+        rows = footer.row_group(group).num_rows
+        if table.num_rows != rows and table.num_columns:
+            raise _damaged(file, f"row group {group}", ValueError(f"{table.num_rows} rows instead of {rows}"))
+        return table
 
     def _dictionaries(self, footer: pq.FileMetaData) -> list[str]:
         """The strings that are read as places in a dictionary, which is how most writers put them there."""
@@ -70,7 +84,10 @@ class ParquetReader:
             try:
                 with self._filesystem.open_input_file(file) as opened:
                     found = pq.read_metadata(opened)
-            except (OSError, pa.ArrowException) as error:
+                rows = [found.row_group(i).num_rows for i in range(found.num_row_groups)]
+                if min(rows, default=0) < 0 or sum(rows) != found.num_rows:
+                    raise ValueError(f"{found.num_rows} rows, but {sum(rows)} in its row groups")
+            except _DAMAGED as error:
                 raise _damaged(file, "the footer", error) from error
             with self._lock:
                 self._footers[file] = found

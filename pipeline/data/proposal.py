@@ -233,9 +233,10 @@ def _lists(name: str, given: pa.Array, gaps: str) -> Column:
 
 def _counted(given: pa.Array) -> tuple[list[str], np.ndarray]:
     """The values, the most frequent first, and how often each stands there."""
-    counted = pc.value_counts(pc.drop_null(given))
+    # As bytes: not every writer keeps to UTF-8.
+    counted = pc.value_counts(pc.cast(pc.drop_null(given), pa.large_binary()))
     pairs = [
-        (v if isinstance(v, str) else v.decode("utf-8", "replace"), n)
+        (v.decode("utf-8", "replace"), n)
         for v, n in zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True)
     ]
     pairs.sort(key=lambda pair: (-pair[1], pair[0]))

@@ -11,7 +11,7 @@ from ..config.errors import UserError
 from .from_arrow import Faults
 from .layout import Layout
 from .parquet import ParquetReader
-from .source import Columns
+from .source import CodedColumns
 from .tfrecord import TFRecordReader, simplified
 
 
@@ -22,7 +22,7 @@ class Reader(Protocol):
         """Rows of each group, the smallest part that can be read by itself."""
         ...
 
-    def columns(self, file: str, group: int) -> tuple[Columns, Faults]:
+    def columns(self, file: str, group: int) -> tuple[CodedColumns, Faults]:
         """The columns of one group, and its faulty rows by reason."""
         ...
 

@@ -7,14 +7,51 @@ before training on it then need no state and no replay.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from ...models.schema import Schema
 
 Columns = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Coded:
+    """Strings as places in a list of strings, which is how files keep them; moving places about costs far less.
+
+    Attributes:
+      values: The strings, of which the last is empty: the missing form.
+      places: int32, of any shape.
+    """
+
+    values: np.ndarray
+    places: np.ndarray
+
+    def __getitem__(self, rows: Any) -> Coded:
+        return Coded(self.values, self.places[rows])
+
+    def strings(self) -> np.ndarray:
+        """The strings themselves."""
+        return self.values[self.places]
+
+
+CodedColumns = dict[str, np.ndarray | Coded]
+
+
+def decoded(columns: Mapping[str, np.ndarray | Coded]) -> Columns:
+    """The same columns, each an array."""
+    return {name: column.strings() if isinstance(column, Coded) else column for name, column in columns.items()}
+
+
+class CodedSource(Protocol):
+    """A source that has its strings coded as well."""
+
+    def coded_block(self, day: int, index: int) -> CodedColumns:
+        """What ``block`` returns, the columns of strings coded."""
+        ...
 
 
 class Source(Protocol):

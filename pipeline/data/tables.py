@@ -24,7 +24,7 @@ from ..config.yaml_files import read
 from . import layout
 from .from_arrow import Faults, without_faulty
 from .readers import reader_of
-from .source import Columns
+from .source import CodedColumns, Columns, decoded
 
 # Faulty rows of which the values are kept as well; of others the place and the reason.
 _WITH_VALUES = 1000
@@ -83,6 +83,10 @@ class TableLog:
 
     def block(self, day: int, index: int) -> Columns:
         """The columns of one block."""
+        return decoded(self.coded_block(day, index))
+
+    def coded_block(self, day: int, index: int) -> CodedColumns:
+        """The same, the strings coded."""
         part = self._days[day][1][index]
         columns, faults = self._reader.columns(part.file, part.group)
         rows = slice(part.first, part.first + part.rows)
@@ -91,7 +95,7 @@ class TableLog:
         if not faults:
             return columns
         faulty = np.logical_or.reduce(list(faults.values()))
-        self._take_note(day, index, part, columns, faults, faulty)
+        self._take_note(day, index, part, decoded(columns), faults, faulty)
         return without_faulty(columns, faulty, self.schema)
 
     def expected(self, day: int, index: int) -> Columns | None:

@@ -24,7 +24,7 @@ from ...models.schema import Schema
 from ..config.errors import UserError
 from .crc32c import masked_crc32c
 from .from_arrow import Faults, convert, needed_columns
-from .source import Columns
+from .source import CodedColumns
 
 RECORDS_OF_A_GROUP = 8192
 # A record is its length (8 bytes), the length's checksum (4), the data, and the data's checksum (4).
@@ -72,7 +72,7 @@ class TFRecordReader:
         whole, rest = divmod(records, RECORDS_OF_A_GROUP)
         return [RECORDS_OF_A_GROUP] * whole + [rest] * bool(rest)
 
-    def columns(self, file: str, group: int) -> tuple[Columns, Faults]:
+    def columns(self, file: str, group: int) -> tuple[CodedColumns, Faults]:
         """The columns of one group, and its faulty rows by reason."""
         assert self._schema is not None
         return convert(self.table(file, group), self._schema, file)

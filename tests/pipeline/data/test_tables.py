@@ -17,6 +17,7 @@ from steadyrank.pipeline.data import layout
 from steadyrank.pipeline.data.batches import evaluation_batches, training_batches
 from steadyrank.pipeline.data.from_arrow import convert
 from steadyrank.pipeline.data.learned import learn
+from steadyrank.pipeline.data.source import decoded
 from steadyrank.pipeline.data.tables import TableLog
 
 SCHEMA = """
@@ -126,7 +127,7 @@ class TestColumns:
     def test_types_that_hold_the_same_give_the_same(self, log, schema_file, replaced, name):
         plain = log({"a.parquet": table(8)}, periods=1).block(0, 0)
         other, faults = convert(table(8, **replaced), schema_of(schema_file), "other")
-        np.testing.assert_array_equal(other[name], plain[name])
+        np.testing.assert_array_equal(decoded(other)[name], plain[name])
         assert not faults
 
     @pytest.mark.parametrize(
@@ -245,6 +246,19 @@ class TestOrder:
         assert mixed != rows(shuffle_rows=40, pass_index=1)
         assert rows(shuffle_rows=0)[:10] != list(range(10))
         assert sorted(rows(shuffle_rows=0)[:10]) == list(range(10))
+
+    @pytest.mark.parametrize("shuffle_rows", [0, 25, 1000])
+    def test_the_columns_of_a_row_stay_together(self, log, shuffle_rows):
+        """Strings too, of which each block has its own list, the later ones with longer strings."""
+        names = pa.array([f"country {2 ** (i // 10)}" for i in range(61)])
+        source = log({"a.parquet": table(61, country=names)}, periods=1)
+        batches = list(training_batches(source, 0, batch_size=8, seed=3, shuffle_rows=shuffle_rows))
+        for batch in batches:
+            users = batch["user"].numpy()
+            assert [name.decode() for name in batch["country"].numpy()] == names.take(pa.array(users)).to_pylist()
+            np.testing.assert_array_equal(batch["price"].numpy(), users * np.float32(0.5))
+            np.testing.assert_array_equal(batch["scores"].numpy(), np.stack([users, -users], axis=1))
+        assert len(batches) == 8
 
     @pytest.mark.parametrize("shuffle_rows", [0, 25, 1000])
     def test_from_any_batch_on_the_rest_comes_without_what_was_before(self, log, shuffle_rows):
