@@ -109,6 +109,11 @@ class TableLog:
         parts = [[(part.file, part.group, part.first, part.rows) for part in self._days[day][1]] for day in days]
         return [[(info.path, info.size, info.mtime_ns) for info in infos], parts]
 
+    @property
+    def skipped_rows(self) -> int:
+        """How many rows were skipped so far, whatever their reasons."""
+        return self._skipped_of_day.total()
+
     def keep_quarantine(self, path: Path) -> None:
         """From now on every faulty row is written to this file, a line of JSON each; those that stand there are not again."""
         self._quarantine = _Quarantine(path)

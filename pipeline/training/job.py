@@ -95,6 +95,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
                 clock=clock,
                 progress=progress,
                 step=step,
+                skipped=(lambda: source.skipped_rows) if isinstance(source, TableLog) else None,
             )
             try:
                 held_out = train(
@@ -115,6 +116,8 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         write_json(run.divergence_file, monitor.report())
         reasons = reasons_not_to_publish(ranker, monitor.verdict)
         details = _details(began, publisher.seconds, clock)
+        if isinstance(source, TableLog) and source.skipped:
+            details["skipped"] = dict(source.skipped)
         if reasons:
             run.write_status("diverged", step, message="; ".join(reasons), **details)
         else:

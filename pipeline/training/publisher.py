@@ -12,6 +12,7 @@
 | ``norm/gradient/<layer>``, ``norm/update/<layer>`` | largest norm since then, over the layer's variables together | when the optimizer explains |
 | ``norm/parameter/<layer>`` | norm of the layer's weights, before the last step | likewise |
 | ``nonfinite_steps`` | steps skipped since then because a gradient was not finite | every publication |
+| ``skipped_examples`` | faulty rows of the log that were met since then, and train nothing | of a log of one's own |
 | ``examples_per_second``, ``input_wait_fraction`` | over the time since then that went into training | every publication |
 | ``day`` | name of the day that is trained on | every publication |
 """
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -46,6 +47,7 @@ class Publisher(tf_keras.callbacks.Callback):
       clock: Tells how long training waited for input.
       progress: Shows them.
       step: Steps done before.
+      skipped: Tells how many rows of the log were skipped so far; input is read ahead of training. None: no row can be.
 
     Attributes:
       step: Steps done.
@@ -62,6 +64,7 @@ class Publisher(tf_keras.callbacks.Callback):
         clock: WaitClock,
         progress: Progress,
         step: int = 0,
+        skipped: Callable[[], int] | None = None,
     ):
         super().__init__()
         self._every = every
@@ -72,6 +75,7 @@ class Publisher(tf_keras.callbacks.Callback):
         self._progress = progress
         self.step = step
         self.seconds = 0.0
+        self._skipped, self._skipped_before = skipped, 0
         self._published = step
         self.begin_day("", 0)
 
@@ -113,6 +117,10 @@ class Publisher(tf_keras.callbacks.Callback):
         metrics |= self._monitor.measures()
         metrics["examples_per_second"] = (self.step - self._published) * self._batch_size / seconds
         metrics["input_wait_fraction"] = (self._clock.seconds - self._waited) / seconds
+        if self._skipped is not None:
+            skipped = self._skipped()
+            metrics["skipped_examples"] = skipped - self._skipped_before
+            self._skipped_before = skipped
         self._writer.write(self.step, metrics | {"day": self._day})
         self._progress.update(self.step, metrics["loss"])
         self._monitor.observe(self.step, metrics)

@@ -166,3 +166,7 @@ def test_damaged_while_it_trains_it_ends_in_one_line(log, tmp_path):
     assert skipped.returncode == 0, skipped.stderr
     [line] = (tmp_path / "skipped" / "quarantine.jsonl").read_text().splitlines()
     assert json.loads(line)["row"] == 3000
+    status = json.loads((tmp_path / "skipped" / "status.json").read_text())
+    assert status["skipped"] == {"Age__years_: not finite": 1}
+    lines = (tmp_path / "skipped" / "metrics" / "train.jsonl").read_text().splitlines()
+    assert sum(json.loads(line)["skipped_examples"] for line in lines) == 1
