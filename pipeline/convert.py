@@ -31,8 +31,13 @@ def main(arguments: flags.FlagValues, source: str, target: str) -> int:
     """Writes the target; returns the exit code."""
     with quiet_import():
         from .data.conversion import convert
+        from .training.progress import Bar
 
-    rows, files = convert(source, target, arguments.format, arguments.rows_per_group, sys.stderr)
+    bar = Bar(sys.stderr)
+    try:
+        rows, files = convert(source, target, arguments.format, arguments.rows_per_group, bar.show)
+    finally:
+        bar.clear()
     print(f"{rows:,} rows in {files:,} {'file' if files == 1 else 'files'} of {source} -> {target}")
     return 0
 

@@ -56,10 +56,10 @@ def training_batches(
     """
     block_rows = source.block_rows(day)
 
-    def order(window: int, rows: int) -> np.ndarray | None:
-        return np.random.default_rng((seed, day, pass_index, window)).permutation(rows) if shuffle else None
+    def order(window: int, rows: int) -> np.ndarray:
+        return np.random.default_rng((seed, day, pass_index, window)).permutation(rows)
 
-    windows = [[index] for index in range(len(block_rows))]
+    windows = None
     if shuffle and shuffle_rows:
         blocks = np.random.default_rng((seed, day, pass_index)).permutation(len(block_rows))
         windows = _windows(blocks.tolist(), block_rows, shuffle_rows)
@@ -68,10 +68,10 @@ def training_batches(
         day,
         batch_size,
         replicas,
-        windows=windows,
         first_row=start * batch_size,
         last_row=sum(block_rows),
-        order=order,
+        windows=windows,
+        order=order if shuffle else None,
     )
 
 
@@ -79,18 +79,8 @@ def evaluation_batches(
     source: Source, day: int, *, batch_size: int, rows: int = 0, replicas: int = 1
 ) -> tf.data.Dataset:
     """The first ``rows`` rows of a day (0: all), each once and in the log's order, in batches of static shape."""
-    last_row = min(rows or sum(source.block_rows(day)), sum(source.block_rows(day)))
-    windows = [[index] for index in range(len(source.block_rows(day)))]
-    return _batches(
-        source,
-        day,
-        batch_size,
-        replicas,
-        windows=windows,
-        first_row=0,
-        last_row=last_row,
-        order=lambda window, rows: None,
-    )
+    there = sum(source.block_rows(day))
+    return _batches(source, day, batch_size, replicas, first_row=0, last_row=min(rows or there, there))
 
 
 def reading_error(error: tf.errors.OpError) -> str:
@@ -107,10 +97,13 @@ def steps_of(rows: int, batch_size: int) -> int:
 def _windows(blocks: Sequence[int], rows: Sequence[int], least: int) -> list[list[int]]:
     """The blocks in their order, in groups that hold ``least`` rows; the last one perhaps fewer."""
     windows: list[list[int]] = [[]]
+    held = 0
     for index in blocks:
-        if sum(rows[i] for i in windows[-1]) >= least:
+        if held >= least:
             windows.append([])
+            held = 0
         windows[-1].append(index)
+        held += rows[index]
     return windows
 
 
@@ -120,12 +113,14 @@ def _batches(
     batch_size: int,
     replicas: int,
     *,
-    windows: Sequence[Sequence[int]],
     first_row: int,
     last_row: int,
-    order: Callable[[int, int], np.ndarray | None],
+    windows: Sequence[Sequence[int]] | None = None,
+    order: Callable[[int, int], np.ndarray] | None = None,
 ) -> tf.data.Dataset:
+    """The rows from ``first_row`` to before ``last_row`` of the windows, by default each block by itself, in this order."""
     block_rows = source.block_rows(day)
+    windows = [[index] for index in range(len(block_rows))] if windows is None else windows
     window_rows = np.array([sum(block_rows[index] for index in window) for window in windows], np.int64)
     ends = np.cumsum(window_rows)
     starts = ends - window_rows
@@ -137,7 +132,7 @@ def _batches(
     def load(window: np.int64) -> list[np.ndarray]:
         rows = int(window_rows[window])
         wanted = slice(max(first_row - int(starts[window]), 0), min(last_row - int(starts[window]), rows))
-        picked = order(int(window), rows)
+        picked = order(int(window), rows) if order else None
         filled = filling if window == end_window - 1 else 0
         blocks = (_block(source, day, index) for index in windows[int(window)])
         if picked is not None:

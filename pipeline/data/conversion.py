@@ -6,10 +6,9 @@ import os
 import posixpath
 import re
 import shutil
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,18 +17,19 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from ..config.errors import UserError
-from ..training.progress import Line, duration
 from . import layout
+from .from_arrow import in_lists, in_one, is_list, is_text
 from .parquet import ParquetReader
 from .tfrecord import RECORDS_OF_A_GROUP, TFRecordReader, simplified
 
 _ENDING = re.compile(r"(\.parquet|\.tfrecords?)(\.gz)?(-\d{5}-of-\d{5})?$")
-_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
-_BAR = 24
+
+_Tell = Callable[[int, int], None]
 
 
-def convert(source: str, target: str, form: str, rows_per_group: int, stream: TextIO) -> tuple[int, int]:
+def convert(
+    source: str, target: str, form: str, rows_per_group: int, tell: _Tell = lambda done, total: None
+) -> tuple[int, int]:
     """Writes all columns of a log in another format. See :mod:`..convert` for what changes.
 
     The target takes its name once it is whole.
@@ -39,7 +39,7 @@ def convert(source: str, target: str, form: str, rows_per_group: int, stream: Te
       target: A local file or folder that is not there.
       form: ``parquet`` or ``tfrecord``, the format that the source does not have; "": that one.
       rows_per_group: Rows of a row group of Parquet.
-      stream: Where to show how far it is.
+      tell: Called with how much is done and with all that is to do, again and again.
 
     Returns:
       The rows and the files that were written.
@@ -69,7 +69,6 @@ def convert(source: str, target: str, form: str, rows_per_group: int, stream: Te
         raise UserError(f"{source}: two files would both become {twice}; rename one of them")
     # Beside its place, so that the rename stays within one file system and is atomic.
     beside = final.with_name(f".{final.name}.{os.getpid()}")
-    bar = _Bar(stream)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         if not one:
@@ -79,9 +78,9 @@ def convert(source: str, target: str, form: str, rows_per_group: int, stream: Te
         for place in places:
             place.parent.mkdir(parents=True, exist_ok=True)
         if form == "tfrecord":
-            rows = _to_tfrecord(found, files, places, final.name.endswith(".gz"), bar)
+            rows = _to_tfrecord(found, files, places, final.name.endswith(".gz"), tell)
         else:
-            rows = _to_parquet(found, files, places, rows_per_group, bar)
+            rows = _to_parquet(found, files, places, rows_per_group, tell)
         for place in places:
             with open(place, "rb") as written:
                 os.fsync(written.fileno())
@@ -93,7 +92,6 @@ def convert(source: str, target: str, form: str, rows_per_group: int, stream: Te
     except tf.errors.OpError as error:
         raise UserError(f"{target} cannot be written: {error.message.splitlines()[0]}") from error
     finally:
-        bar.clear()
         if beside.is_dir():
             shutil.rmtree(beside, ignore_errors=True)
         elif os.path.lexists(beside):
@@ -101,33 +99,10 @@ def convert(source: str, target: str, form: str, rows_per_group: int, stream: Te
     return rows, len(files)
 
 
-class _Bar:
-    """How much of the rows is done."""
-
-    def __init__(self, stream: TextIO):
-        self._line = Line(stream)
-        self._began = time.monotonic()
-        self._total = self._done = 0
-
-    def expect(self, rows: int) -> None:
-        self._total = rows
-
-    def add(self, rows: int) -> None:
-        self._done += rows
-        share = self._done / self._total
-        filled = int(share * _BAR)
-        seconds = max(time.monotonic() - self._began, 1e-9)
-        left = seconds / self._done * (self._total - self._done)
-        self._line.show(f"[{'#' * filled}{'.' * (_BAR - filled)}] {share:.0%}  {duration(left)} left")
-
-    def clear(self) -> None:
-        self._line.clear()
-
-
-def _to_tfrecord(found: layout.Layout, files: list[str], places: list[Path], packed: bool, bar: _Bar) -> int:
+def _to_tfrecord(found: layout.Layout, files: list[str], places: list[Path], packed: bool, tell: _Tell) -> int:
     reader = ParquetReader(found.filesystem, None)
     rows = sum(sum(reader.groups(file)) for file in files)
-    bar.expect(rows)
+    done = 0
     options = tf.io.TFRecordOptions(compression_type="GZIP" if packed else "")
     for file, place in zip(files, places, strict=True):
         with tf.io.TFRecordWriter(str(place), options) as writer:
@@ -137,28 +112,31 @@ def _to_tfrecord(found: layout.Layout, files: list[str], places: list[Path], pac
                     part = table.slice(first, RECORDS_OF_A_GROUP)
                     for record in _examples(part, file):
                         writer.write(record)
-                    bar.add(part.num_rows)
+                    done += part.num_rows
+                    tell(done, rows)
     return rows
 
 
-def _to_parquet(found: layout.Layout, files: list[str], places: list[Path], rows_per_group: int, bar: _Bar) -> int:
+def _to_parquet(found: layout.Layout, files: list[str], places: list[Path], rows_per_group: int, tell: _Tell) -> int:
     reader = TFRecordReader(found.filesystem, None, look_at=0)
     groups = [(file, group, rows) for file in files for group, rows in enumerate(reader.groups(file))]
     rows = sum(rows for *_, rows in groups)
     # All is read twice: what a column holds is known only once all of it was seen.
-    bar.expect(2 * rows)
+    done = 0
     kinds: dict[str, pa.DataType] = {}
     for file, group, count in groups:
         for field in simplified(reader.table(file, group)).schema:
             kinds[field.name] = _wider(kinds.get(field.name, pa.null()), field.type, f"{file}: column '{field.name}'")
-        bar.add(count)
+        done += count
+        tell(done, 2 * rows)
     schema = pa.schema(list(kinds.items()))
     for file, place in zip(files, places, strict=True):
         with pq.ParquetWriter(place, schema) as writer:
             waiting: list[pa.Table] = []
             for group, count in enumerate(reader.groups(file)):
                 waiting.append(_as(reader.table(file, group), schema))
-                bar.add(count)
+                done += count
+                tell(done, 2 * rows)
                 while sum(map(len, waiting)) >= rows_per_group:
                     whole = pa.concat_tables(waiting)
                     writer.write_table(whole.slice(0, rows_per_group), row_group_size=rows_per_group)
@@ -218,13 +196,9 @@ def _values(column: pa.ChunkedArray, what: str) -> tuple[str, list, list[int]]:
 
     The field is "" for a column of nulls.
     """
-    given = column.combine_chunks()
-    given = given.combine_chunks() if isinstance(given, pa.ChunkedArray) else given
-    if any(is_list(given.type) for is_list in _LISTS):
-        if pa.types.is_fixed_size_list(given.type):
-            given = given.cast(pa.list_(given.type.value_type))
-        lengths = pc.fill_null(pc.list_value_length(given), 0).to_numpy(zero_copy_only=False)
-        values = given.flatten()
+    given = in_one(column)
+    if is_list(given.type):
+        values, lengths = in_lists(given)
         if values.null_count:
             raise UserError(
                 f"{what} has lists with missing values, which a tf.Example does not hold; fill or drop them"
@@ -245,7 +219,7 @@ def _values(column: pa.ChunkedArray, what: str) -> tuple[str, list, list[int]]:
             raise UserError(f"{what} has whole numbers beyond 64 bits with a sign; make strings of them") from error
     if pa.types.is_floating(kind):
         return "float_list", _floats(values, what).tolist(), ends
-    if any(is_text(kind) for is_text in _TEXTS):
+    if is_text(kind):
         return "bytes_list", pc.cast(values, pa.large_binary()).to_pylist(), ends
     raise UserError(f"{what} is {column.type}, which a tf.Example does not hold; turn it into numbers or strings")
 

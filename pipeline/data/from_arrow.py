@@ -91,8 +91,44 @@ def _column(table: pa.Table, name: str, of: str, where: str) -> pa.Array:
         raise UserError(f"{where}: column '{name}', {of}, is missing; the file has {there}")
     if table.column_names.count(name) > 1:
         raise UserError(f"{where}: column '{name}', {of}, stands there {table.column_names.count(name)} times")
-    column = table.column(name).combine_chunks()
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return in_one(table.column(name))
+
+
+def in_one(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array."""
+    combined = column.combine_chunks()
+    return combined.combine_chunks() if isinstance(combined, pa.ChunkedArray) else combined
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether a column holds single numbers or truth values."""
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal)
+    return any(test(kind) for test in tests)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column holds single strings, be they bytes."""
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    return any(test(kind) for test in tests)
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a column holds lists."""
+    return any(test(kind) for test in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list))
+
+
+def in_lists(given: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """The values of all rows after one another, and how many each row has; none where it is null.
+
+    Raises:
+      TypeError: When it holds no lists.
+    """
+    if not is_list(given.type):
+        raise TypeError(given.type)
+    if pa.types.is_fixed_size_list(given.type):
+        given = given.cast(pa.list_(given.type.value_type))
+    lengths = pc.fill_null(pc.list_value_length(given), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return given.flatten(), lengths
 
 
 def _wrong_type(where: str, column: str, kind: pa.DataType, wanted: str) -> UserError:
@@ -149,12 +185,7 @@ def _numbers(given: pa.Array) -> np.ndarray:
         given, kind = given.dictionary_decode(), kind.value_type
     if pa.types.is_null(kind):
         return np.full(len(given), np.nan, np.float32)
-    if not (
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_boolean(kind)
-        or pa.types.is_decimal(kind)
-    ):
+    if not is_number(kind):
         raise TypeError(kind)
     if pa.types.is_float32(kind) and not given.null_count:
         return given.to_numpy(zero_copy_only=False)
@@ -198,9 +229,7 @@ def _strings(given: pa.Array) -> tuple[Coded, np.ndarray]:
     if pa.types.is_null(kind):
         return Coded(np.zeros(1, "S1"), np.zeros(len(given), np.int32)), np.zeros(len(given), bool)
     value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
-    is_text = pa.types.is_string(value_type) or pa.types.is_large_string(value_type)
-    is_bytes = pa.types.is_binary(value_type) or pa.types.is_large_binary(value_type)
-    if not (is_text or is_bytes):
+    if not is_text(value_type):
         if not (pa.types.is_integer(value_type) or pa.types.is_boolean(value_type)):
             raise TypeError(kind)
         given = pc.cast(given if value_type == kind else given.dictionary_decode(), pa.string())
@@ -232,20 +261,9 @@ def _bytes(given: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return values, np.append(endless.to_numpy(zero_copy_only=False), False)
 
 
-def _lists(given: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """The values of all rows after one another, and how many each row has; none where it is null."""
-    kind = given.type
-    if pa.types.is_fixed_size_list(kind):
-        given = given.cast(pa.list_(kind.value_type))
-    elif not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
-        raise TypeError(kind)
-    lengths = pc.fill_null(pc.list_value_length(given), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    return given.flatten(), lengths
-
-
 def _bag(given: pa.Array, feature: Feature) -> tuple[np.ndarray | Coded, np.ndarray]:
     """``[rows, width]``: the first values of each row, then the missing form; and which rows have one that is too long."""
-    values, lengths = _lists(given)
+    values, lengths = in_lists(given)
     ids, endless = _ids(values, feature.dtype)
     rows = np.zeros(len(given), bool)
     if endless.any():
@@ -257,7 +275,7 @@ def _bag(given: pa.Array, feature: Feature) -> tuple[np.ndarray | Coded, np.ndar
 
 def _vectors(given: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]:
     """``[rows, width]``, and the rows that have another number of values; a null row is all NaN, and none of those."""
-    values, lengths = _lists(given)
+    values, lengths = in_lists(given)
     numbers = _numbers(values)
     wrong = (lengths != width) & ~given.is_null().to_numpy(zero_copy_only=False)
     return _padded(numbers, lengths, width, np.float32(np.nan)), wrong

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 from pyarrow import fs
 
-from ..config.errors import UserError
+from ..config.errors import UserError, first_line
 
 _PARTITION = re.compile(r"[^/=]+=[^/]+")
 _ENDINGS = {".parquet": "parquet", ".tfrecord": "tfrecord", ".tfrecord.gz": "tfrecord", ".tfrecords": "tfrecord"}
@@ -55,7 +55,7 @@ def find(path: str) -> Layout:
     try:
         found = filesystem.get_file_info(fs.FileSelector(root, recursive=True))
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: the folder cannot be read: {_words(error)}") from error
+        raise UserError(f"{path}: the folder cannot be read: {first_line(error)}") from error
     files = sorted(each.path for each in found if each.type == fs.FileType.File and _is_data(each.path, root))
     folders = {each.path for each in found if each.type == fs.FileType.Directory}
     files = [file for file in files if format_by_name(file)]
@@ -92,7 +92,7 @@ def _open(path: str) -> tuple[fs.FileSystem, str]:
     try:
         return fs.FileSystem.from_uri(path)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise UserError(f"{path}: Arrow knows no such place: {_words(error)}") from error
+        raise UserError(f"{path}: Arrow knows no such place: {first_line(error)}") from error
 
 
 def _is_data(path: str, root: str) -> bool:
@@ -108,7 +108,3 @@ def _format_of(files: Sequence[str], shown: str) -> str:
             f"{shown}: not known as Parquet or TFRecord by its name, which should end in {', '.join(_ENDINGS)}"
         )
     return formats[0]
-
-
-def _words(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

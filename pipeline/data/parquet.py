@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from ...models.schema import Schema
-from ..config.errors import UserError
+from ..config.errors import UserError, first_line
 from .from_arrow import Faults, convert, needed_columns, string_columns
 from .source import CodedColumns
 
@@ -97,5 +97,4 @@ class ParquetReader:
 def _damaged(file: str, place: str, error: Exception) -> UserError:
     if isinstance(error, FileNotFoundError):
         return UserError(f"{file}: the file is gone")
-    words = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return UserError(f"{file}: {place} cannot be read, the file is damaged or no Parquet: {words}")
+    return UserError(f"{file}: {place} cannot be read, the file is damaged or no Parquet: {first_line(error)}")

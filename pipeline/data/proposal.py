@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from ...models.schema import Feature, Schema, Task
 from . import layout
+from .from_arrow import in_one, is_list, is_number, is_text
 from .readers import read_whole
 
 # Values of a vocabulary, ids that are counted from 0, places of a bag, and buckets of a hash.
@@ -90,9 +91,8 @@ def propose(path: str, labels: Sequence[str] = (), rows: int = 200_000) -> Propo
     return Proposal([name for name, _ in found.days], total, sample.num_rows, columns)
 
 
-def _column(name: str, given: pa.ChunkedArray, labels: Sequence[str]) -> Column:
-    given = given.combine_chunks()
-    given = given.combine_chunks() if isinstance(given, pa.ChunkedArray) else given
+def _column(name: str, column: pa.ChunkedArray, labels: Sequence[str]) -> Column:
+    given = in_one(column)
     kind = given.type
     if pa.types.is_dictionary(kind):
         given, kind = given.dictionary_decode(), kind.value_type
@@ -101,21 +101,11 @@ def _column(name: str, given: pa.ChunkedArray, labels: Sequence[str]) -> Column:
     wanted = name in labels
     if given.null_count == len(given):
         return Column(name, "all missing", why_not="it has no value")
-    if (
-        pa.types.is_boolean(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_decimal(kind)
-    ):
+    if is_number(kind):
         return _numbers(name, given, gaps, wanted, not labels)
-    if (
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-    ):
+    if is_text(kind):
         return _strings(name, given, gaps)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    if is_list(kind):
         return _lists(name, given, gaps)
     return Column(name, str(kind), why_not=f"{kind} is no kind that a ranker reads; turn it into numbers or strings")
 

@@ -7,7 +7,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from ...models.schema import Schema
-from ..config.errors import UserError
+from ..config.errors import UserError, first_line
 from .from_arrow import Faults
 from .layout import Layout
 from .parquet import ParquetReader
@@ -65,5 +65,5 @@ def read_whole(found: Layout, rows: int, parts: int) -> tuple[int, pa.Table]:
     try:
         sample = pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
-        raise UserError(f"the files' columns do not fit together: {str(error).splitlines()[0]}") from error
+        raise UserError(f"the files' columns do not fit together: {first_line(error)}") from error
     return sum(n for *_, n in groups), simplified(sample) if found.format == "tfrecord" else sample

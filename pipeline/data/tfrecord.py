@@ -21,7 +21,7 @@ import tensorflow as tf
 from pyarrow import fs
 
 from ...models.schema import Schema
-from ..config.errors import UserError
+from ..config.errors import UserError, first_line
 from .crc32c import masked_crc32c
 from .from_arrow import Faults, convert, needed_columns
 from .source import CodedColumns
@@ -205,7 +205,7 @@ class TFRecordReader:
         except FileNotFoundError as error:
             raise UserError(f"{file}: the file is gone") from error
         except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{file}: the file cannot be read: {_first_line(error)}") from error
+            raise UserError(f"{file}: the file cannot be read: {first_line(error)}") from error
 
 
 def simplified(table: pa.Table) -> pa.Table:
@@ -303,7 +303,7 @@ def _unpacked(file: str, packed: bytes) -> bytes:
                 if member.eof:
                     break
         except zlib.error as error:
-            problem = f"the compressed data is broken: {_first_line(error)}"
+            problem = f"the compressed data is broken: {first_line(error)}"
         if not problem and not member.eof:
             problem = "the compressed file ends within it"
         if not problem:
@@ -326,7 +326,3 @@ def _example(file: str, number: int, record: bytes) -> tf.train.Example:
 
 def _damaged(file: str, number: int, words: str) -> UserError:
     return UserError(f"{file}: record {number:,} cannot be read, the file is damaged: {words}")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

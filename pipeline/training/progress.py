@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+# Signs of a bar.
+_BAR = 24
+
 
 class Line:
     """A line of text that changes.
@@ -45,6 +48,29 @@ class Line:
             self._stream.flush()
 
 
+class Bar:
+    """How much of something is done, and the time left.
+
+    Args:
+      stream: See :class:`Line`.
+    """
+
+    def __init__(self, stream: TextIO):
+        self._line = Line(stream)
+        self._began = time.monotonic()
+
+    def show(self, done: int, total: int) -> None:
+        """Tells that so much of the total is done, more than nothing."""
+        share = done / total
+        filled = int(share * _BAR)
+        left = (time.monotonic() - self._began) / done * (total - done)
+        self._line.show(f"[{'#' * filled}{'.' * (_BAR - filled)}] {share:.0%}  {_duration(left)} left")
+
+    def clear(self) -> None:
+        """Takes it away."""
+        self._line.clear()
+
+
 class Progress:
     """Step, loss, rate and time left.
 
@@ -81,7 +107,7 @@ class Progress:
         rate = (step - first_step) / (now - began) if now > began else 0.0
         text = f"step {step:,}/{self._total:,}  loss {loss:.4f}"
         if rate:
-            text += f"  {rate * self._batch_size:,.0f} examples/s  {duration((self._total - step) / rate)} left"
+            text += f"  {rate * self._batch_size:,.0f} examples/s  {_duration((self._total - step) / rate)} left"
         self._line.show(text, now)
 
     def learning(self, rows: int, total: int) -> None:
@@ -97,8 +123,7 @@ class Progress:
         self._line.note(text)
 
 
-def duration(seconds: float) -> str:
-    """In hours, minutes and seconds."""
+def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"

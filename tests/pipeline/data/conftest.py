@@ -1,4 +1,4 @@
-"""Invented ratings in the form in which GroupLens publishes its own, served on this machine for TFDS to prepare."""
+"""A schema's file; and invented ratings in the form in which GroupLens publishes its own, served here for TFDS to prepare."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ from steadyrank.pipeline.data.movielens_tfds import read_ratings
 USERS, MOVIES, RATINGS = 12, 25, 200
 GENRES = ("Drama|Action", "Action", "Comedy", "Western|Action|Drama")
 ARCHIVES = {"100k-ratings": "ml-100k", "latest-small-ratings": "ml-latest-small"}
+
+
+@pytest.fixture
+def schema_file(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The YAML file of the schema that the test's module has as ``SCHEMA``."""
+    path = tmp_path / "schema.yaml"
+    path.write_text(request.module.SCHEMA)
+    return str(path)
 
 
 @pytest.fixture(scope="session")

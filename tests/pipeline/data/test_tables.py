@@ -52,13 +52,6 @@ def table(rows: int, first: int = 0, **replaced) -> pa.Table:
 
 
 @pytest.fixture
-def schema_file(tmp_path):
-    path = tmp_path / "schema.yaml"
-    path.write_text(SCHEMA)
-    return str(path)
-
-
-@pytest.fixture
 def log(tmp_path, schema_file):
     """Writes files by name and opens them as a log."""
 

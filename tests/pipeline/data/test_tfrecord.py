@@ -77,13 +77,6 @@ def write(path, records: list[bytes], options: str = "") -> None:
 
 
 @pytest.fixture
-def schema_file(tmp_path):
-    path = tmp_path / "schema.yaml"
-    path.write_text(SCHEMA)
-    return str(path)
-
-
-@pytest.fixture
 def log(tmp_path, schema_file, monkeypatch):
     """Writes rows to files by name and opens them as a log, of groups of 10."""
     monkeypatch.setattr(tfrecord, "RECORDS_OF_A_GROUP", 10)
