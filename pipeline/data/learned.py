@@ -137,10 +137,21 @@ class _Counts:
 
     def most_frequent(self) -> list[Any]:
         missing = (MISSING_INTEGER, MISSING_STRING)
-        return [value for value, _ in self._ordered() if value not in missing][: self._wanted]
+        found = [value for value, _ in self._ordered() if value not in missing][: self._wanted]
+        return [value for value in map(_word, found) if value is not None]
 
     def _ordered(self) -> list[tuple[Any, int]]:
         return sorted(self._counts.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def _word(value: Any) -> Any:
+    """A value as a vocabulary holds it; None for bytes that are not UTF-8, which share the row of all that is unknown."""
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _add(
@@ -162,15 +173,15 @@ def _add(
 
 
 def _with_vocabularies(schema: Schema, found: dict[str, list[Any]]) -> Schema:
-    features = []
-    for feature in schema.features:
-        if feature.vocabulary_size:
-            values = [
-                v.decode("utf-8", "surrogateescape") if isinstance(v, bytes) else v for v in found[feature.table_name]
-            ]
-            feature = dataclasses.replace(feature, vocabulary=tuple(values), vocabulary_size=0)
-        features.append(feature)
-    return dataclasses.replace(schema, features=tuple(features))
+    return dataclasses.replace(
+        schema,
+        features=tuple(
+            dataclasses.replace(feature, vocabulary=tuple(found[feature.table_name]), vocabulary_size=0)
+            if feature.vocabulary_size
+            else feature
+            for feature in schema.features
+        ),
+    )
 
 
 # The cache.

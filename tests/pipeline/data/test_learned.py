@@ -123,6 +123,24 @@ class TestVocabularies:
             assert len(counts._counts) <= 64 + 54
         assert counts.most_frequent() == [1, 2, 3, 4]
 
+    def test_what_is_not_utf_8_stands_in_none(self):
+        schema = Schema((Feature("word", "categorical", dtype="string", vocabulary_size=9),), (Task("t", "binary"),))
+
+        class Bytes:
+            days = ("a",)
+
+            def block_rows(self, day):
+                return [3]
+
+            def block(self, day, index):
+                return {"word": np.array([b"x", b"caf\xe9", b"caf\xe9"]), "t": np.zeros(3, np.float32)}
+
+        source = Bytes()
+        source.schema = schema
+        learned_schema = learn(source, 0).schema
+        assert learned_schema.features[0].vocabulary == ("x",)
+        MultitaskRanker(learned_schema, shared_units=())
+
     def test_a_ranker_wants_them_learned_first(self):
         with pytest.raises(ValueError, match="wants a vocabulary of 3 values that is not learned yet"):
             MultitaskRanker(WORDS)
