@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
@@ -70,7 +71,7 @@ class Encoder(tf_keras.layers.Layer):
 
 
 class Normalizer(tf_keras.layers.Layer):
-    """A numerical column as numbers of mean 0 and deviation 1 on the data from which the statistics were learned.
+    """A numerical column, within the feature's bounds, as numbers of mean 0 and deviation 1 on the data from which the statistics were learned.
 
     Input ``[B]`` or ``[B, width]``, output ``[B, width]``, float32 whatever the policy. Mean and deviation are weights
     that do not train: they travel with checkpoints and exports.
@@ -101,6 +102,10 @@ class Normalizer(tf_keras.layers.Layer):
         numbers = tf.reshape(tf.cast(column, tf.float32), [-1, self._feature.width])
         if self._feature.default is not None:
             numbers = tf.where(tf.math.is_nan(numbers), self._feature.default, numbers)
+        low, high = self._feature.bounds
+        if (low, high) != (-np.inf, np.inf):
+            # NaN stays NaN: it must be seen.
+            numbers = tf.clip_by_value(numbers, low, high)
         if self._feature.normalization == "none":
             return numbers
         if self._feature.normalization == "log":

@@ -52,6 +52,9 @@ class Feature:
       column: The column of the user's own log that holds it. Empty: the feature's name.
       default: Numerical only: the value, before any normalisation, that the ranker takes where there is none. None: a missing
         number is a fault of the data.
+      minimum: Numerical only: the least value, before any normalisation. What is below is a fault of the data; the ranker
+        itself takes it for the bound. None: no bound.
+      maximum: Likewise the greatest.
     """
 
     name: str
@@ -68,6 +71,8 @@ class Feature:
     combiner: str = "mean"
     column: str = ""
     default: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
 
     def __post_init__(self) -> None:
         _check_name("feature", self.name)
@@ -87,6 +92,9 @@ class Feature:
                 f"feature '{self.name}': default must be a finite number and stands with numerical features only, "
                 f"got {self.default} for a {self.kind} one"
             )
+        if self.kind != "numerical" and (self.minimum, self.maximum) != (None, None):
+            raise ValueError(f"feature '{self.name}': minimum and maximum stand with numerical features only")
+        _check_bounds(f"feature '{self.name}'", self.minimum, self.maximum)
         if self.kind == "numerical":
             return
         object.__setattr__(self, "vocabulary", tuple(self.vocabulary))
@@ -122,6 +130,11 @@ class Feature:
         return (self.width,) if self.kind == "bag" or self.width > 1 else ()
 
     @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the greatest value of a numerical feature, infinite where there is no bound."""
+        return _bounds(self.minimum, self.maximum)
+
+    @property
     def log_column(self) -> str:
         """The column of a user's log that holds it."""
         return self.column or self.name
@@ -144,6 +157,8 @@ class Task:
       weight: Factor of this task's loss in the sum.
       mask: A column of the user's own log that says in which rows there is a label: true, or a number other than 0. Empty:
         wherever ``label`` has a value.
+      minimum: Regression only: the least label; what is below is a fault of the data. None: no bound.
+      maximum: Likewise the greatest.
     """
 
     name: str
@@ -151,6 +166,8 @@ class Task:
     label: str = ""
     weight: float = 1.0
     mask: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
 
     def __post_init__(self) -> None:
         _check_name("task", self.name)
@@ -158,6 +175,14 @@ class Task:
         object.__setattr__(self, "label", self.label or self.name)
         if not (np.isfinite(self.weight) and self.weight > 0):
             raise ValueError(f"task '{self.name}': weight must be a finite number above 0, got {self.weight}")
+        if self.kind == "binary" and (self.minimum, self.maximum) != (None, None):
+            raise ValueError(f"task '{self.name}': minimum and maximum stand with regression tasks only")
+        _check_bounds(f"task '{self.name}'", self.minimum, self.maximum)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the greatest label, infinite where there is no bound."""
+        return (0.0, 1.0) if self.kind == "binary" else _bounds(self.minimum, self.maximum)
 
     @property
     def label_column(self) -> str:
@@ -239,6 +264,18 @@ def _check_name(what: str, name: str) -> None:
 def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{what} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _check_bounds(what: str, minimum: float | None, maximum: float | None) -> None:
+    for bound in (minimum, maximum):
+        if bound is not None and not np.isfinite(bound):
+            raise ValueError(f"{what}: a bound must be a finite number, got {bound}")
+    if minimum is not None and maximum is not None and minimum > maximum:
+        raise ValueError(f"{what}: minimum must not be above maximum, got {minimum} and {maximum}")
+
+
+def _bounds(minimum: float | None, maximum: float | None) -> tuple[float, float]:
+    return -np.inf if minimum is None else minimum, np.inf if maximum is None else maximum
 
 
 def _table_of(feature: Feature) -> tuple:

@@ -11,7 +11,7 @@ import math
 import re
 
 SOURCES = ("simulated", "movielens", "files")
-ON_INVALID = ("fail", "skip")
+ON_INVALID = ("fail", "skip", "clamp")
 RULES = ("none", "gc", "agc", "lamb", "clippy", "adagc")
 # What may share one factor under a rule, and whether the rule may scale the gradient or the step.
 _GRANULARITIES: dict[str, tuple[str, ...]] = {
@@ -71,8 +71,9 @@ class Files:
         ``day=2026-11-01`` or alike; also ``s3://...`` or ``gs://...``.
       schema: YAML file that says which columns are features and which are labels, and of what kind.
       periods: Without folders for the days, the rows in their order are cut into so many "days" of equal length.
-      on_invalid: What is done with a row that has numbers that are not finite or labels out of range: ``fail``, or
-        ``skip``: it trains nothing, is counted, and is written to the run's ``quarantine.jsonl``.
+      on_invalid: What is done with a row that has numbers that are not finite, or features or labels out of range: ``fail``;
+        ``skip``: it trains nothing, is counted, and is written to the run's ``quarantine.jsonl``; or ``clamp``: numbers
+        beyond a bound are put to it, counted and written there, and a row that has other faults is skipped.
       invalid_share: Most rows of a day that may be skipped, as a share; beyond it the run fails.
     """
 

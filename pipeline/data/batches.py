@@ -7,80 +7,207 @@ any position on can be made without making those before it.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
 
 import numpy as np
 import tensorflow as tf
 
 from ...models.schema import Schema
 from ..config.errors import UserError
-from .source import Coded, CodedColumns, Source
+from .source import Coded, CodedColumns, Note, NotingSource, Source
 
 _BATCHES_AHEAD = 16
 _ALIGNMENT = 64
 _SAID = re.compile(r"<<(.*?)>>", re.DOTALL)
 
 
-def training_batches(
-    source: Source,
-    day: int,
-    *,
-    batch_size: int,
-    seed: int,
-    pass_index: int = 0,
-    shuffle: bool = True,
-    shuffle_rows: int = 0,
-    start: int = 0,
-    replicas: int = 1,
-) -> tf.data.Dataset:
-    """The batches of one day, from the batch ``start`` on.
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """Which rows of a day come, and in which order; with the log it says what every batch holds.
 
-    Args:
-      source: The log.
-      day: Position of the day in ``source.days``.
-      batch_size: Rows of a batch. The last batch of a day is filled up with rows without labels, which train nothing.
+    Attributes:
+      day: Position of the day in the source's ``days``.
+      batch_size: Rows of a batch, over all workers and replicas. The last batch of a day is filled up with rows without labels,
+        which train nothing.
+      rows: The first rows of the day are taken, so many; 0: all.
       seed: Seed of the order.
       pass_index: Which pass over the day this is; each has its own order.
       shuffle: Whether the rows are permuted.
       shuffle_rows: Rows that are permuted together: of random blocks, until there are so many. 0: each block by itself, in
         the log's order.
       start: Batches to leave out.
-      replicas: Parts of equal size into which each batch is cut, one after the other, one for each replica; a divisor of
-        ``batch_size``.
+      replicas: Parts of equal size that make up a batch, one for each replica; a divisor of ``batch_size``.
+      worker: Which of the workers reads.
+      workers: How many read, each a part of the day's rows, one after the other and of equal length, and as many batches;
+        a divisor of ``replicas``, of which each worker feeds as many.
+    """
+
+    day: int
+    batch_size: int
+    rows: int = 0
+    seed: int = 0
+    pass_index: int = 0
+    shuffle: bool = False
+    shuffle_rows: int = 0
+    start: int = 0
+    replicas: int = 1
+    worker: int = 0
+    workers: int = 1
+
+
+class Windows:
+    """The rows of a day in windows, each of which is read, and permuted, by itself; a window is a function of the log and the
+    order alone.
+
+    Args:
+      source: The log.
+      order: Which rows, and in which order.
+
+    Attributes:
+      positions: The windows that there are.
+      rows_of_element: Rows of an element of the dataset, a replica's part of a batch.
+      dtypes: Of the arrays of :meth:`load`: one for each column, two for one of strings if they are ``coded``.
+      coded: Whether strings come coded, as the values and the places in them.
+    """
+
+    def __init__(self, source: Source, order: Order):
+        self._source, self._order = source, order
+        total = sum(source.block_rows(order.day))
+        total = min(order.rows or total, total)
+        steps = steps_of(total, order.batch_size)
+        begin, end = (total * (order.worker + i) // order.workers for i in (0, 1))
+        if begin == end and total:
+            raise UserError(
+                f"{source.days[order.day]} has {total:,} rows, too few for {order.workers} workers; give each a row"
+            )
+        self._pieces = _pieces(source.block_rows(order.day), begin, end)
+        rows = [piece.rows for piece in self._pieces]
+        self._windows = [[i] for i in range(len(rows))]
+        if order.shuffle and order.shuffle_rows:
+            pieces = np.random.default_rng((order.seed, order.day, order.pass_index)).permutation(len(rows))
+            self._windows = _windows(pieces.tolist(), rows, order.shuffle_rows)
+        self._rows = np.array([sum(rows[i] for i in window) for window in self._windows], np.int64)
+        ends = np.cumsum(self._rows)
+        self._starts = ends - self._rows
+        self._first_row = order.start * order.batch_size // order.workers
+        # The last window is there as well when its rows are over and others fill the worker's last batch.
+        first = (
+            min(int(np.searchsorted(ends, self._first_row, side="right")), len(ends) - 1)
+            if order.start < steps
+            else len(ends)
+        )
+        self.positions = range(first, len(ends))
+        self.rows_of_element = order.batch_size // order.replicas
+        self._filling = steps * order.batch_size // order.workers - (end - begin)
+        self._noting: NotingSource | None = cast(NotingSource, source) if hasattr(source, "read") else None
+        self.coded = self._noting is not None
+        self.dtypes = []
+        for dtype, _ in source.schema.columns.values():
+            self.dtypes += [tf.string, tf.int32] if self.coded and dtype == "string" else [tf.as_dtype(dtype)]
+
+    def load(self, window: int) -> tuple[list[np.ndarray], list[Note]]:
+        """The arrays of one window, and what was wrong with the blocks that it was made of."""
+        order, schema = self._order, self._source.schema
+        rows, start = int(self._rows[window]), int(self._starts[window])
+        wanted = slice(min(max(self._first_row - start, 0), rows), rows)
+        filled = self._filling if window == len(self._rows) - 1 else 0
+        notes: list[Note] = []
+        pieces = (self._read(self._pieces[i], notes) for i in self._windows[window])
+        if order.shuffle:
+            seed = (order.seed, order.day, order.pass_index, window)
+            picked = np.random.default_rng(seed).permutation(rows)
+            # Rows that fill a batch are taken from all over the window, wherever the batches begin.
+            parts = _mixed(pieces, rows, picked if filled else picked[wanted])
+        else:
+            [piece] = pieces
+            parts = piece if filled else {name: piece[name][wanted] for name in schema.columns}
+        if filled:
+            parts = _filled(parts, np.arange(rows)[wanted], filled, schema)
+        arrays = []
+        for name in schema.columns:
+            column = parts[name]
+            arrays += [column.values, column.places] if isinstance(column, Coded) else [np.ascontiguousarray(column)]
+        return arrays, notes
+
+    def _read(self, piece: _Piece, notes: list[Note]) -> CodedColumns:
+        day, columns = self._order.day, {}
+        if self._noting is not None:
+            columns, note = self._noting.read(day, piece.block)
+            notes += [note] if note is not None else []
+        else:
+            columns = dict(self._source.block(day, piece.block))
+        if piece.rows == self._source.block_rows(day)[piece.block]:
+            return columns
+        return {name: column[piece.first : piece.first + piece.rows] for name, column in columns.items()}
+
+
+def training_batches(
+    source: Source, day: int, *, batch_size: int, seed: int, shuffle: bool = True, **order: Any
+) -> tf.data.Dataset:
+    """The batches of one day for training.
+
+    Args:
+      source: The log.
+      day: Position of the day in ``source.days``.
+      batch_size: See :class:`Order`, like ``seed`` and ``shuffle``.
+      seed: Seed of the order.
+      shuffle: Whether the rows are permuted.
+      **order: What else an :class:`Order` has.
 
     Returns:
       A dataset of mappings from column name to ``[batch_size / replicas, ...]``, of static shape.
     """
-    block_rows = source.block_rows(day)
-
-    def order(window: int, rows: int) -> np.ndarray:
-        return np.random.default_rng((seed, day, pass_index, window)).permutation(rows)
-
-    windows = None
-    if shuffle and shuffle_rows:
-        blocks = np.random.default_rng((seed, day, pass_index)).permutation(len(block_rows))
-        windows = _windows(blocks.tolist(), block_rows, shuffle_rows)
-    return _batches(
-        source,
-        day,
-        batch_size,
-        replicas,
-        first_row=start * batch_size,
-        last_row=sum(block_rows),
-        windows=windows,
-        order=order if shuffle else None,
-    )
+    return batches(source, Order(day, batch_size, seed=seed, shuffle=shuffle, **order))
 
 
-def evaluation_batches(
-    source: Source, day: int, *, batch_size: int, rows: int = 0, replicas: int = 1
-) -> tf.data.Dataset:
+def evaluation_batches(source: Source, day: int, *, batch_size: int, rows: int = 0, **order: Any) -> tf.data.Dataset:
     """The first ``rows`` rows of a day (0: all), each once and in the log's order, in batches of static shape."""
-    there = sum(source.block_rows(day))
-    return _batches(source, day, batch_size, replicas, first_row=0, last_row=min(rows or there, there))
+    return batches(source, Order(day, batch_size, rows=rows, **order))
+
+
+def batches(source: Source, order: Order) -> tf.data.Dataset:
+    """The batches of an order.
+
+    Args:
+      source: The log.
+      order: Which rows, and in which order.
+
+    Returns:
+      A dataset of mappings from column name to ``[batch_size / replicas, ...]``, of static shape.
+    """
+    windows = Windows(source, order)
+
+    def load(window: np.int64) -> list[np.ndarray]:
+        with _telling():
+            arrays, notes = windows.load(int(window))
+            for note in notes:
+                cast(NotingSource, source).take(note)
+        return arrays
+
+    # There is nothing to convert, and looking for it takes longer than reading a block.
+    @tf.autograph.experimental.do_not_convert
+    def as_tensors(index: tf.Tensor) -> dict[str, tf.Tensor]:
+        tensors = iter(tf.numpy_function(load, [index], windows.dtypes))
+        named = {}
+        for name, (dtype, shape) in source.schema.columns.items():
+            named[name] = next(tensors)
+            if windows.coded and dtype == "string":
+                # TensorFlow makes its strings of a few values instead of one for each row, and copies them on its own threads.
+                named[name] = tf.gather(named[name], next(tensors))
+            named[name].set_shape([None, *shape])
+        return named
+
+    # Windows are made side by side but handed on in order; the batches are cut after, since cutting is cheap and needs
+    # the order; the prefetch comes last, so that whole batches wait for the training step.
+    dataset = tf.data.Dataset.range(windows.positions.start, windows.positions.stop)
+    dataset = dataset.map(as_tensors, num_parallel_calls=2, deterministic=True)
+    dataset = dataset.rebatch(windows.rows_of_element, drop_remainder=True)
+    return dataset.prefetch(_BATCHES_AHEAD * order.replicas // order.workers)
 
 
 def reading_error(error: tf.errors.OpError) -> str:
@@ -107,78 +234,32 @@ def _windows(blocks: Sequence[int], rows: Sequence[int], least: int) -> list[lis
     return windows
 
 
-def _batches(
-    source: Source,
-    day: int,
-    batch_size: int,
-    replicas: int,
-    *,
-    first_row: int,
-    last_row: int,
-    windows: Sequence[Sequence[int]] | None = None,
-    order: Callable[[int, int], np.ndarray] | None = None,
-) -> tf.data.Dataset:
-    """The rows from ``first_row`` to before ``last_row`` of the windows, by default each block by itself, in this order."""
-    block_rows = source.block_rows(day)
-    windows = [[index] for index in range(len(block_rows))] if windows is None else windows
-    window_rows = np.array([sum(block_rows[index] for index in window) for window in windows], np.int64)
-    ends = np.cumsum(window_rows)
-    starts = ends - window_rows
-    first_window, end_window = np.searchsorted(ends, first_row, side="right"), np.searchsorted(starts, last_row)
-    filling = -(last_row - first_row) % batch_size
-    columns = source.schema.columns
-    coded = hasattr(source, "coded_block")
+@dataclasses.dataclass(frozen=True)
+class _Piece:
+    """Rows of a block that one worker reads."""
 
-    def load(window: np.int64) -> list[np.ndarray]:
-        rows = int(window_rows[window])
-        wanted = slice(max(first_row - int(starts[window]), 0), min(last_row - int(starts[window]), rows))
-        picked = order(int(window), rows) if order else None
-        filled = filling if window == end_window - 1 else 0
-        blocks = (_block(source, day, index) for index in windows[int(window)])
-        if picked is not None:
-            # Rows that fill a batch are taken from all over the window, wherever the batches begin.
-            parts = _mixed(blocks, rows, picked if filled else picked[wanted])
-        else:
-            [block] = blocks
-            parts = block if filled else {name: block[name][wanted] for name in columns}
-        if filled:
-            parts = _filled(parts, np.arange(rows)[wanted], filled, source.schema)
-        arrays = []
-        for name in columns:
-            column = parts[name]
-            arrays += [column.values, column.places] if isinstance(column, Coded) else [np.ascontiguousarray(column)]
-        return arrays
-
-    # There is nothing to convert, and looking for it takes longer than reading a block.
-    @tf.autograph.experimental.do_not_convert
-    def as_tensors(index: tf.Tensor) -> dict[str, tf.Tensor]:
-        dtypes = []
-        for dtype, _ in columns.values():
-            dtypes += [tf.string, tf.int32] if coded and dtype == "string" else [tf.as_dtype(dtype)]
-        tensors = iter(tf.numpy_function(load, [index], dtypes))
-        named = {}
-        for name, (dtype, shape) in columns.items():
-            named[name] = next(tensors)
-            if coded and dtype == "string":
-                # TensorFlow makes its strings of a few values instead of one for each row, and copies them on its own threads.
-                named[name] = tf.gather(named[name], next(tensors))
-            named[name].set_shape([None, *shape])
-        return named
-
-    # Windows are made side by side but handed on in order; the batches are cut after, since cutting is cheap and needs
-    # the order; the prefetch comes last, so that whole batches wait for the training step.
-    dataset = tf.data.Dataset.range(int(first_window), int(end_window))
-    dataset = dataset.map(as_tensors, num_parallel_calls=2, deterministic=True)
-    dataset = dataset.rebatch(batch_size // replicas, drop_remainder=True)
-    return dataset.prefetch(_BATCHES_AHEAD * replicas)
+    block: int
+    first: int
+    rows: int
 
 
-def _block(source: Source, day: int, index: int) -> CodedColumns:
+def _pieces(block_rows: Sequence[int], begin: int, end: int) -> list[_Piece]:
+    """The rows from ``begin`` to before ``end`` of blocks that follow one another."""
+    pieces, before = [], 0
+    for block, rows in enumerate(block_rows):
+        first, last = max(begin - before, 0), min(end - before, rows)
+        if first < last:
+            pieces.append(_Piece(block, first, last - first))
+        before += rows
+    return pieces
+
+
+@contextlib.contextmanager
+def _telling() -> Iterator[None]:
+    """Marks the words of a :class:`UserError`: TensorFlow makes an error of its own of it, which holds the text alone."""
     try:
-        read: Callable[[int, int], Any] = getattr(source, "coded_block", source.block)
-        return read(day, index)
+        yield
     except UserError as error:
-        # TensorFlow turns it into an error of its own, which holds the text alone.
         raise ValueError(f"<<{error}>>") from error
 
 

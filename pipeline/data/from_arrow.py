@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,29 @@ from ..config.errors import UserError
 from .source import Coded, CodedColumns
 
 Faults = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass
+class Findings:
+    """Which rows of a table are not as its schema says, by reason; only reasons that occur.
+
+    Attributes:
+      faults: Rows that cannot be trained on.
+      clamped: Rows of which a value was put to the bound that it was beyond.
+    """
+
+    faults: Faults = dataclasses.field(default_factory=dict)
+    clamped: Faults = dataclasses.field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.faults or self.clamped)
+
+    def part(self, rows: slice) -> Findings:
+        """Those of some of the rows."""
+        return Findings(
+            *({r: f[rows] for r, f in each.items() if f[rows].any()} for each in (self.faults, self.clamped))
+        )
+
 
 # Bytes of a string: a column has room for its longest in every row, so that one endless string would fill the memory.
 LONGEST_STRING = 1024
@@ -29,26 +53,27 @@ def string_columns(schema: Schema) -> list[str]:
     return list(dict.fromkeys(feature.log_column for feature in schema.features if feature.dtype == "string"))
 
 
-def convert(table: pa.Table, schema: Schema, where: str) -> tuple[CodedColumns, Faults]:
+def convert(table: pa.Table, schema: Schema, where: str, clamp: bool = False) -> tuple[CodedColumns, Findings]:
     """The columns that ``schema`` describes.
 
     Args:
       table: With the columns of :func:`needed_columns`.
       schema: What is to be made of them.
       where: The file, for errors.
+      clamp: Whether numbers beyond their bounds are put to these, instead of being faults.
 
     Returns:
-      The columns, those of strings coded; and by reason which rows have a fault, only reasons that occur.
+      The columns, those of strings coded; and what was found.
 
     Raises:
       UserError: When a column is missing, damaged, or of a type that cannot be what the schema says.
     """
     columns: CodedColumns = {}
-    faults: Faults = {}
+    found = Findings()
     for feature in schema.features:
         given = _column(table, feature.log_column, f"feature '{feature.name}'", where)
         try:
-            columns[feature.name] = _feature(given, feature, faults)
+            columns[feature.name] = _feature(given, feature, found, clamp)
         except IndexError as error:
             raise UserError(f"{where}: column '{feature.log_column}' is damaged: {error}") from error
         except (pa.ArrowException, TypeError, ValueError) as error:
@@ -59,10 +84,10 @@ def convert(table: pa.Table, schema: Schema, where: str) -> tuple[CodedColumns, 
         given = _column(table, task.label, f"the label of task '{task.name}'", where)
         mask = _column(table, task.mask, f"the mask of task '{task.name}'", where) if task.mask else None
         try:
-            columns[task.label_column] = _label(given, mask, task, faults)
+            columns[task.label_column] = _label(given, mask, task, found, clamp)
         except (pa.ArrowException, TypeError, ValueError) as error:
             raise _wrong_type(where, task.label, given.type, "a label, a number or a truth value") from error
-    return columns, {reason: rows for reason, rows in faults.items() if rows.any()}
+    return columns, found.part(slice(None))
 
 
 def without_faulty(columns: CodedColumns, faulty: np.ndarray, schema: Schema) -> CodedColumns:
@@ -144,34 +169,48 @@ def _wanted(feature: Feature) -> str:
     return what if feature.kind == "categorical" else f"lists of {what}"
 
 
-def _feature(given: pa.Array, feature: Feature, faults: Faults) -> np.ndarray | Coded:
+def _feature(given: pa.Array, feature: Feature, found: Findings, clamp: bool) -> np.ndarray | Coded:
     if feature.kind != "numerical":
         ids, endless = _bag(given, feature) if feature.kind == "bag" else _ids(given, feature.dtype)
-        _add(faults, f"{feature.name}: a string of more than {LONGEST_STRING:,} bytes", endless)
+        _add(found.faults, f"{feature.name}: a string of more than {LONGEST_STRING:,} bytes", endless)
         return ids
     if feature.width == 1:
         numbers = _numbers(given)
-        rows = numbers
     else:
         numbers, short = _vectors(given, feature.width)
-        _add(faults, f"{feature.name}: not {feature.width} numbers", short)
-        rows = numbers
-    bad = np.isinf(rows) if feature.default is not None else ~np.isfinite(rows)
-    _add(faults, f"{feature.name}: not finite", bad.any(axis=1) if bad.ndim == 2 else bad)
+        _add(found.faults, f"{feature.name}: not {feature.width} numbers", short)
+    numbers = _within(numbers, feature.bounds, f"{feature.name}: out of range", found, clamp)
+    bad = np.isinf(numbers) if feature.default is not None else ~np.isfinite(numbers)
+    _add(found.faults, f"{feature.name}: not finite", _of_rows(bad))
     return numbers
 
 
-def _label(given: pa.Array, mask: pa.Array | None, task: Task, faults: Faults) -> np.ndarray:
+def _label(given: pa.Array, mask: pa.Array | None, task: Task, found: Findings, clamp: bool) -> np.ndarray:
     label = _numbers(given)
     if mask is not None:
         there = _numbers(mask)
         label = np.where(np.nan_to_num(there, nan=0.0) != 0, label, np.float32(np.nan))
-    wrong = np.isinf(label)
-    if task.kind == "binary":
-        with np.errstate(invalid="ignore"):
-            wrong |= (label < 0) | (label > 1)
-    _add(faults, f"{task.label}: out of range", wrong)
+    reason = f"{task.label}: out of range"
+    label = _within(label, task.bounds, reason, found, clamp)
+    _add(found.faults, reason, np.isinf(label))
     return label
+
+
+def _within(numbers: np.ndarray, bounds: tuple[float, float], reason: str, found: Findings, clamp: bool) -> np.ndarray:
+    """The numbers, those beyond the bounds put to them if they are to be; what is NaN stays."""
+    low, high = bounds
+    if low == -np.inf and high == np.inf:
+        return numbers
+    with np.errstate(invalid="ignore"):
+        beyond = (numbers < low) | (numbers > high)
+    if not beyond.any():
+        return numbers
+    _add(found.clamped if clamp else found.faults, reason, _of_rows(beyond))
+    return np.clip(numbers, np.float32(low), np.float32(high)) if clamp else numbers
+
+
+def _of_rows(found: np.ndarray) -> np.ndarray:
+    return found.any(axis=1) if found.ndim == 2 else found
 
 
 def _add(faults: Faults, reason: str, rows: np.ndarray) -> None:

@@ -10,7 +10,7 @@ from pyarrow import fs
 
 from ...models.schema import Schema
 from ..config.errors import UserError, first_line
-from .from_arrow import Faults, convert, needed_columns, string_columns
+from .from_arrow import Findings, convert, needed_columns, string_columns
 from .source import CodedColumns
 
 # What Arrow raises on bytes that make no sense; names that are no UTF-8 are a ValueError.
@@ -38,10 +38,10 @@ class ParquetReader:
         footer = self._footer(file)
         return [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
 
-    def columns(self, file: str, group: int) -> tuple[CodedColumns, Faults]:
-        """The columns of one row group, and its faulty rows by reason."""
+    def columns(self, file: str, group: int, clamp: bool = False) -> tuple[CodedColumns, Findings]:
+        """The columns of one row group, and what was found wrong; see :func:`.from_arrow.convert`."""
         assert self._schema is not None
-        return convert(self.table(file, group), self._schema, file)
+        return convert(self.table(file, group), self._schema, file, clamp)
 
     def table(self, file: str, group: int) -> pa.Table:
         """The row group as it lies there."""

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from ...models.schema import Schema
 from ..config.errors import UserError, first_line
-from .from_arrow import Faults
+from .from_arrow import Findings
 from .layout import Layout
 from .parquet import ParquetReader
 from .source import CodedColumns
@@ -22,8 +22,8 @@ class Reader(Protocol):
         """Rows of each group, the smallest part that can be read by itself."""
         ...
 
-    def columns(self, file: str, group: int) -> tuple[CodedColumns, Faults]:
-        """The columns of one group, and its faulty rows by reason."""
+    def columns(self, file: str, group: int, clamp: bool = False) -> tuple[CodedColumns, Findings]:
+        """The columns of one group, and what was found wrong; see :func:`.from_arrow.convert`."""
         ...
 
     def table(self, file: str, group: int) -> pa.Table:

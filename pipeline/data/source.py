@@ -46,11 +46,36 @@ def decoded(columns: Mapping[str, np.ndarray | Coded]) -> Columns:
     return {name: column.strings() if isinstance(column, Coded) else column for name, column in columns.items()}
 
 
-class CodedSource(Protocol):
-    """A source that has its strings coded as well."""
+@dataclasses.dataclass(frozen=True)
+class Note:
+    """What was wrong with the rows of a block, in plain types, so that it can be sent to another process.
 
-    def coded_block(self, day: int, index: int) -> CodedColumns:
-        """What ``block`` returns, the columns of strings coded."""
+    Attributes:
+      day: The day, by its position.
+      index: The block.
+      faulty: How many rows are skipped.
+      skipped: How many rows are skipped, by reason; a row may have several.
+      clamped: How many rows had a number put to its bound, by reason.
+      rows: For each of these rows ``file``, ``row``, ``reasons`` and, for the first of them, ``values``.
+    """
+
+    day: int
+    index: int
+    faulty: int
+    skipped: dict[str, int]
+    clamped: dict[str, int]
+    rows: list[dict[str, Any]]
+
+
+class NotingSource(Protocol):
+    """A source that has its strings coded as well, and whose rows may be faulty."""
+
+    def read(self, day: int, index: int) -> tuple[CodedColumns, Note | None]:
+        """What ``block`` returns, the columns of strings coded, and what was wrong; nothing is remembered."""
+        ...
+
+    def take(self, note: Note) -> None:
+        """Remembers what was wrong with a block, however often it is told; raises :class:`UserError` when it is too much."""
         ...
 
 

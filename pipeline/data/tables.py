@@ -11,9 +11,9 @@ import dataclasses
 import json
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -22,9 +22,9 @@ from ..config.errors import UserError
 from ..config.settings import Files
 from ..config.yaml_files import read
 from . import layout
-from .from_arrow import Faults, without_faulty
+from .from_arrow import Faults, Findings, without_faulty
 from .readers import reader_of
-from .source import CodedColumns, Columns, decoded
+from .source import CodedColumns, Columns, Note, decoded
 
 # Faulty rows of which the values are kept as well; of others the place and the reason.
 _WITH_VALUES = 1000
@@ -49,6 +49,7 @@ class TableLog:
 
     Attributes:
       skipped: How many faulty rows were skipped so far, by reason; each once, however often it is read.
+      clamped: Likewise, in how many a number was put to its bound.
 
     Raises:
       UserError: When there is no log, or its files or the schema cannot be read.
@@ -71,6 +72,7 @@ class TableLog:
         self._checked: set[tuple[int, int]] = set()
         self._skipped_of_day: Counter[int] = Counter()
         self.skipped: Counter[str] = Counter()
+        self.clamped: Counter[str] = Counter()
 
     @property
     def days(self) -> Sequence[str]:
@@ -83,20 +85,45 @@ class TableLog:
 
     def block(self, day: int, index: int) -> Columns:
         """The columns of one block."""
-        return decoded(self.coded_block(day, index))
+        columns, note = self.read(day, index)
+        if note is not None:
+            self.take(note)
+        return decoded(columns)
 
-    def coded_block(self, day: int, index: int) -> CodedColumns:
-        """The same, the strings coded."""
+    def read(self, day: int, index: int) -> tuple[CodedColumns, Note | None]:
+        """The columns of one block, the strings coded, and what was wrong with its rows."""
         part = self._days[day][1][index]
-        columns, faults = self._reader.columns(part.file, part.group)
+        columns, findings = self._reader.columns(part.file, part.group, self._settings.on_invalid == "clamp")
         rows = slice(part.first, part.first + part.rows)
         columns = {name: column[rows] for name, column in columns.items()}
-        faults = {reason: faulty[rows] for reason, faulty in faults.items() if faulty[rows].any()}
-        if not faults:
-            return columns
-        faulty = np.logical_or.reduce(list(faults.values()))
-        self._take_note(day, index, part, decoded(columns), faults, faulty)
-        return without_faulty(columns, faulty, self.schema)
+        findings = findings.part(rows)
+        if not findings:
+            return columns, None
+        faulty = np.logical_or.reduce([np.zeros(part.rows, bool), *findings.faults.values()])
+        if faulty.any() and self._settings.on_invalid == "fail":
+            self._fail(part, findings.faults, faulty)
+        note = _note(day, index, part, columns, findings, faulty)
+        return without_faulty(columns, faulty, self.schema), note
+
+    def take(self, note: Note) -> None:
+        """Counts what was wrong with a block and writes it down, once; beyond what is allowed it is an error."""
+        with self._lock:
+            if (note.day, note.index) in self._checked:
+                return
+            self._checked.add((note.day, note.index))
+            self._skipped_of_day[note.day] += note.faulty
+            self.skipped.update(note.skipped)
+            self.clamped.update(note.clamped)
+            self._quarantine.add(note.rows)
+            total, allowed = sum(self.block_rows(note.day)), self._settings.invalid_share
+            skipped = self._skipped_of_day[note.day]
+            if note.faulty and skipped > allowed * total:
+                last = next(row for row in note.rows if not row.get("clamped"))
+                raise UserError(
+                    f"{self.days[note.day] or self._settings.path}: more than {allowed:.2%} of the rows are faulty "
+                    f"({skipped:,} of {total:,} so far; at last {last['file']}, row {last['row']:,}: {last['reasons'][0]}). "
+                    "Mend them, or allow more: --config.data.files.invalid_share"
+                )
 
     def expected(self, day: int, index: int) -> Columns | None:
         """Nobody knows what a perfect ranker would predict."""
@@ -135,31 +162,34 @@ class TableLog:
             days.append((name, parts))
         return days if days[0][0] else _periods(days[0][1], self._settings)
 
-    def _take_note(
-        self, day: int, index: int, part: _Part, columns: Columns, faults: Faults, faulty: np.ndarray
-    ) -> None:
+    def _fail(self, part: _Part, faults: Faults, faulty: np.ndarray) -> NoReturn:
         first = int(np.flatnonzero(faulty)[0])
         reason = next(reason for reason, rows in faults.items() if rows[first])
-        place = f"{part.file}, row {part.row_of_file + part.first + first:,}"
-        if self._settings.on_invalid == "fail":
-            raise UserError(
-                f"{place}: {reason}; {int(faulty.sum()):,} of {part.rows:,} rows there are faulty. "
-                "Mend them, or train without them: --config.data.files.on_invalid=skip"
-            )
-        with self._lock:
-            if (day, index) in self._checked:
-                return
-            self._checked.add((day, index))
-            self._skipped_of_day[day] += int(faulty.sum())
-            self.skipped.update({reason: int(rows.sum()) for reason, rows in faults.items()})
-            self._quarantine.add(part.file, part.row_of_file + part.first, columns, faults, faulty)
-            total, allowed = sum(self.block_rows(day)), self._settings.invalid_share
-            if self._skipped_of_day[day] > allowed * total:
-                raise UserError(
-                    f"{self.days[day] or self._settings.path}: more than {allowed:.2%} of the rows are faulty "
-                    f"({self._skipped_of_day[day]:,} of {total:,} so far; at last {place}: {reason}). Mend them, or allow more: "
-                    "--config.data.files.invalid_share"
-                )
+        raise UserError(
+            f"{part.file}, row {part.row_of_file + part.first + first:,}: {reason}; {int(faulty.sum()):,} of "
+            f"{part.rows:,} rows there are faulty. "
+            "Mend them, or train without them: --config.data.files.on_invalid=skip"
+        )
+
+
+def _note(day: int, index: int, part: _Part, columns: CodedColumns, findings: Findings, faulty: np.ndarray) -> Note:
+    reasons = findings.clamped | findings.faults
+    noted = np.logical_or.reduce(list(reasons.values()))
+    plain = decoded(columns)
+    rows = []
+    for place in np.flatnonzero(noted):
+        told = {
+            "file": part.file,
+            "row": part.row_of_file + part.first + int(place),
+            "reasons": [r for each in (findings.faults, findings.clamped) for r, found in each.items() if found[place]],
+        }
+        if not faulty[place]:
+            told["clamped"] = True
+        if len(rows) < _WITH_VALUES:
+            told["values"] = {name: _plain(column[place]) for name, column in plain.items()}
+        rows.append(told)
+    counts = ({r: int(found.sum()) for r, found in each.items()} for each in (findings.faults, findings.clamped))
+    return Note(day, index, int(faulty.sum()), *counts, rows)
 
 
 class _Quarantine:
@@ -179,19 +209,17 @@ class _Quarantine:
             told = json.loads(line)
             self._known.add((told["file"], told["row"]))
 
-    def add(self, file: str, first_row: int, columns: Columns, faults: Faults, faulty: np.ndarray) -> None:
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         if self._path is None:
             return
         lines = []
-        for place in np.flatnonzero(faulty):
-            row = first_row + int(place)
-            if (file, row) in self._known:
+        for row in rows:
+            place = (row["file"], row["row"])
+            if place in self._known:
                 continue
-            self._known.add((file, row))
-            told = {"file": file, "row": row, "reasons": [reason for reason, rows in faults.items() if rows[place]]}
-            if len(self._known) <= _WITH_VALUES:
-                told["values"] = {name: _plain(column[place]) for name, column in columns.items()}
-            lines.append(json.dumps(told))
+            self._known.add(place)
+            kept = row if len(self._known) <= _WITH_VALUES else {k: v for k, v in row.items() if k != "values"}
+            lines.append(json.dumps(kept))
         if lines:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with open(self._path, "ab", buffering=0) as opened:

@@ -23,7 +23,7 @@ from pyarrow import fs
 from ...models.schema import Schema
 from ..config.errors import UserError, first_line
 from .crc32c import masked_crc32c
-from .from_arrow import Faults, convert, needed_columns
+from .from_arrow import Findings, convert, needed_columns
 from .source import CodedColumns
 
 RECORDS_OF_A_GROUP = 8192
@@ -72,10 +72,10 @@ class TFRecordReader:
         whole, rest = divmod(records, RECORDS_OF_A_GROUP)
         return [RECORDS_OF_A_GROUP] * whole + [rest] * bool(rest)
 
-    def columns(self, file: str, group: int) -> tuple[CodedColumns, Faults]:
-        """The columns of one group, and its faulty rows by reason."""
+    def columns(self, file: str, group: int, clamp: bool = False) -> tuple[CodedColumns, Findings]:
+        """The columns of one group, and what was found wrong; see :func:`.from_arrow.convert`."""
         assert self._schema is not None
-        return convert(self.table(file, group), self._schema, file)
+        return convert(self.table(file, group), self._schema, file, clamp)
 
     def table(self, file: str, group: int) -> pa.Table:
         """The columns of one group: int64, float32 or binary, single values where the schema wants them, or lists."""

@@ -54,20 +54,22 @@ def feed(
 
     Args:
       strategy: The strategy of the model.
-      batches: Called with ``replicas``; returns a dataset in which so many elements, one after the other, make up one
-        batch.
+      batches: Called with ``replicas``, ``worker`` and ``workers``; returns what this worker reads, a dataset in which its
+        replicas' parts of a batch follow one another; see :class:`..data.batches.Order`.
       clock: Watches it.
     """
 
-    def parts(replicas: int) -> tf.data.Dataset:
-        dataset = batches(replicas=replicas)
+    def parts(replicas: int, worker: int = 0, workers: int = 1) -> tf.data.Dataset:
+        dataset = batches(replicas=replicas, worker=worker, workers=workers)
         return clock.watch(dataset) if clock else dataset
 
     if strategy is tf.distribute.get_strategy():
         return parts(1)
     # Handed a dataset, Keras would let the strategy rewrite it to smaller batches, which it does by guessing at the
     # pipeline's last operations and gets wrong for batches cut from blocks.
-    return strategy.distribute_datasets_from_function(lambda context: parts(strategy.num_replicas_in_sync))
+    return strategy.distribute_datasets_from_function(
+        lambda context: parts(context.num_replicas_in_sync, context.input_pipeline_id, context.num_input_pipelines)
+    )
 
 
 def _split_cpu(count: int) -> None:

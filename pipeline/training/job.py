@@ -116,8 +116,9 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         write_json(run.divergence_file, monitor.report())
         reasons = reasons_not_to_publish(ranker, monitor.verdict)
         details = _details(began, publisher.seconds, clock)
-        if isinstance(source, TableLog) and source.skipped:
-            details["skipped"] = dict(source.skipped)
+        if isinstance(source, TableLog):
+            told = {"skipped": dict(source.skipped), "clamped": dict(source.clamped)}
+            details |= {what: counts for what, counts in told.items() if counts}
         if reasons:
             run.write_status("diverged", step, message="; ".join(reasons), **details)
         else:

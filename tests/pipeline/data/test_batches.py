@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steadyrank.models import Feature, Schema, Task
+from steadyrank.pipeline.config import UserError
 from steadyrank.pipeline.data.batches import evaluation_batches, steps_of, training_batches
 
 
@@ -113,3 +114,49 @@ def test_the_parts_for_the_replicas_make_up_the_batches():
     whole = [rows_of(batch) for batch in training_batches(source, 0, batch_size=12, seed=1)]
     parts = [rows_of(part) for part in training_batches(source, 0, batch_size=12, seed=1, replicas=3)]
     assert [parts[i] + parts[i + 1] + parts[i + 2] for i in range(0, len(parts), 3)] == whole
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    blocks=blocks,
+    workers=st.integers(1, 4),
+    part=st.integers(1, 8),
+    shuffle_rows=st.sampled_from([0, 20]),
+    data=st.data(),
+)
+def test_workers_share_a_day_without_overlap_or_loss(blocks, workers, part, shuffle_rows, data):
+    # The first block has a row for each worker.
+    blocks[0] += 3
+    batch_size = part * workers
+    start = data.draw(st.integers(0, steps_of(sum(blocks), batch_size)))
+    order = {"batch_size": batch_size, "seed": 3, "shuffle_rows": shuffle_rows, "replicas": workers, "workers": workers}
+
+    def read(worker, **given):
+        return list(training_batches(Numbered(blocks), 0, worker=worker, **order, **given))
+
+    read_by = [read(worker) for worker in range(workers)]
+    # As many steps for each: none may wait for another that has ended.
+    assert {len(batches) for batches in read_by} == {steps_of(sum(blocks), batch_size)}
+    assert {batch["bag"].shape for batches in read_by for batch in batches} == {(part, 2)}
+    rows = [[row for batch in batches for row in rows_of(batch)] for batches in read_by]
+    assert sorted(row for some in rows for row in some) == list(range(sum(blocks)))
+    assert max(map(len, rows)) - min(map(len, rows)) <= 1
+    rest = [[rows_of(batch) for batch in read(worker, start=start)] for worker in range(workers)]
+    assert rest == [[rows_of(batch) for batch in batches][start:] for batches in read_by]
+
+
+def test_evaluation_is_shared_by_workers_too():
+    read = [
+        row
+        for worker in range(3)
+        for batch in evaluation_batches(
+            Numbered([20, 25]), 0, batch_size=6, rows=31, replicas=3, worker=worker, workers=3
+        )
+        for row in rows_of(batch)
+    ]
+    assert read == list(range(31))
+
+
+def test_a_day_with_fewer_rows_than_workers_is_refused():
+    with pytest.raises(UserError, match="day_0 has 2 rows, too few for 3 workers"):
+        training_batches(Numbered([2]), 0, batch_size=3, seed=0, replicas=3, worker=0, workers=3)

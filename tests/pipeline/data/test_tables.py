@@ -361,6 +361,69 @@ class TestFaultyRows:
         ):
             [source.block(0, index) for index in range(10)]
 
+    def test_clamp_puts_numbers_to_their_bounds_and_skips_what_has_none(self, tmp_path):
+        schema = tmp_path / "bounded.yaml"
+        schema.write_text(
+            """
+features:
+- {name: user, kind: categorical, hash_buckets: 100}
+- {name: price, kind: numerical, minimum: 0, maximum: 10}
+- {name: scores, kind: numerical, width: 2, maximum: 5}
+- {name: free, kind: numerical}
+tasks:
+- {name: click, kind: binary}
+- {name: stars, kind: regression, minimum: 1, maximum: 5}
+"""
+        )
+        numbers = {
+            "user": list(range(6)),
+            "price": [1.0, -3.0, np.inf, 4.0, np.nan, 2.0],
+            "scores": [[1.0, 9.0], [0.0, 0.0], [-np.inf, 1.0], [1.0, 1.0], [1.0, 1.0], [2.0, 2.0]],
+            "free": [0.0, 1.0, 2.0, np.inf, 4.0, 5.0],
+            "click": [1.5, 0.0, 1.0, 1.0, -1.0, 1.0],
+            "stars": [3.0, 7.0, np.nan, 0.0, 1.0, 5.0],
+        }
+        pq.write_table(pa.table(numbers), tmp_path / "a.parquet")
+
+        def opened(on_invalid):
+            settings = Files(
+                path=str(tmp_path / "a.parquet"),
+                schema=str(schema),
+                periods=1,
+                on_invalid=on_invalid,
+                invalid_share=1.0,
+            )
+            return TableLog(settings)
+
+        source = opened("clamp")
+        source.keep_quarantine(tmp_path / "quarantine.jsonl")
+        block = source.block(0, 0)
+        # Rows 2 to 4 have a number without a bound, or none at all.
+        good = [0, 1, 5]
+        assert block["price"][good].tolist() == [1, 0, 2]
+        assert block["scores"][good].tolist() == [[1, 5], [0, 0], [2, 2]]
+        assert block["click"][good].tolist() == [1, 0, 1]
+        assert block["stars"][good].tolist() == [3, 5, 5]
+        assert np.isnan(block["click"][[2, 3, 4]]).all()
+        assert np.isnan(block["stars"][[2, 3, 4]]).all()
+        assert source.skipped == {"scores: not finite": 1, "free: not finite": 1, "price: not finite": 1}
+        assert source.clamped == {
+            "price: out of range": 2,
+            "scores: out of range": 1,
+            "click: out of range": 2,
+            "stars: out of range": 2,
+        }
+        lines = {
+            line["row"]: line for line in map(json.loads, (tmp_path / "quarantine.jsonl").read_text().splitlines())
+        }
+        assert sorted(lines) == [0, 1, 2, 3, 4]
+        assert [row for row in lines if lines[row].get("clamped")] == [0, 1]
+
+        skipping = opened("skip")
+        assert np.isnan(skipping.block(0, 0)["click"]).tolist() == [True] * 5 + [False]
+        with pytest.raises(UserError, match=r"a.parquet, row 0: scores: out of range; 5 of 6 rows"):
+            opened("fail").block(0, 0)
+
     def test_more_than_float32_holds_is_not_finite(self, log):
         source = log({"a.parquet": table(8, **{"the.price": pa.array([1e300] * 8)})}, periods=1)
         with pytest.raises(UserError, match="row 0: price: not finite; 8 of 8 rows"):
@@ -381,6 +444,38 @@ def test_a_default_stands_for_a_missing_number_in_the_model():
     given = {"price": tf.constant([1.0, 1.0]), "age": tf.constant([30.0, np.nan])}
     one, other = ranker(given)["click"].numpy()
     assert one == other
+
+
+def test_the_ranker_takes_what_is_beyond_a_bound_for_the_bound():
+    import tensorflow as tf
+
+    from steadyrank.models import MultitaskRanker, Statistics
+
+    features = (Feature("age", "numerical", default=500.0, minimum=0, maximum=120),)
+    statistics = Statistics(mean={"age": np.array([20.0])}, deviation={"age": np.array([2.0])})
+    ranker = MultitaskRanker(Schema(features, (Task("click", "binary"),)), statistics, shared_units=())
+    below, least, above, most, missing = ranker({"age": tf.constant([-1e9, 0.0, np.inf, 120.0, np.nan])})[
+        "click"
+    ].numpy()
+    assert below == least
+    assert above == most == missing
+    assert least != most
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda: Feature("a", "categorical", hash_buckets=2, minimum=0), "stand with numerical features only"),
+        (lambda: Feature("a", "numerical", minimum=2, maximum=1), "minimum must not be above maximum"),
+        (lambda: Feature("a", "numerical", maximum=float("inf")), "a bound must be a finite number"),
+        (lambda: Task("t", "binary", maximum=1), "stand with regression tasks only"),
+        (lambda: Task("t", "regression", minimum=float("nan")), "a bound must be a finite number"),
+    ],
+    ids=["categorical", "order", "infinite", "binary", "nan"],
+)
+def test_bounds_that_make_no_sense_are_refused(make, problem):
+    with pytest.raises(ValueError, match=problem):
+        make()
 
 
 def test_names_that_clash_are_refused():
