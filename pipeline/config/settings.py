@@ -98,6 +98,8 @@ class Data:
         itself, in the order of the log.
       statistics_rows: The first rows that are trained on, from which the normalisation is learned. 0: all, which is also what
         a schema that wants vocabularies takes.
+      service: ``host:port`` of the dispatcher of a tf.data service, whose workers then read the log; see
+        ``python -m steadyrank.pipeline.input_service --help``. The batches stay the same. Empty: this process reads it.
       simulated: Settings of the simulated log.
       movielens: Settings of MovieLens.
       files: Settings of a log of one's own.
@@ -110,6 +112,7 @@ class Data:
     shuffle: bool = True
     shuffle_rows: int = 0
     statistics_rows: int = 16_384
+    service: str = ""
     simulated: Simulated = Simulated()
     movielens: Movielens = Movielens()
     files: Files = Files()

@@ -12,7 +12,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import tensorflow as tf
@@ -24,6 +24,14 @@ from .source import Coded, CodedColumns, Note, NotingSource, Source
 _BATCHES_AHEAD = 16
 _ALIGNMENT = 64
 _SAID = re.compile(r"<<(.*?)>>", re.DOTALL)
+
+
+class Service(Protocol):
+    """Makes windows."""
+
+    def made(self, order: Order, windows: Windows) -> Iterable[tuple[list[np.ndarray], list[Note]]]:
+        """What ``windows.load`` returns, window by window."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +143,8 @@ class Windows:
         return arrays, notes
 
     def _read(self, piece: _Piece, notes: list[Note]) -> CodedColumns:
-        day, columns = self._order.day, {}
+        day = self._order.day
+        columns: CodedColumns
         if self._noting is not None:
             columns, note = self._noting.read(day, piece.block)
             notes += [note] if note is not None else []
@@ -147,7 +156,14 @@ class Windows:
 
 
 def training_batches(
-    source: Source, day: int, *, batch_size: int, seed: int, shuffle: bool = True, **order: Any
+    source: Source,
+    day: int,
+    *,
+    batch_size: int,
+    seed: int,
+    shuffle: bool = True,
+    service: Service | None = None,
+    **order: Any,
 ) -> tf.data.Dataset:
     """The batches of one day for training.
 
@@ -157,42 +173,58 @@ def training_batches(
       batch_size: See :class:`Order`, like ``seed`` and ``shuffle``.
       seed: Seed of the order.
       shuffle: Whether the rows are permuted.
+      service: See :func:`batches`.
       **order: What else an :class:`Order` has.
 
     Returns:
       A dataset of mappings from column name to ``[batch_size / replicas, ...]``, of static shape.
     """
-    return batches(source, Order(day, batch_size, seed=seed, shuffle=shuffle, **order))
+    return batches(source, Order(day, batch_size, seed=seed, shuffle=shuffle, **order), service)
 
 
-def evaluation_batches(source: Source, day: int, *, batch_size: int, rows: int = 0, **order: Any) -> tf.data.Dataset:
+def evaluation_batches(
+    source: Source, day: int, *, batch_size: int, rows: int = 0, service: Service | None = None, **order: Any
+) -> tf.data.Dataset:
     """The first ``rows`` rows of a day (0: all), each once and in the log's order, in batches of static shape."""
-    return batches(source, Order(day, batch_size, rows=rows, **order))
+    return batches(source, Order(day, batch_size, rows=rows, **order), service)
 
 
-def batches(source: Source, order: Order) -> tf.data.Dataset:
+def batches(source: Source, order: Order, service: Service | None = None) -> tf.data.Dataset:
     """The batches of an order.
 
     Args:
       source: The log.
       order: Which rows, and in which order.
+      service: What makes the windows. None: this process, two at a time.
 
     Returns:
       A dataset of mappings from column name to ``[batch_size / replicas, ...]``, of static shape.
     """
     windows = Windows(source, order)
 
-    def load(window: np.int64) -> list[np.ndarray]:
-        with _telling():
-            arrays, notes = windows.load(int(window))
-            for note in notes:
-                cast(NotingSource, source).take(note)
+    def taken(arrays: list[np.ndarray], notes: list[Note]) -> list[np.ndarray]:
+        for note in notes:
+            cast(NotingSource, source).take(note)
         return arrays
+
+    def load(window: np.int64) -> list[np.ndarray]:
+        with telling():
+            return taken(*windows.load(int(window)))
+
+    def ordered() -> Iterator[tuple[np.ndarray, ...]]:
+        assert service is not None
+        with telling():
+            for arrays, notes in service.made(order, windows):
+                yield tuple(taken(arrays, notes))
 
     # There is nothing to convert, and looking for it takes longer than reading a block.
     @tf.autograph.experimental.do_not_convert
-    def as_tensors(index: tf.Tensor) -> dict[str, tf.Tensor]:
-        tensors = iter(tf.numpy_function(load, [index], windows.dtypes))
+    def load_here(index: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return tuple(tf.numpy_function(load, [index], windows.dtypes))
+
+    @tf.autograph.experimental.do_not_convert
+    def by_name(*arrays: tf.Tensor) -> dict[str, tf.Tensor]:
+        tensors = iter(arrays)
         named = {}
         for name, (dtype, shape) in source.schema.columns.items():
             named[name] = next(tensors)
@@ -204,10 +236,23 @@ def batches(source: Source, order: Order) -> tf.data.Dataset:
 
     # Windows are made side by side but handed on in order; the batches are cut after, since cutting is cheap and needs
     # the order; the prefetch comes last, so that whole batches wait for the training step.
-    dataset = tf.data.Dataset.range(windows.positions.start, windows.positions.stop)
-    dataset = dataset.map(as_tensors, num_parallel_calls=2, deterministic=True)
+    if service is None:
+        dataset = tf.data.Dataset.range(windows.positions.start, windows.positions.stop)
+        dataset = dataset.map(lambda index: by_name(*load_here(index)), num_parallel_calls=2, deterministic=True)
+    else:
+        signature = tuple(tf.TensorSpec(None, dtype) for dtype in windows.dtypes)
+        dataset = tf.data.Dataset.from_generator(ordered, output_signature=signature).prefetch(1).map(by_name)
     dataset = dataset.rebatch(windows.rows_of_element, drop_remainder=True)
     return dataset.prefetch(_BATCHES_AHEAD * order.replicas // order.workers)
+
+
+@contextlib.contextmanager
+def telling() -> Iterator[None]:
+    """Marks the words of a :class:`UserError`: TensorFlow makes an error of its own of it, which holds the text alone."""
+    try:
+        yield
+    except UserError as error:
+        raise ValueError(f"<<{error}>>") from error
 
 
 def reading_error(error: tf.errors.OpError) -> str:
@@ -252,15 +297,6 @@ def _pieces(block_rows: Sequence[int], begin: int, end: int) -> list[_Piece]:
             pieces.append(_Piece(block, first, last - first))
         before += rows
     return pieces
-
-
-@contextlib.contextmanager
-def _telling() -> Iterator[None]:
-    """Marks the words of a :class:`UserError`: TensorFlow makes an error of its own of it, which holds the text alone."""
-    try:
-        yield
-    except UserError as error:
-        raise ValueError(f"<<{error}>>") from error
 
 
 def _mixed(blocks: Iterable[CodedColumns], rows: int, picked: np.ndarray) -> CodedColumns:

@@ -210,7 +210,7 @@ def _within(numbers: np.ndarray, bounds: tuple[float, float], reason: str, found
 
 
 def _of_rows(found: np.ndarray) -> np.ndarray:
-    return found.any(axis=1) if found.ndim == 2 else found
+    return np.any(found, axis=1) if found.ndim == 2 else found
 
 
 def _add(faults: Faults, reason: str, rows: np.ndarray) -> None:

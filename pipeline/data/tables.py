@@ -46,6 +46,7 @@ class TableLog:
 
     Args:
       settings: Where it lies, and what is done with faulty rows.
+      schema: Taken instead of the schema's file.
 
     Attributes:
       skipped: How many faulty rows were skipped so far, by reason; each once, however often it is read.
@@ -55,14 +56,14 @@ class TableLog:
       UserError: When there is no log, or its files or the schema cannot be read.
     """
 
-    def __init__(self, settings: Files):
-        if not settings.path or not settings.schema:
+    def __init__(self, settings: Files, schema: Schema | None = None):
+        if not settings.path or not (settings.schema or schema):
             missing = "path" if not settings.path else "schema"
             hint = "" if settings.path else "the file or the folder of the log"
             hint = hint or "the YAML file of the schema; `python -m steadyrank.pipeline.describe PATH` proposes one"
             raise UserError(f"data.files.{missing} is needed: {hint}")
         self._settings = settings
-        self.schema = read(Schema, settings.schema)
+        self.schema = read(Schema, settings.schema) if schema is None else schema
         found = layout.find(settings.path)
         self._filesystem = found.filesystem
         self._reader = reader_of(found, self.schema)
@@ -176,9 +177,9 @@ def _note(day: int, index: int, part: _Part, columns: CodedColumns, findings: Fi
     reasons = findings.clamped | findings.faults
     noted = np.logical_or.reduce(list(reasons.values()))
     plain = decoded(columns)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for place in np.flatnonzero(noted):
-        told = {
+        told: dict[str, Any] = {
             "file": part.file,
             "row": part.row_of_file + part.first + int(place),
             "reasons": [r for each in (findings.faults, findings.clamped) for r, found in each.items() if found[place]],
@@ -188,8 +189,10 @@ def _note(day: int, index: int, part: _Part, columns: CodedColumns, findings: Fi
         if len(rows) < _WITH_VALUES:
             told["values"] = {name: _plain(column[place]) for name, column in plain.items()}
         rows.append(told)
-    counts = ({r: int(found.sum()) for r, found in each.items()} for each in (findings.faults, findings.clamped))
-    return Note(day, index, int(faulty.sum()), *counts, rows)
+    skipped, clamped = (
+        {reason: int(found.sum()) for reason, found in each.items()} for each in (findings.faults, findings.clamped)
+    )
+    return Note(day, index, int(faulty.sum()), skipped, clamped, rows)
 
 
 class _Quarantine:

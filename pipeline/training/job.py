@@ -18,6 +18,7 @@ from ..config.settings import Config
 from ..data.batches import reading_error
 from ..data.learned import learn
 from ..data.open import open_source
+from ..data.service import InputService
 from ..data.source import Source
 from ..data.tables import TableLog
 from ..data.waiting import WaitClock
@@ -59,6 +60,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
     tf_keras.utils.set_random_seed(config.training.seed)
     check_divides(config.data.batch_size, strategy)
     source = open_source(config.data)
+    service = InputService(config.data, source) if config.data.service else None
     run.claim(config, source.schema)
     if isinstance(source, TableLog):
         source.keep_quarantine(run.quarantine)
@@ -107,6 +109,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
                     monitor=monitor,
                     clock=clock,
                     evaluation_writer=evaluation_writer,
+                    service=service,
                 )
             finally:
                 step = publisher.step

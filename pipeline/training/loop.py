@@ -13,7 +13,7 @@ import tf_keras
 from ...models.ranker import MultitaskRanker
 from ...optimizers import skipped_too_often
 from ..config.settings import Config
-from ..data.batches import evaluation_batches, steps_of, training_batches
+from ..data.batches import Service, evaluation_batches, steps_of, training_batches
 from ..data.ceiling import ceiling
 from ..data.source import Source
 from ..data.waiting import WaitClock
@@ -76,6 +76,7 @@ def train(
     monitor: DivergenceMonitor,
     clock: WaitClock,
     evaluation_writer: Writer,
+    service: Service | None = None,
 ) -> dict[str, float]:
     """Trains a compiled ranker from where the publisher's ``step`` stands to the end of the log.
 
@@ -88,6 +89,7 @@ def train(
       monitor: Sees divergence; when it stops the training, the rest of the log is left out.
       clock: Watches the input.
       evaluation_writer: Takes the evaluations.
+      service: What reads the log. None: this process.
 
     Returns:
       The held-out days' metrics, averaged over their rows; empty when no day was held out or training was stopped.
@@ -100,7 +102,7 @@ def train(
     curvature = Curvature(config.training.sharpness_every_steps, monitor)
 
     def evaluate(day: int, kind: str) -> dict[str, float]:
-        metrics = evaluate_day(config, source, ranker, day)
+        metrics = evaluate_day(config, source, ranker, day, service)
         evaluation_writer.write(publisher.step, {"day": source.days[day], "kind": kind} | metrics)
         return metrics
 
@@ -121,6 +123,7 @@ def train(
                     shuffle=config.data.shuffle,
                     shuffle_rows=config.data.shuffle_rows,
                     start=start,
+                    service=service,
                 )
                 if config.training.sharpness_every_steps:
                     first = next(iter(training_batches(source, day, batch_size=config.training.sharpness_rows, seed=0)))
@@ -145,11 +148,15 @@ def train(
         return _over_rows([evaluate(day, "holdout") for day in plan.holdout_days])
 
 
-def evaluate_day(config: Config, source: Source, ranker: MultitaskRanker, day: int) -> dict[str, float]:
+def evaluate_day(
+    config: Config, source: Source, ranker: MultitaskRanker, day: int, service: Service | None = None
+) -> dict[str, float]:
     """The ranker's metrics on a day, each row once; with the log's ceiling under ``ceiling/…``, where it is known."""
     rows = sum(source.block_rows(day))
     rows = min(config.training.evaluation_rows or rows, rows)
-    batches = functools.partial(evaluation_batches, source, day, batch_size=config.data.batch_size, rows=rows)
+    batches = functools.partial(
+        evaluation_batches, source, day, batch_size=config.data.batch_size, rows=rows, service=service
+    )
     fed = feed(ranker.distribute_strategy, batches)
     measured = ranker.evaluate(fed, steps=steps_of(rows, config.data.batch_size), verbose=0, return_dict=True)
     best = ceiling(source, day, rows) or {}

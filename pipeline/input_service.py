@@ -1,0 +1,70 @@
+"""Reads logs for training jobs on other machines: a dispatcher and any number of workers of a tf.data service.
+
+    python -m steadyrank.pipeline.input_service dispatcher --port=5050
+    python -m steadyrank.pipeline.input_service worker --dispatcher=HOST:5050 --address=THIS_HOST
+
+ROLE is ``dispatcher`` or ``worker``. A training job uses them by --config.data.service=HOST:5050. The workers must see the
+log at the same path as the job. Batches are those that the job would make by itself; what a worker that dies was at, the job
+makes. It runs until SIGTERM or Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import signal
+
+from absl import flags
+
+from .config import UserError, command
+from .config.errors import first_line
+from .config.quiet import quiet_import
+
+_ROLES = ("dispatcher", "worker")
+
+
+def define_flags() -> None:
+    """The command's own flags."""
+    flags.DEFINE_integer(
+        "port", 0, "Port to listen on. 0: any that is free; it is printed.", lower_bound=0, upper_bound=65535
+    )
+    flags.DEFINE_string("dispatcher", "", "Of a worker: host:port of its dispatcher.")
+    flags.DEFINE_string("address", "localhost", "Of a worker: name or address by which training jobs reach it.")
+
+
+def main(arguments: flags.FlagValues, role: str) -> int:
+    """Serves until a signal comes; returns the exit code."""
+    if role not in _ROLES:
+        raise UserError(f"ROLE must be {' or '.join(_ROLES)}, got '{role}'")
+    if (role == "worker") != bool(arguments.dispatcher):
+        raise UserError(f"--dispatcher=HOST:PORT {'is needed by' if role == 'worker' else 'is for'} a worker")
+    with quiet_import():
+        import tensorflow as tf
+
+        from .data.service import offer
+
+    # Blocked before the server starts its threads, so that it is this one that gets them.
+    signals = (signal.SIGTERM, signal.SIGINT)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    service = tf.data.experimental.service
+    try:
+        if role == "dispatcher":
+            server = service.DispatchServer(service.DispatcherConfig(port=arguments.port))
+            print(f"dispatcher at {server.target.removeprefix('grpc://')}", flush=True)
+        else:
+            offer()
+            config = service.WorkerConfig(
+                dispatcher_address=arguments.dispatcher,
+                worker_address=f"{arguments.address}:%port%",
+                port=arguments.port,
+                dispatcher_timeout_ms=10_000,
+            )
+            server = service.WorkerServer(config)
+            print(f"worker of {arguments.dispatcher}", flush=True)
+    except tf.errors.OpError as error:
+        raise UserError(f"the {role} cannot start: {first_line(error)}") from error
+    signal.sigwait(signals)
+    server._stop()
+    return 0
+
+
+if __name__ == "__main__":
+    command(main, define_flags, argument="ROLE")
