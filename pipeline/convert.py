@@ -2,11 +2,13 @@
 
     python -m steadyrank.pipeline.convert SOURCE TARGET
 
-SOURCE is a file or a folder, whose folders, such as ``day=2026-11-01``, are kept; TARGET must not be there. All columns are
+SOURCE is a file, a folder, whose folders, such as ``day=2026-11-01``, are kept, or a dataset that TFDS has prepared
+(``tfds://NAME?split=train+test``), of which each of several splits gets a folder; TARGET must not be there. All columns are
 written. A tf.Example has whole numbers of 64 bits, numbers of 32 bits and bytes, so in TFRecord truth values become 0 and
 1, doubles lose digits, strings become UTF-8 and missing values lists without a value; times, decimals and nested columns
 are refused. Back in Parquet the columns are in the order of their names, one without lists longer than one holds single
-values, an empty list is missing, and bytes that are UTF-8 are strings. A TARGET that ends in ``.gz`` is compressed.
+values, if no dataset knows it as lists, an empty list is missing, and bytes that are UTF-8 are strings. A TARGET that ends in
+``.gz`` is compressed.
 """
 
 from __future__ import annotations

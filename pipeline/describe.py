@@ -2,6 +2,7 @@
 
     python -m steadyrank.pipeline.describe DATA --out=schema.yaml
 
+DATA is a file, a folder, or a dataset that TFDS has prepared (``tfds://NAME?split=train+test``); see ``data.files.path``.
 Then: ``python -m steadyrank.pipeline.train --config.data.source=files --config.data.files.path=DATA
 --config.data.files.schema=schema.yaml --model_dir=DIR``.
 """

@@ -68,7 +68,8 @@ class Files:
 
     Attributes:
       path: A file of Parquet or TFRecord, a folder of them, or a folder with a folder for each day, called
-        ``day=2026-11-01`` or alike; also ``s3://...`` or ``gs://...``.
+        ``day=2026-11-01`` or alike; also ``s3://...`` or ``gs://...``; or a dataset that TFDS has prepared,
+        ``tfds://NAME[/CONFIG][:VERSION][?split=train+test&data_dir=DIR]``, each split a day where several are named.
       schema: YAML file that says which columns are features and which are labels, and of what kind.
       periods: Without folders for the days, the rows in their order are cut into so many "days" of equal length.
       on_invalid: What is done with a row that has numbers that are not finite, or features or labels out of range: ``fail``;

@@ -35,7 +35,7 @@ def convert(
     The target takes its name once it is whole.
 
     Args:
-      source: See :func:`.layout.find`.
+      source: See :func:`.layout.find`. Each of several splits of a dataset gets a folder, ``split=0-train``.
       target: A local file or folder that is not there.
       form: ``parquet`` or ``tfrecord``, the format that the source does not have; "": that one.
       rows_per_group: Rows of a row group of Parquet.
@@ -63,7 +63,7 @@ def convert(
         raise UserError(f"{target}: the name of a file of {_title(form)} ends in .{form}")
     if not one and Path(found.root) in final.parents:
         raise UserError(f"{target} lies within {source}; name a target beside it")
-    names = [Path() if one else Path(_renamed(posixpath.relpath(file, found.root), form)) for file in files]
+    names = [Path()] if one else [Path(folder, _renamed(name, form)) for folder, name in _places(found)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise UserError(f"{source}: two files would both become {twice}; rename one of them")
@@ -72,7 +72,7 @@ def convert(
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         if not one:
-            for folder in ["", *(name for name, _ in found.days)]:
+            for folder in ["", *_folders(found)]:
                 (beside / folder).mkdir(parents=True, exist_ok=True)
         places = [beside / name for name in names]
         for place in places:
@@ -99,6 +99,22 @@ def convert(
     return rows, len(files)
 
 
+def _folders(found: layout.Layout) -> list[str]:
+    """The days' folders in the target. Those of a dataset's splits, which have none, keep their order when they are read."""
+    digits = len(str(len(found.days) - 1))
+    return [
+        name if "=" in name or not name else f"split={i:0{digits}}-{name}" for i, (name, _) in enumerate(found.days)
+    ]
+
+
+def _places(found: layout.Layout) -> Iterator[tuple[str, str]]:
+    """For each file the folder in the target, and what it is called there before it is renamed."""
+    for folder, (name, files) in zip(_folders(found), found.days, strict=True):
+        for file in files:
+            within = posixpath.relpath(file, found.root)
+            yield ("", within) if folder == name else (folder, within)
+
+
 def _to_tfrecord(found: layout.Layout, files: list[str], places: list[Path], packed: bool, tell: _Tell) -> int:
     reader = ParquetReader(found.filesystem, None)
     rows = sum(sum(reader.groups(file)) for file in files)
@@ -118,14 +134,14 @@ def _to_tfrecord(found: layout.Layout, files: list[str], places: list[Path], pac
 
 
 def _to_parquet(found: layout.Layout, files: list[str], places: list[Path], rows_per_group: int, tell: _Tell) -> int:
-    reader = TFRecordReader(found.filesystem, None, look_at=0)
+    reader = TFRecordReader(found.filesystem, None, look_at=0, rows=found.rows)
     groups = [(file, group, rows) for file in files for group, rows in enumerate(reader.groups(file))]
     rows = sum(rows for *_, rows in groups)
     # All is read twice: what a column holds is known only once all of it was seen.
     done = 0
     kinds: dict[str, pa.DataType] = {}
     for file, group, count in groups:
-        for field in simplified(reader.table(file, group)).schema:
+        for field in simplified(reader.table(file, group), found.known).schema:
             kinds[field.name] = _wider(kinds.get(field.name, pa.null()), field.type, f"{file}: column '{field.name}'")
         done += count
         tell(done, 2 * rows)
@@ -240,7 +256,9 @@ def _floats(values: pa.Array, what: str) -> np.ndarray:
 
 
 def _renamed(name: str, form: str) -> str:
-    return _ENDING.sub(lambda found: f"{found[3] or ''}.{form}", name)
+    """A file's name with another ending. TFDS lets a dataset choose names that end in none of ours."""
+    found = _ENDING.search(name)
+    return f"{name[: found.start()]}{found[3] or ''}.{form}" if found else f"{name}.{form}"
 
 
 def _title(form: str) -> str:

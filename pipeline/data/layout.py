@@ -1,16 +1,20 @@
-"""Which files make up a log, and which of them a day: local folders, and object stores through Arrow's file systems."""
+"""Which files make up a log, and which of them a day: local folders, object stores through Arrow's file systems, and datasets
+that TFDS has prepared in either.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 from pyarrow import fs
 
 from ..config.errors import UserError, first_line
+from . import tfds_log
+from .tfds_features import Known
 
 _PARTITION = re.compile(r"[^/=]+=[^/]+")
 _ENDINGS = {".parquet": "parquet", ".tfrecord": "tfrecord", ".tfrecord.gz": "tfrecord", ".tfrecords": "tfrecord"}
@@ -26,12 +30,16 @@ class Layout:
       format: ``parquet`` or ``tfrecord``.
       days: For each day its name and its files, both in order; one day without a name where the folders tell of none.
       root: The file or the folder itself.
+      rows: How many rows a file should have, where that is known.
+      known: What is known of columns beside what the files tell.
     """
 
     filesystem: fs.FileSystem
     format: str
     days: tuple[tuple[str, tuple[str, ...]], ...]
     root: str
+    rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    known: Mapping[str, Known] = dataclasses.field(default_factory=dict)
 
 
 def find(path: str) -> Layout:
@@ -41,11 +49,14 @@ def find(path: str) -> Layout:
     names; what lies deeper belongs to the day. Hidden files and those that begin with ``_`` are passed over.
 
     Args:
-      path: A path, or an address such as ``s3://bucket/log`` or ``gs://bucket/log``.
+      path: A path, an address such as ``s3://bucket/log`` or ``gs://bucket/log``, or that of a dataset, see
+        :func:`.tfds_log.find`, of which each split is a day where several are named.
 
     Raises:
       UserError: When there is nothing, or nothing of a known format.
     """
+    if path.startswith(tfds_log.SCHEME):
+        return _prepared(path)
     filesystem, root = _open(path)
     info = filesystem.get_file_info(root)
     if info.type == fs.FileType.NotFound:
@@ -84,6 +95,19 @@ def format_by_name(path: str) -> str:
     if _TFDS_SHARD.search(path):
         return "tfrecord"
     return next((name for ending, name in _ENDINGS.items() if path.endswith(ending)), "")
+
+
+def _prepared(address: str) -> Layout:
+    dataset = tfds_log.find(address)
+    filesystem, root = _open(dataset.folder)
+    rows: dict[str, int] = {}
+    days = []
+    for name, shards in dataset.splits:
+        # As this file system calls them: without the scheme, which TFDS's have in an object store.
+        files = [posixpath.join(root, posixpath.relpath(file, dataset.folder)) for file, _ in shards]
+        rows.update(zip(files, (count for _, count in shards), strict=True))
+        days.append((name if len(dataset.splits) > 1 else "", tuple(files)))
+    return Layout(filesystem, "tfrecord", tuple(days), root, rows, dataset.columns)
 
 
 def _open(path: str) -> tuple[fs.FileSystem, str]:

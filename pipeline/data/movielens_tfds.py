@@ -10,13 +10,9 @@ is found or the network is.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import io
 import os
-import re
 import tempfile
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +20,7 @@ from absl import logging
 
 from ..config.errors import ConfigError, UserError
 from .movielens_features import Ratings
+from .tfds_folder import builder_of, data_root, one_line, prepare_command, shards_of, silenced
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -33,7 +30,6 @@ USER_ATTRIBUTES = ("user_gender", "user_occupation_label", "bucketized_user_age"
 _RATING = ("timestamp", "user_id", "movie_id", "user_rating")
 _MOVIE_ATTRIBUTES = ("movie_title", "movie_genres")
 _ROWS_AT_ONCE = 65_536
-_NODE = re.compile(r"\{\{.*?\}\}|\[Op:.*?\]( name:)?")
 _CONNECT_SECONDS, _ANSWER_SECONDS = 5, 10
 
 
@@ -57,11 +53,10 @@ def read_ratings(name: str, data_dir: str = "") -> Ratings:
 
     folder = _prepared(tfds, name, data_dir)
     try:
-        with _silenced():
-            builder = tfds.builder_from_directory(folder)
-        shards = _shards(builder)
+        builder = builder_of(folder)
+        shards = shards_of(builder, "train")
     except Exception as error:  # Whatever TFDS and its parts raise on files that are not what they wrote.
-        raise _damaged(name, folder, f"its description cannot be read ({_one_line(error)})") from error
+        raise _damaged(name, folder, f"its description cannot be read ({one_line(error)})") from error
     return _read(name, folder, builder, shards)
 
 
@@ -73,7 +68,7 @@ def _prepared(tfds: Any, name: str, data_dir: str) -> tfds.core.Path:
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.3)
         meant = f"; did you mean '{near[0]}'?" if near else ""
         raise ConfigError(f"data.movielens.name must be one of {', '.join(names)}, got '{name}'{meant}")
-    root = tfds.core.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+    root = data_root(data_dir)
     if data_dir and not root.is_dir():
         raise ConfigError(
             f"data.movielens.data_dir must be a folder that holds TFDS's folder 'movielens', got '{data_dir}', which is "
@@ -103,7 +98,7 @@ def _download(tfds: Any, name: str, url: str, folder: tfds.core.Path) -> None:
     tfds.disable_progress_bar()
     try:
         os.makedirs(root, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".movielens_", dir=root) as scratch, _silenced():
+        with tempfile.TemporaryDirectory(prefix=".movielens_", dir=root) as scratch, silenced():
             builder = tfds.builder(f"movielens/{name}", data_dir=scratch)
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
             os.makedirs(folder.parent, exist_ok=True)
@@ -111,15 +106,7 @@ def _download(tfds: Any, name: str, url: str, folder: tfds.core.Path) -> None:
     except Exception as error:  # TFDS lets through what its parts raise: requests, zipfile, the file system.
         if folder.exists():  # Another process was faster.
             return
-        raise _not_there(name, folder, f"preparing it from {url} failed ({_one_line(error)})") from error
-
-
-def _shards(builder: tfds.core.DatasetBuilder) -> list[tuple[str, int]]:
-    """The files of the ratings, each with its number of rows."""
-    split = builder.info.splits["train"]
-    if builder.info.file_format.value != "tfrecord":
-        raise ValueError(f"expected the file format tfrecord, got {builder.info.file_format.value}")
-    return [(os.fspath(path), rows) for path, rows in zip(split.filepaths, split.shard_lengths, strict=True)]
+        raise _not_there(name, folder, f"preparing it from {url} failed ({one_line(error)})") from error
 
 
 def _read(
@@ -151,7 +138,7 @@ def _read(
                 movie = movies.places(columns["movie_id"], {key: columns[key] for key in _MOVIE_ATTRIBUTES})
                 parts.append((columns["timestamp"], user, movie, columns["user_rating"]))
         except (tf.errors.OpError, OSError) as error:
-            came_instead = "no such file" if not tf.io.gfile.exists(path) else f"got {_one_line(error)}"
+            came_instead = "no such file" if not tf.io.gfile.exists(path) else f"got {one_line(error)}"
             raise _damaged(name, folder, f"expected {rows} ratings in '{path}', {came_instead}") from error
         if came != rows:
             raise _damaged(name, folder, f"expected {rows} ratings in '{path}', got {came}")
@@ -195,18 +182,6 @@ class _Numbering:
         return table
 
 
-@contextlib.contextmanager
-def _silenced() -> Iterator[None]:
-    """Without TFDS's log lines below errors and without what it prints; exceptions come through."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.set_verbosity(verbosity)
-
-
 def _not_there(name: str, folder: tfds.core.Path, why: str) -> UserError:
     return UserError(
         f"expected MovieLens '{name}' prepared in '{folder}', found no such folder, and {why}; {_how_to_prepare(name)}"
@@ -221,12 +196,6 @@ def _damaged(name: str, folder: tfds.core.Path, what: str) -> UserError:
 
 def _how_to_prepare(name: str) -> str:
     return (
-        "on a machine with network run python -c \"import tensorflow_datasets as tfds; tfds.builder('movielens/"
-        f"{name}', data_dir='DIR').download_and_prepare()\", copy DIR here and pass --config.data.movielens.data_dir=DIR"
+        f"on a machine with network run {prepare_command(f'movielens/{name}', 'DIR')}, copy DIR here and pass "
+        "--config.data.movielens.data_dir=DIR"
     )
-
-
-def _one_line(error: Exception) -> str:
-    """The kind of an error and the first line of its text, without TensorFlow's notes on nodes, cut to a readable length."""
-    first = _NODE.sub("", str(error)).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {first[:160]}" if first else type(error).__name__

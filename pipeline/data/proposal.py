@@ -15,6 +15,7 @@ from ...models.schema import Feature, Schema, Task
 from . import layout
 from .from_arrow import in_one, is_list, is_number, is_text
 from .readers import read_whole
+from .tfds_features import Known
 
 # Values of a vocabulary, ids that are counted from 0, places of a bag, and buckets of a hash.
 _MOST_WORDS, _MOST_LEARNED, _MOST_IDS, _MOST_PLACES, _MOST_BUCKETS = 100, 10_000, 1000, 50, 1 << 20
@@ -25,6 +26,8 @@ _LABEL = re.compile(
 _ID = re.compile(r"(?i)(^|_)(id|key|code|zip|hash|no)\d*$|id\d*$")
 _TIME = re.compile(r"(?i)(^|[^a-z])(time|date|datetime|ts|at)([^a-z]|$)|timestamp")
 _SAMPLE_PARTS = 4
+# Of classes, in a comment.
+_MOST_NAMES = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,11 +90,41 @@ def propose(path: str, labels: Sequence[str] = (), rows: int = 200_000) -> Propo
     """
     found = layout.find(path)
     total, sample = read_whole(found, rows, _SAMPLE_PARTS)
-    columns = [_column(name, sample.column(name), labels) for name in sample.column_names]
+    columns = [
+        _column(name, sample.column(name), labels, found.known.get(name, Known())) for name in sample.column_names
+    ]
     return Proposal([name for name, _ in found.days], total, sample.num_rows, columns)
 
 
-def _column(name: str, column: pa.ChunkedArray, labels: Sequence[str]) -> Column:
+def _column(name: str, column: pa.ChunkedArray, labels: Sequence[str], known: Known) -> Column:
+    if known.why_not:
+        return Column(name, f"in the files: {column.type}", why_not=known.why_not)
+    # What has more than two classes is no label that a ranker predicts, whatever its name.
+    proposed = _from_values(name, column, labels, guess=not labels and known.classes <= 2)
+    return _of_classes(proposed, known) if known.classes else proposed
+
+
+def _of_classes(column: Column, known: Known) -> Column:
+    """The same, with the number of classes that is known, and their names."""
+    names = ", ".join(f"{i} {_printable(name)}" for i, name in enumerate(known.names[:_MOST_NAMES]))
+    names += ", …" if len(known.names) > _MOST_NAMES else ""
+    seen = f"one of {known.classes:,} classes{': ' if names else ''}{names}; {column.seen}"
+    given = column.feature
+    if given is None:
+        return dataclasses.replace(column, seen=seen)
+    kind = given.kind if given.kind == "bag" else "categorical"
+    feature = Feature(
+        given.name,
+        kind,
+        width=given.width if kind == "bag" else 1,
+        num_ids=known.classes,
+        embedding_width=_width(known.classes),
+        column=given.column,
+    )
+    return dataclasses.replace(column, seen=seen, feature=feature)
+
+
+def _from_values(name: str, column: pa.ChunkedArray, labels: Sequence[str], guess: bool) -> Column:
     given = in_one(column)
     kind = given.type
     if pa.types.is_dictionary(kind):
@@ -102,7 +135,7 @@ def _column(name: str, column: pa.ChunkedArray, labels: Sequence[str]) -> Column
     if given.null_count == len(given):
         return Column(name, "all missing", why_not="it has no value")
     if is_number(kind):
-        return _numbers(name, given, gaps, wanted, not labels)
+        return _numbers(name, given, gaps, wanted, guess)
     if is_text(kind):
         return _strings(name, given, gaps)
     if is_list(kind):
@@ -252,6 +285,11 @@ def _buckets(distinct: int) -> int:
 def _width(distinct: int) -> int:
     """Columns of an embedding table: more values have more to tell."""
     return 4 if distinct <= 10 else 8 if distinct <= 1000 else 16
+
+
+def _printable(text: str) -> str:
+    """On one line, so that it can stand in a comment."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _named(name: str) -> dict[str, Any]:

@@ -38,8 +38,9 @@ def reader_of(found: Layout, schema: Schema | None) -> Reader:
       found: The log.
       schema: Which columns, and as what. None: all columns, by :meth:`Reader.table` alone.
     """
-    kind = {"parquet": ParquetReader, "tfrecord": TFRecordReader}[found.format]
-    return kind(found.filesystem, schema)
+    if found.format == "parquet":
+        return ParquetReader(found.filesystem, schema)
+    return TFRecordReader(found.filesystem, schema, rows=found.rows)
 
 
 def read_whole(found: Layout, rows: int, parts: int) -> tuple[int, pa.Table]:
@@ -66,4 +67,4 @@ def read_whole(found: Layout, rows: int, parts: int) -> tuple[int, pa.Table]:
         sample = pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
         raise UserError(f"the files' columns do not fit together: {first_line(error)}") from error
-    return sum(n for *_, n in groups), simplified(sample) if found.format == "tfrecord" else sample
+    return sum(n for *_, n in groups), simplified(sample, found.known) if found.format == "tfrecord" else sample

@@ -11,7 +11,8 @@ import re
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from ..config.errors import UserError, first_line
 from .crc32c import masked_crc32c
 from .from_arrow import Findings, convert, needed_columns
 from .source import CodedColumns
+from .tfds_features import Known
 
 RECORDS_OF_A_GROUP = 8192
 # A record is its length (8 bytes), the length's checksum (4), the data, and the data's checksum (4).
@@ -51,12 +53,20 @@ class TFRecordReader:
       filesystem: Where the files lie.
       schema: Which columns, and as what. None: to look at records with all their columns.
       look_at: Without a schema, how many of a file's records tell which columns there are; 0: all.
+      rows: How many records a file should have, where that is known: one that was cut off between two records is whole.
     """
 
-    def __init__(self, filesystem: fs.FileSystem, schema: Schema | None, look_at: int = _FIRST_RECORDS):
+    def __init__(
+        self,
+        filesystem: fs.FileSystem,
+        schema: Schema | None,
+        look_at: int = _FIRST_RECORDS,
+        rows: Mapping[str, int] = MappingProxyType({}),
+    ):
         self._filesystem = filesystem
         self._schema = schema
         self._look_at = look_at
+        self._rows = rows
         self._columns = needed_columns(schema) if schema else []
         lists = {f.log_column for f in schema.features if f.kind == "bag" or f.width > 1} if schema else set()
         self._singles = set(self._columns) - lists
@@ -181,6 +191,11 @@ class TFRecordReader:
         if found is None:
             with self._opened(file) as opened:
                 found = _index(file, opened)
+            if found[1] != self._rows.get(file, found[1]):
+                raise UserError(
+                    f"{file}: expected {self._rows[file]:,} records, as its dataset says, got {found[1]:,}; the file was cut off "
+                    "or replaced, prepare the dataset anew"
+                )
             with self._lock:
                 self._indexes[file] = found
         return found
@@ -208,16 +223,18 @@ class TFRecordReader:
             raise UserError(f"{file}: the file cannot be read: {first_line(error)}") from error
 
 
-def simplified(table: pa.Table) -> pa.Table:
+def simplified(table: pa.Table, known: Mapping[str, Known]) -> pa.Table:
     """Lists as single values where no row has more than one, and bytes as strings where all of them are UTF-8.
 
     Args:
       table: From :meth:`TFRecordReader.table` without a schema: its lists are null where they are empty.
+      known: Columns that are known to hold lists stay lists.
     """
     columns = {}
     for name in table.column_names:
         column = table.column(name)
-        if pa.types.is_list(column.type) and (pc.max(pc.list_value_length(column)).as_py() or 0) <= 1:
+        lists = name in known and known[name].lists
+        if not lists and pa.types.is_list(column.type) and (pc.max(pc.list_value_length(column)).as_py() or 0) <= 1:
             column = pc.list_element(column, 0)
         kind = column.type
         text = {pa.binary(): pa.string(), pa.list_(pa.binary()): pa.list_(pa.string())}.get(kind)
