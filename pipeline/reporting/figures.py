@@ -175,11 +175,11 @@ def heat_map(
         places = np.arange(len(shown))
         if wide:
             axes.hlines(places[1:], 0, extent, color="white", linewidth=1.2)
-            axes.set_yticks(places + 0.5, [_shortened(layer, 34) for layer in shown])
+            axes.set_yticks(places + 0.5, [shortened(layer, 34) for layer in shown])
         else:
             axes.set_yticks([])
             for place, layer in enumerate(shown):
-                axes.text(0, place + 0.44, _shortened(layer, 52), va="baseline", color=MUTED, fontsize=8.5)
+                axes.text(0, place + 0.44, shortened(layer, 52), va="baseline", color=MUTED, fontsize=8.5)
         _step_axis(axes, extent)
         _mark(axes, marks, extent, width)
         _broken_cells(axes, [broken for _, broken in cut], extent, 0.5 if wide else 0.75)
@@ -356,8 +356,8 @@ def _scale_bar(axes: Axes) -> None:
         spine.set_visible(False)
 
 
-def _shortened(text: str, letters: int) -> str:
-    """``text`` without its middle where it is too long: what tells layers apart stands at both ends."""
+def shortened(text: str, letters: int) -> str:
+    """``text`` without its middle where it is too long: what tells names apart stands at both ends."""
     if len(text) <= letters:
         return text
     head = (letters - 1) // 2

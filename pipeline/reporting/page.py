@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from . import figures, series, tables, words
+from . import figures, series, tables, waiting, words
 from .around import around
+from .data_section import data_section, left_out
 from .figures import MARKS, ROLES, Curve, Mark
 from .incidents import Happening
+from .parts import both, section, side_by_side
 from .record import RunRecord
 from .scores import judging_lines, scores
 from .story import history, spiked, story
@@ -64,7 +66,8 @@ def render(run: RunRecord) -> str:
             _clipping(draw),
             _dead_units(draw),
             _sharpness(draw),
-            _speed(draw),
+            data_section(run),
+            _speed(run, draw),
             _config(run),
             _footer(run),
         )
@@ -146,13 +149,14 @@ class _Drawing:
 def _header(run: RunRecord, draw: _Drawing) -> str:
     badges = _badge(*words.verdict(run)) + _badge(*words.state(run), minor=True)
     happened = f'<p class="story">{escaped(" ".join(story(draw.told)))}</p>'
-    text = "".join(f"<p>{escaped(paragraph)}</p>" for paragraph in words.summary(run))
+    paragraphs = [*words.summary(run), *left_out(run), *waiting.bottleneck(run)]
+    text = "".join(f"<p>{escaped(paragraph)}</p>" for paragraph in paragraphs)
     return f'<header><h1>{escaped(run.title)}</h1><div class="badges">{badges}</div>{happened}{text}</header>'
 
 
 def _tasks(run: RunRecord) -> str:
     if not run.tasks:
-        return _section("Tasks", "<p>The run has recorded no task.</p>")
+        return section("Tasks", "<p>The run has recorded no task.</p>")
     lines = judging_lines(run.evaluation)
     if lines:
         text = f"On {words.judged_days(lines)}".rstrip(",") + "."
@@ -165,24 +169,24 @@ def _tasks(run: RunRecord) -> str:
         text += " The ceiling is what the ranker that generated this log would reach."
     held_out = not lines or lines[0].get("kind") == "holdout"
     title = "Tasks on the held-out days" if held_out else "Tasks on the last day evaluated"
-    return _section(title, f"<p>{escaped(text)}</p>{tables.tasks_table(found)}")
+    return section(title, f"<p>{escaped(text)}</p>{tables.tasks_table(found)}")
 
 
 def _loss(run: RunRecord, draw: _Drawing) -> str:
     names = [str(task.get("name", "")) for task in run.tasks]
     total, by_task = draw.curves("loss"), [draw.curves(f"loss/{name}") for name in names]
     if not _any_values([total, *by_task]):
-        return _section("Loss", "<p>The run has recorded no loss.</p>")
+        return section("Loss", "<p>The run has recorded no loss.</p>")
     unit = "loss, weighted sum of the tasks"
     parts = [
         draw.key([curve for drawn in (total, *by_task) for curve in drawn]),
-        _both(functools.partial(draw.panel, title="All tasks", unit=unit, drawn=total), "loss"),
+        both(functools.partial(draw.panel, title="All tasks", unit=unit, drawn=total), "loss"),
     ]
     panels = [
         draw.panel(f"loss-{place}", name, "loss", drawn, name)
         for place, (name, drawn) in enumerate(zip(names, by_task, strict=True))
     ]
-    return _section("Loss", "".join(parts) + _panels(panels))
+    return section("Loss", "".join(parts) + side_by_side(panels))
 
 
 def _measure(run: RunRecord, draw: _Drawing, kind: str, metric: str, unit: str, title: str, text: str) -> str:
@@ -191,7 +195,7 @@ def _measure(run: RunRecord, draw: _Drawing, kind: str, metric: str, unit: str, 
         return ""
     by_task = [draw.curves(f"{metric}/{name}") for name in names]
     if not _any_values(by_task):
-        return _section(
+        return section(
             title, f"<p>The run has recorded no {unit} of {words.listed([escaped(name) for name in names])}.</p>"
         )
     for name, drawn in zip(names, by_task, strict=True):
@@ -202,7 +206,9 @@ def _measure(run: RunRecord, draw: _Drawing, kind: str, metric: str, unit: str, 
         draw.panel(f"{metric}-{place}", name, unit, drawn, name)
         for place, (name, drawn) in enumerate(zip(names, by_task, strict=True))
     ]
-    return _section(title, f"<p>{text}</p>{draw.key([curve for drawn in by_task for curve in drawn])}{_panels(panels)}")
+    return section(
+        title, f"<p>{text}</p>{draw.key([curve for drawn in by_task for curve in drawn])}{side_by_side(panels)}"
+    )
 
 
 def _any_values(by_task: Sequence[Sequence[Curve]]) -> bool:
@@ -220,12 +226,12 @@ def _clipping(draw: _Drawing) -> str:
     shown = len(figures.most_clipped(factors))
     if shown < len(factors):
         text += f" The figure shows the {shown} most clipped of {len(factors)} layers, the table below all of them."
-    drawn = _both(
+    drawn = both(
         lambda name, wide: figures.heat_map(name, factors, extent=draw.extent, marks=draw.incident_marks(), wide=wide),
         "clipping",
     )
     table = f"<details><summary>The numbers by layer</summary>{tables.layers_table(factors, clipped)}</details>"
-    return _section("Clipping by layer", f"<p>{text}</p>{draw.key(spikes=False)}{drawn}{table}")
+    return section("Clipping by layer", f"<p>{text}</p>{draw.key(spikes=False)}{drawn}{table}")
 
 
 def _dead_units(draw: _Drawing) -> str:
@@ -247,7 +253,7 @@ def _dead_units(draw: _Drawing) -> str:
         )
         for place, layer in enumerate(shown)
     ]
-    return _section("Dead units", f"<p>{text}</p>{draw.key()}{_panels(panels)}")
+    return section("Dead units", f"<p>{text}</p>{draw.key()}{side_by_side(panels)}")
 
 
 def _sharpness(draw: _Drawing) -> str:
@@ -267,36 +273,37 @@ def _sharpness(draw: _Drawing) -> str:
         draw.panel(f"{key.replace('_', '-')}", titles[key], "largest eigenvalue", [Curve("training", values), bound])
         for key, values in found.items()
     ]
-    return _section("Sharpness", f"<p>{text}</p>{draw.key()}{_panels(panels)}")
+    return section("Sharpness", f"<p>{text}</p>{draw.key()}{side_by_side(panels)}")
 
 
 def _in_percent(shares: series.Series) -> series.Series:
     return series.Series(shares.steps, 100 * shares.values)
 
 
-def _speed(draw: _Drawing) -> str:
+def _speed(run: RunRecord, draw: _Drawing) -> str:
     rate = draw.train.get("examples_per_second", series.EMPTY)
-    waiting = draw.train.get("input_wait_fraction", series.EMPTY)
-    if not rate.steps.size and not waiting.steps.size:
-        return _section("Speed", "<p>The run has recorded neither throughput nor waiting.</p>")
+    waited = draw.train.get("input_wait_fraction", series.EMPTY)
+    said = "".join(f"<p>{escaped(sentence)}</p>" for sentence in waiting.waited(run))
+    if not rate.steps.size and not waited.steps.size:
+        return section("Speed", said or "<p>The run has recorded neither throughput nor waiting.</p>")
     panels = [
         draw.panel("rate", "Throughput", "examples per second", [Curve("training", rate)], bounds=(0.0, None)),
         draw.panel(
             "waiting",
             "Waiting for input",
             "% of the time",
-            [Curve("training", _in_percent(waiting))],
+            [Curve("training", _in_percent(waited))],
             bounds=(0.0, None),
         ),
     ]
-    return _section("Speed", draw.key() + _panels(panels))
+    return section("Speed", said + draw.key() + side_by_side(panels))
 
 
 def _events(run: RunRecord, draw: _Drawing) -> str:
     events, told = words.event_list(run), draw.told
     if not events:
         judged = run.divergence.get("verdict") is not None
-        return _section("Divergence", f"<p>{'No event.' if judged else 'No event so far.'}</p>")
+        return section("Divergence", f"<p>{'No event.' if judged else 'No event so far.'}</p>")
     parts = []
     if told.incidents:
         parts.append("<p>The numbers are those above the vertical marks in the figures.</p>")
@@ -304,7 +311,7 @@ def _events(run: RunRecord, draw: _Drawing) -> str:
     parts += [f'<p class="after">{escaped(sentence)}</p>' for sentence in spiked(told.spikes)]
     raw = tables.events_table(events)
     parts.append(f"<details><summary>All {words.plural(len(events), 'event')} as recorded</summary>{raw}</details>")
-    return _section("Divergence", "".join(parts) + _around(run, draw))
+    return section("Divergence", "".join(parts) + _around(run, draw))
 
 
 def _around(run: RunRecord, draw: _Drawing) -> str:
@@ -323,9 +330,9 @@ def _around(run: RunRecord, draw: _Drawing) -> str:
 
 def _config(run: RunRecord) -> str:
     if not run.config:
-        return _section("Configuration", "<p>None was recorded.</p>")
+        return section("Configuration", "<p>None was recorded.</p>")
     table = tables.config_table(run.config)
-    return _section("Configuration", f"<details><summary>All settings</summary>{table}</details>")
+    return section("Configuration", f"<details><summary>All settings</summary>{table}</details>")
 
 
 def _footer(run: RunRecord) -> str:
@@ -335,10 +342,6 @@ def _footer(run: RunRecord) -> str:
     lines += [", ".join(parts)] if parts else []
     text = "".join(f"<p>{escaped(line)}</p>" for line in lines)
     return f"<footer>{text}<p>Made by steadyrank. This file loads nothing from anywhere.</p></footer>"
-
-
-def _section(title: str, content: str) -> str:
-    return f"<section><h2>{title}</h2>{content}</section>"
 
 
 def _badge(tone: str, text: str, *, minor: bool = False) -> str:
@@ -361,15 +364,3 @@ def _sign(look: Mapping[str, Any], *, mark: bool = False) -> str:
         path = ("M15 0v12" if look["height"] == 1 else "M15 7v5") if mark else "M1 6h28"
         shape = f'<path d="{path}" stroke="{color}" stroke-width="{width:.1f}"{dashes}/>'
     return f'<svg viewBox="0 0 30 12" aria-hidden="true">{shape}</svg>'
-
-
-def _panels(drawn: Sequence[str]) -> str:
-    return f'<div class="panels">{"".join(f"<figure>{text}</figure>" for text in drawn)}</div>' if drawn else ""
-
-
-def _both(draw: Callable[..., str], name: str) -> str:
-    """A figure that spans the page, and the same drawn for a phone; the style sheet shows one of them."""
-    return "".join(
-        f'<figure class="{size}">{draw(name=f"{name}-{size}", wide=size == "wide")}</figure>'
-        for size in ("wide", "narrow")
-    )

@@ -19,14 +19,16 @@ class RunRecord:
       title: The page's title.
       config: The resolved configuration, nested dicts of plain values.
       status: ``status.json``: ``status`` (``running``, ``done``, ``diverged``, ``preempted`` or ``failed``), ``step``,
-        ``seconds``, ``export`` (path of the SavedModel, or None), ``message``; if known, ``versions`` (name -> version)
-        and ``time`` (text), which the footer shows.
+        ``seconds``, ``export`` (path of the SavedModel, or None), ``message``, ``input_wait_fraction`` (0 to 1, of all
+        training), ``skipped`` and ``clamped`` (reason -> rows of the log); if known, ``versions`` (name -> version) and
+        ``time`` (text), which the footer shows.
       divergence: ``divergence.json``: ``verdict`` (``healthy``, ``micro`` or ``full``) and ``events``, dicts of ``step``,
         ``kind``, ``task`` ("" or None: the whole run), ``layer`` and ``evidence``; the kinds that :mod:`.incidents` knows are
         told in words, any other as a remark.
       train: Lines of ``metrics/train.jsonl``, in the order written: ``step``, ``loss``, ``loss/<task>``, ``auc/<task>``,
         ``rmse/<task>``, ``clipping_factor/<layer>`` and ``clipped_steps/<layer>`` (the smallest factor and the number of
-        clipped steps since the line before), ``examples_per_second``, ``input_wait_fraction`` (0 to 1), ``learning_rate``;
+        clipped steps since the line before), ``examples_per_second``, ``input_wait_fraction`` (0 to 1), ``learning_rate``,
+        ``skipped_examples``, ``day``;
         where every step is watched also ``loss_max`` and ``loss_max/<task>`` (the largest of a single step) with
         ``loss_max_step``, ``dead_units/<layer>`` (0 to 1), ``norm/gradient/<layer>`` and ``norm/update/<layer>``; now and
         then ``sharpness`` and ``sharpness_preconditioned``.
@@ -34,7 +36,12 @@ class RunRecord:
         trained on; ``holdout``: a day never trained on), ``rows``, ``loss``, ``loss/<task>``, ``auc/<task>``,
         ``rmse/<task>``, ``rmse_of_mean/<task>`` (the RMSE of predicting the mean of the labels), and for a simulated log
         ``ceiling/auc/<task>`` and ``ceiling/rmse/<task>`` (what the best possible ranker reaches).
-      tasks: Dicts of ``name``, ``kind`` (``binary`` or ``regression``) and ``weight`` (its factor in the loss).
+      tasks: Dicts of ``name``, ``kind`` (``binary`` or ``regression``), ``weight`` (its factor in the loss) and ``label``
+        (the column that holds its label; without it, the one called like the task).
+      log: ``log.json``, what the log was like, day by day: ``source`` and ``days``, dicts of ``name``, ``rows``, ``files``,
+        ``use`` (``trained``, ``held out`` or ``left out``), ``statistics`` (column -> ``missing`` (0 to 1) with ``mean`` and
+        ``deviation``, or with ``distinct``) and ``findings``, dicts of ``check``, ``column`` ("": the whole day), ``text``
+        and, where there is one, ``score`` (how many usual deviations). Empty for a log that nobody looked at.
     """
 
     title: str
@@ -44,6 +51,7 @@ class RunRecord:
     train: Sequence[dict[str, Any]] = ()
     evaluation: Sequence[dict[str, Any]] = ()
     tasks: Sequence[dict[str, Any]] = ()
+    log: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -75,6 +83,24 @@ def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
                 "run the command again"
             )
     return lines
+
+
+def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Reads a file of one JSON object, such as ``log.json``; strings that stand for numbers become floats, as in lines.
+
+    A file that is not there, or holds anything else, gives an empty dict: a report says what is known, and needs none of it.
+    """
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return _numbers(_parsed(file.read()) or {})
+    except (OSError, RecursionError):
+        return {}
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _numbers(item) for key, item in value.items()}
+    return [_numbers(item) for item in value] if isinstance(value, list) else _number(value)
 
 
 def _parsed(text: str) -> dict[str, Any] | None:

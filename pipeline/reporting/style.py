@@ -41,13 +41,14 @@ tbody th { font-weight: 600; }
 td.number { white-space: nowrap; }
 th small, td small { display: block; color: var(--muted); font-size: .82rem; font-weight: 400; }
 .tasks td:last-child { min-width: 9rem; }
-.events td:last-child, .incidents td:last-child { min-width: 12rem; overflow-wrap: anywhere; }
+.events td:last-child, .incidents td:last-child, .findings td:last-child { min-width: 12rem; overflow-wrap: anywhere; }
 .events td, .events th { padding-top: .25rem; padding-bottom: .25rem; }
 .incidents td:nth-child(3) { min-width: 12rem; }
 .around td { width: 25%; }
 .around th small, .around td small { white-space: normal; }
+.faults td, .faults th, .days td, .days th, .moved td, .moved th { padding-top: .25rem; padding-bottom: .25rem; }
 section > p.after { margin: .75rem 0 0; }
-.config th, .layers th { font-weight: 400; }
+.config th, .layers th, .faults th, .days th, .moved th { font-weight: 400; }
 .config td, .config th, .layers td, .layers th { padding-top: .25rem; padding-bottom: .25rem; }
 .config td { overflow-wrap: anywhere; }
 .bar { display: inline-block; width: calc(100% - 4rem); max-width: 13rem; height: .6rem; margin-right: .6rem;
@@ -87,15 +88,16 @@ footer p { margin: 0 0 .25rem; }
   .tasks td:last-child { min-width: 4.2rem; }
   .tasks .bar { display: block; width: 100%; margin: .35rem 0 .2rem; }
   .share { white-space: normal; }
-  .events thead, .incidents thead { display: none; }
-  .events tr, .incidents tr { display: flex; flex-wrap: wrap; gap: .1rem .9rem; padding: .5rem 0;
+  .events thead, .incidents thead, .findings thead { display: none; }
+  .events tr, .incidents tr, .findings tr { display: flex; flex-wrap: wrap; gap: .1rem .9rem; padding: .5rem 0;
     border-bottom: 1px solid var(--line); }
-  .events td, .incidents td { padding: 0; border: 0; }
-  .events td:last-child, .incidents td:nth-child(n + 3) { flex: 0 0 100%; }
+  .events td, .incidents td, .findings td { padding: 0; border: 0; }
+  .events td:last-child, .findings td:last-child, .incidents td:nth-child(n + 3) { flex: 0 0 100%; }
   .incidents td:nth-child(1)::before { content: "No. "; }
   .events td:nth-child(1)::before, .incidents td:nth-child(2)::before { content: "step "; }
-  .around { font-size: .78rem; }
-  .around th, .around td { padding-right: .4rem; overflow-wrap: anywhere; }
+  .around, .moved { font-size: .78rem; }
+  .around th, .around td, .moved th, .moved td { padding-right: .4rem; }
+  .around th, .around td { overflow-wrap: anywhere; }
   .around td.number { white-space: normal; }
 }
 @media print {

@@ -9,6 +9,7 @@ import contextlib
 import html
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -93,7 +94,10 @@ def inline(figure: Figure, name: str, description: str) -> str:
       description: What the figure shows, for those who cannot see it.
     """
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    with warnings.catch_warnings():
+        # The browser writes the text, in a font of its own that has what matplotlib's may lack.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()
     head = _HEAD.match(text)
     if head is None:

@@ -47,7 +47,7 @@ def tasks_table(found: Sequence[Score]) -> str:
         if with_ceiling:
             cells += [f'<td class="number">{measured(score, score.ceiling)}</td>', f"<td>{_bar(score.share)}</td>"]
         rows.append(f"<tr>{''.join(cells)}</tr>")
-    return _table(heads, rows, "tasks")
+    return table(heads, rows, "tasks")
 
 
 def incidents_table(found: Sequence[Incident]) -> str:
@@ -65,7 +65,7 @@ def incidents_table(found: Sequence[Incident]) -> str:
             f"<td>{', '.join([*tasks, *others]) or 'whole run'}</td>"
             f"<td>{escaped(_first_measured(incident))}</td></tr>"
         )
-    return _table(["No.", "Steps", "What happened", "To whom", "What was first measured"], rows, "incidents")
+    return table(["No.", "Steps", "What happened", "To whom", "What was first measured"], rows, "incidents")
 
 
 def events_table(events: Sequence[Mapping[str, Any]]) -> str:
@@ -76,7 +76,7 @@ def events_table(events: Sequence[Mapping[str, Any]]) -> str:
         f"<td>{escaped(_plain(event.get('evidence')))}</td></tr>"
         for event in events
     ]
-    return _table(["Step", "Kind", "Task, layer or feature", "Evidence"], rows, "events")
+    return table(["Step", "Kind", "Task, layer or feature", "Evidence"], rows, "events")
 
 
 def around_table(found: Around) -> str:
@@ -90,7 +90,7 @@ def around_table(found: Around) -> str:
             f'<td class="number">{decimal(cell.value)}<small>{escaped(cell.remark)}</small></td>' for cell in row.cells
         )
         rows.append(f'<tr><th scope="row">{row.name}<small>{escaped(row.subject)}</small></th>{cells}</tr>')
-    return _table(heads, rows, "around")
+    return table(heads, rows, "around")
 
 
 def layers_table(factors: Mapping[str, Series], clipped: Mapping[str, Series]) -> str:
@@ -110,7 +110,7 @@ def layers_table(factors: Mapping[str, Series], clipped: Mapping[str, Series]) -
             f'<tr><th scope="row"><code>{escaped(layer)}</code></th><td class="number">{smallest}</td>'
             f'<td class="number">{step}</td><td class="number">{total}</td></tr>'
         )
-    return _table(["Layer", "Smallest factor", "At step", "Clipped steps"], rows, "layers")
+    return table(["Layer", "Smallest factor", "At step", "Clipped steps"], rows, "layers")
 
 
 def config_table(config: Mapping[str, Any]) -> str:
@@ -119,7 +119,7 @@ def config_table(config: Mapping[str, Any]) -> str:
         f'<tr><th scope="row"><code>{escaped(name)}</code></th><td>{escaped(value)}</td></tr>'
         for name, value in _flat(config)
     ]
-    return _table(["Setting", "Value"], rows, "config")
+    return table(["Setting", "Value"], rows, "config")
 
 
 def _first_measured(incident: Incident) -> str:
@@ -140,7 +140,8 @@ def _span(first: float, last: float) -> str:
     return count(first) if first == last else f"{count(first)}\N{EN DASH}{count(last)}"
 
 
-def _table(heads: Sequence[str], rows: Sequence[str], kind: str) -> str:
+def table(heads: Sequence[str], rows: Sequence[str], kind: str) -> str:
+    """A table of rows of HTML, under heads of HTML; ``kind`` is its class in the style sheet."""
     head = "".join(f'<th scope="col">{title}</th>' for title in heads)
     # The frame is reachable by keyboard, since it scrolls where the page is narrow.
     return (

@@ -90,6 +90,16 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %".replace("-", "\N{MINUS SIGN}") if -1 <= share <= 10 else "off the scale"
 
 
+def fine_percent(share: float) -> str:
+    """A share in percent with the decimals that a small one needs: ``34 %``, ``0.8 %``, ``0.02 %``, ``less than 0.01 %``."""
+    size = 100 * share
+    if not 0 < size < 9.95:
+        return percent(share)
+    if size < 0.01:
+        return "less than 0.01 %"
+    return f"{size:.{1 if size >= 0.095 else 2}f} %"
+
+
 def duration(seconds: float) -> str:
     """Seconds as ``42 s``, ``3 min 20 s`` or ``2 h 05 min``."""
     whole = round(seconds)

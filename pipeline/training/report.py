@@ -6,7 +6,7 @@ import json
 
 import yaml
 
-from ..reporting import RunRecord, read_lines, render
+from ..reporting import RunRecord, read_lines, read_object, render
 from .files import write_text
 from .run_directory import RunDirectory
 
@@ -23,5 +23,6 @@ def write_report(run: RunDirectory) -> None:
         train=read_lines(run.train_metrics),
         evaluation=read_lines(run.evaluation_metrics),
         tasks=[{"weight": 1.0} | task for task in schema["tasks"]],
+        log=read_object(run.log_file),
     )
     write_text(run.report_file, render(record))

@@ -30,6 +30,7 @@ class RunDirectory:
         self.schema_file = self.path / "schema.yaml"
         self.bundles = self.path / "bundles"
         self.quarantine = self.path / "quarantine.jsonl"
+        self.log_file = self.path / "log.json"
         self.status_file = self.path / "status.json"
         self.divergence_file = self.path / "divergence.json"
         self.report_file = self.path / "report.html"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steadyrank.pipeline.reporting.record import RunRecord, read_lines
+from steadyrank.pipeline.reporting.record import RunRecord, read_lines, read_object
 
 
 def test_non_finite_strings_become_floats(tmp_path):
@@ -51,3 +51,19 @@ def test_a_line_in_the_middle_that_is_no_object_is_refused_by_its_number(tmp_pat
 def test_a_record_needs_no_more_than_a_title():
     record = RunRecord("run")
     assert (record.config, record.status, list(record.train), list(record.tasks)) == ({}, {}, [], [])
+
+
+def test_an_object_is_read_and_strings_that_stand_for_numbers_become_floats(tmp_path):
+    path = tmp_path / "log.json"
+    path.write_text('{"days": [{"statistics": {"age": {"mean": "NaN", "deviation": "-Infinity"}, "name": "day"}}]}')
+    (day,) = read_object(path)["days"]
+    assert math.isnan(day["statistics"]["age"]["mean"])
+    assert (day["statistics"]["age"]["deviation"], day["statistics"]["name"]) == (-math.inf, "day")
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"days": [', "[1, 2]", "3", "null", "\udcff", "[" * 100_000, "9" * 5000])
+def test_what_is_no_object_is_read_as_an_empty_one(tmp_path, text):
+    path = tmp_path / "log.json"
+    assert read_object(path) == {}
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert read_object(path) == {}

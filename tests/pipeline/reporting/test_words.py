@@ -6,7 +6,17 @@ import math
 import pytest
 
 from steadyrank.pipeline.reporting import RunRecord
-from steadyrank.pipeline.reporting.words import count, decimal, duration, listed, percent, state, summary, verdict
+from steadyrank.pipeline.reporting.words import (
+    count,
+    decimal,
+    duration,
+    fine_percent,
+    listed,
+    percent,
+    state,
+    summary,
+    verdict,
+)
 
 
 def test_summary_of_a_healthy_run(healthy):
@@ -66,3 +76,22 @@ def test_numbers_as_a_reader_writes_them():
     assert [duration(42), duration(200), duration(7500)] == ["42 s", "3 min 20 s", "2 h 05 min"]
     assert [percent(0.934), percent(-1e9)] == ["93 %", "off the scale"]
     assert [listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
+
+
+def test_small_shares_have_the_decimals_that_they_need():
+    found = [
+        fine_percent(share) for share in (0.0, 1e-9, 0.0002, 0.0009, 0.001, 0.0081, 0.05, 0.0994, 0.0996, 0.341, 1.0)
+    ]
+    assert found == [
+        "0 %",
+        "less than 0.01 %",
+        "0.02 %",
+        "0.09 %",
+        "0.1 %",
+        "0.8 %",
+        "5.0 %",
+        "9.9 %",
+        "10 %",
+        "34 %",
+        "100 %",
+    ]
