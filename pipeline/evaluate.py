@@ -32,7 +32,9 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
 
     run = RunDirectory(arguments.model_dir)
     config = config if is_configured(arguments) else run.read_config()
-    source = open_source(config.data)
+    # Of the run's own log without the days that the run left out.
+    left_out = () if is_configured(arguments) else [day.name for day in run.read_log() if day.left_out]
+    source = open_source(config.data, left_out=left_out)
     unknown = [name for name in arguments.days if name not in source.days]
     if unknown:
         raise UserError(f"--days: the log has no day '{unknown[0]}'; it has {source.days[0]} to {source.days[-1]}")

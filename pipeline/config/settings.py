@@ -12,6 +12,7 @@ import re
 
 SOURCES = ("simulated", "movielens", "files")
 ON_INVALID = ("fail", "skip", "clamp")
+ON_ODD_DAY = ("tell", "skip", "fail")
 RULES = ("none", "gc", "agc", "lamb", "clippy", "adagc")
 # What may share one factor under a rule, and whether the rule may scale the gradient or the step.
 _GRANULARITIES: dict[str, tuple[str, ...]] = {
@@ -76,6 +77,11 @@ class Files:
         ``skip``: it trains nothing, is counted, and is written to the run's ``quarantine.jsonl``; or ``clamp``: numbers
         beyond a bound are put to it, counted and written there, and a row that has other faults is skipped.
       invalid_share: Most rows of a day that may be skipped, as a share; beyond it the run fails.
+      checked_rows: About how many rows of each day are looked at before the run, to hold them against those of the days
+        before; 0: no day is checked.
+      on_odd_day: What is done about a day on which a check found something: ``tell`` says so and trains on it, ``skip`` trains
+        without it, ``fail`` ends the run before it begins. A day without rows ends it as well, unless it is skipped.
+      odd_days: Most days that may be left out, as a share; beyond it the run fails.
     """
 
     path: str = ""
@@ -83,6 +89,9 @@ class Files:
     periods: int = 10
     on_invalid: str = "fail"
     invalid_share: float = 0.001
+    checked_rows: int = 32_768
+    on_odd_day: str = "tell"
+    odd_days: float = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -279,8 +288,10 @@ def _problems(config: Config):
 
     yield from one_of("data.source", data.source, SOURCES)
     yield from one_of("data.files.on_invalid", data.files.on_invalid, ON_INVALID)
-    if not 0 <= data.files.invalid_share <= 1:
-        yield f"data.files.invalid_share must be between 0 and 1, got {data.files.invalid_share}"
+    yield from one_of("data.files.on_odd_day", data.files.on_odd_day, ON_ODD_DAY)
+    for name, share in (("invalid_share", data.files.invalid_share), ("odd_days", data.files.odd_days)):
+        if not 0 <= share <= 1:
+            yield f"data.files.{name} must be between 0 and 1, got {share}"
     yield from one_of("model.precision", model.precision, PRECISIONS)
     yield from one_of("training.strategy", training.strategy, STRATEGIES)
     yield from one_of("training.on_divergence", training.on_divergence, ON_DIVERGENCE)
@@ -304,6 +315,7 @@ def _problems(config: Config):
         data__holdout_days=data.holdout_days,
         data__shuffle_rows=data.shuffle_rows,
         data__statistics_rows=data.statistics_rows,
+        data__files__checked_rows=data.files.checked_rows,
         data__simulated__seed=data.simulated.seed,
         model__cross_layers=model.cross_layers,
         model__cross_projection=model.cross_projection,

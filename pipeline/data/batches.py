@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from ...models.schema import Schema
 from ..config.errors import UserError
-from .source import Coded, CodedColumns, Note, NotingSource, Source
+from .source import Coded, CodedColumns, Note, NotingSource, Source, rows_of
 
 _BATCHES_AHEAD = 16
 _ALIGNMENT = 64
@@ -307,7 +307,7 @@ def _mixed(blocks: Iterable[CodedColumns], rows: int, picked: np.ndarray) -> Cod
     values: dict[str, list[np.ndarray]] = {}
     first = 0
     for block in blocks:
-        there = _rows_of(block)
+        there = rows_of(block)
         to = places[first : first + there]
         kept = slice(None) if (to >= 0).all() else to >= 0
         for name, column in block.items():
@@ -329,11 +329,6 @@ def _mixed(blocks: Iterable[CodedColumns], rows: int, picked: np.ndarray) -> Cod
     }
 
 
-def _rows_of(columns: CodedColumns) -> int:
-    first = next(iter(columns.values()))
-    return len(first.places if isinstance(first, Coded) else first)
-
-
 def _room(rows: int, like: np.ndarray) -> np.ndarray:
     """Rows to be written, lying in memory so that TensorFlow takes them as they are; it would copy what is not aligned."""
     shape = (rows, *like.shape[1:])
@@ -352,7 +347,7 @@ def _whole_rows(column: np.ndarray) -> np.ndarray:
 
 def _filled(columns: CodedColumns, wanted: np.ndarray, filled: int, schema: Schema) -> CodedColumns:
     """The rows ``wanted``, and behind them others without labels: those train nothing, and their features are such as there are."""
-    chosen = np.concatenate([wanted, np.arange(filled) * _rows_of(columns) // filled])
+    chosen = np.concatenate([wanted, np.arange(filled) * rows_of(columns) // filled])
     taken = {name: columns[name][chosen] for name in schema.columns}
     for label in schema.label_columns:
         column = taken[label]

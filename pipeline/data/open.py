@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ...models.schema import Schema
 from ..config.settings import Data
 from .movielens import MovielensLog
@@ -10,12 +12,13 @@ from .source import Source
 from .tables import TableLog
 
 
-def open_source(data: Data, schema: Schema | None = None) -> Source:
+def open_source(data: Data, schema: Schema | None = None, left_out: Collection[str] = ()) -> Source:
     """The log of ``data.source``, with its own settings.
 
     Args:
       data: The settings.
       schema: Of files: taken instead of the schema's file.
+      left_out: Of files: names of days that the log is to be without.
 
     Raises:
       UserError: When the log is not there or cannot be read.
@@ -23,5 +26,5 @@ def open_source(data: Data, schema: Schema | None = None) -> Source:
     if data.source == "movielens":
         return MovielensLog(data.movielens)
     if data.source == "files":
-        return TableLog(data.files, schema)
+        return TableLog(data.files, schema, left_out)
     return SimulatedLog(data.simulated)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Hashable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,6 +38,19 @@ class ParquetReader:
         """Rows of each row group."""
         footer = self._footer(file)
         return [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
+
+    def fields(self, file: str) -> dict[str, str]:
+        """All columns of the file and their types."""
+        try:
+            return {field.name: str(field.type) for field in self._footer(file).schema.to_arrow_schema()}
+        except _DAMAGED as error:
+            raise _damaged(file, "the footer", error) from error
+
+    def signature(self, file: str, group: int) -> Hashable:
+        """Equal for groups of equal content; others hardly ever have the same."""
+        found = self._footer(file).row_group(group)
+        sizes = [found.column(i).total_compressed_size for i in range(found.num_columns)]
+        return found.num_rows, tuple(sizes)
 
     def columns(self, file: str, group: int, clamp: bool = False) -> tuple[CodedColumns, Findings]:
         """The columns of one row group, and what was found wrong; see :func:`.from_arrow.convert`."""

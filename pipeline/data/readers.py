@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Protocol
 
 import pyarrow as pa
@@ -20,6 +21,14 @@ class Reader(Protocol):
 
     def groups(self, file: str) -> list[int]:
         """Rows of each group, the smallest part that can be read by itself."""
+        ...
+
+    def fields(self, file: str) -> dict[str, str]:
+        """All columns of a file and their types; empty when the format does not tell."""
+        ...
+
+    def signature(self, file: str, group: int) -> Hashable:
+        """Equal for groups of equal content; others hardly ever have the same."""
         ...
 
     def columns(self, file: str, group: int, clamp: bool = False) -> tuple[CodedColumns, Findings]:

@@ -18,7 +18,7 @@ import queue
 import socket
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -48,14 +48,15 @@ class InputService:
     Args:
       data: The log's settings; ``service`` is the dispatcher's ``host:port``. The workers open the log by them.
       source: The log, as it is seen here.
+      left_out: Names of days that it is without.
       patience: Seconds without a window after which it is made here.
 
     Raises:
       UserError: When nothing answers at that address.
     """
 
-    def __init__(self, data: Data, source: Source, patience: float = 30.0):
-        self._data, self._source, self._patience = data, source, patience
+    def __init__(self, data: Data, source: Source, left_out: Collection[str] = (), patience: float = 30.0):
+        self._data, self._source, self._left_out, self._patience = data, source, sorted(left_out), patience
         host, _, port = data.service.removeprefix("grpc://").rpartition(":")
         try:
             socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
@@ -96,6 +97,7 @@ class InputService:
         told = {
             "data": to_plain(self._data),
             "schema": self._source.schema.to_dict(),
+            "left_out": self._left_out,
             "rows": _checksum(self._source, order.day),
             "order": dataclasses.asdict(order),
         }
@@ -193,7 +195,7 @@ def _make_window(spec: bytes, window: np.int64) -> list[Any]:
 def _windows(spec: bytes) -> Windows:
     told = json.loads(spec)
     order = Order(**told["order"])
-    source = _opened(json.dumps(told["data"]), json.dumps(told["schema"]))
+    source = _opened(json.dumps(told["data"]), json.dumps(told["schema"]), tuple(told["left_out"]))
     if order.day >= len(source.days) or _checksum(source, order.day) != told["rows"]:
         raise UserError(
             f"a worker of the input service sees other rows of {told['rows'][0]} than the trainer; "
@@ -203,8 +205,8 @@ def _windows(spec: bytes) -> Windows:
 
 
 @functools.lru_cache(_OPEN_LOGS)
-def _opened(data: str, schema: str) -> Source:
-    return open_source(build(Data, json.loads(data)), build(Schema, json.loads(schema)))
+def _opened(data: str, schema: str, left_out: tuple[str, ...]) -> Source:
+    return open_source(build(Data, json.loads(data)), build(Schema, json.loads(schema)), left_out)
 
 
 def offer() -> None:

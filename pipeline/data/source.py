@@ -46,6 +46,12 @@ def decoded(columns: Mapping[str, np.ndarray | Coded]) -> Columns:
     return {name: column.strings() if isinstance(column, Coded) else column for name, column in columns.items()}
 
 
+def rows_of(columns: CodedColumns) -> int:
+    """How many rows they have."""
+    first = next(iter(columns.values()))
+    return len(first.places if isinstance(first, Coded) else first)
+
+
 @dataclasses.dataclass(frozen=True)
 class Note:
     """What was wrong with the rows of a block, in plain types, so that it can be sent to another process.
@@ -54,16 +60,13 @@ class Note:
       day: The day, by its position.
       index: The block.
       faulty: How many rows are skipped.
-      skipped: How many rows are skipped, by reason; a row may have several.
-      clamped: How many rows had a number put to its bound, by reason.
-      rows: For each of these rows ``file``, ``row``, ``reasons`` and, for the first of them, ``values``.
+      rows: For each of these rows, and of those that had a number put to its bound, ``file``, ``row``, ``reasons``, ``clamped`` if it
+        is one of the latter, and, for the first of them, ``values``.
     """
 
     day: int
     index: int
     faulty: int
-    skipped: dict[str, int]
-    clamped: dict[str, int]
     rows: list[dict[str, Any]]
 
 

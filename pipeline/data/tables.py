@@ -10,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
+import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,6 +29,8 @@ from .source import CodedColumns, Columns, Note, decoded
 
 # Faulty rows of which the values are kept as well; of others the place and the reason.
 _WITH_VALUES = 1000
+# Blocks of which a sample is made, at least: a day may begin well.
+_LEAST_PARTS = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,16 +50,19 @@ class TableLog:
     Args:
       settings: Where it lies, and what is done with faulty rows.
       schema: Taken instead of the schema's file.
+      left_out: Names of days that the log is to be without.
 
     Attributes:
-      skipped: How many faulty rows were skipped so far, by reason; each once, however often it is read.
-      clamped: Likewise, in how many a number was put to its bound.
+      empty: Names of days without rows, which are left out where that is allowed.
+      skipped_rows: How many faulty rows were skipped so far; each once, however often it is read.
+      skipped: Likewise by reason, of which a row may have several.
+      clamped: Likewise, of the others, in how many a number was put to its bound.
 
     Raises:
       UserError: When there is no log, or its files or the schema cannot be read.
     """
 
-    def __init__(self, settings: Files, schema: Schema | None = None):
+    def __init__(self, settings: Files, schema: Schema | None = None, left_out: Collection[str] = ()):
         if not settings.path or not (settings.schema or schema):
             missing = "path" if not settings.path else "schema"
             hint = "" if settings.path else "the file or the folder of the log"
@@ -67,11 +73,14 @@ class TableLog:
         found = layout.find(settings.path)
         self._filesystem = found.filesystem
         self._reader = reader_of(found, self.schema)
+        self.empty: list[str] = []
         self._days = self._cut(found)
+        self.leave_out(left_out)
         self._quarantine = _Quarantine()
         self._lock = threading.Lock()
         self._checked: set[tuple[int, int]] = set()
         self._skipped_of_day: Counter[int] = Counter()
+        self.skipped_rows = 0
         self.skipped: Counter[str] = Counter()
         self.clamped: Counter[str] = Counter()
 
@@ -79,6 +88,16 @@ class TableLog:
     def days(self) -> Sequence[str]:
         """The days' names, in order."""
         return [name for name, _ in self._days]
+
+    def leave_out(self, names: Collection[str]) -> None:
+        """From now on the log is without these days; before any is read.
+
+        Raises:
+          UserError: When none is left.
+        """
+        self._days = [(name, parts) for name, parts in self._days if name not in names]
+        if not self._days:
+            raise UserError(f"{self._settings.path}: no day is left")
 
     def block_rows(self, day: int) -> Sequence[int]:
         """Rows of each block of the day."""
@@ -113,9 +132,7 @@ class TableLog:
                 return
             self._checked.add((note.day, note.index))
             self._skipped_of_day[note.day] += note.faulty
-            self.skipped.update(note.skipped)
-            self.clamped.update(note.clamped)
-            self._quarantine.add(note.rows)
+            self._count(self._quarantine.add(note.rows))
             total, allowed = sum(self.block_rows(note.day)), self._settings.invalid_share
             skipped = self._skipped_of_day[note.day]
             if note.faulty and skipped > allowed * total:
@@ -137,14 +154,58 @@ class TableLog:
         parts = [[(part.file, part.group, part.first, part.rows) for part in self._days[day][1]] for day in days]
         return [[(info.path, info.size, info.mtime_ns) for info in infos], parts]
 
-    @property
-    def skipped_rows(self) -> int:
-        """How many rows were skipped so far, whatever their reasons."""
-        return self._skipped_of_day.total()
+    def files(self, day: int) -> list[str]:
+        """The files that have rows of a day."""
+        return list(dict.fromkeys(part.file for part in self._days[day][1]))
+
+    def content(self, day: int) -> int:
+        """Tells whether a day is the one that it was: by the sizes of its files and the rows of their groups."""
+        sizes = [info.size for info in self._filesystem.get_file_info(self.files(day))]
+        parts = [(part.group, part.first, part.rows) for part in self._days[day][1]]
+        return zlib.crc32(json.dumps([sizes, parts]).encode())
+
+    def fields(self, day: int) -> dict[str, str]:
+        """The columns of a day's files and their types; of a column that is not in every file, or not alike, no type."""
+        found = [self._reader.fields(file) for file in self.files(day)]
+        names = dict.fromkeys(name for fields in found for name in fields)
+        kinds = {name: {fields.get(name, "in some files only") for fields in found} for name in names}
+        return {name: " and ".join(sorted(kind)) for name, kind in kinds.items()}
+
+    def sample(self, day: int, rows: int) -> list[CodedColumns]:
+        """About so many of a day's rows that have no fault, from blocks that are spread over it."""
+        parts = self._days[day][1]
+        wanted = -(-rows * len(parts) // max(sum(part.rows for part in parts), 1))
+        places = np.linspace(0, len(parts) - 1, min(max(wanted, _LEAST_PARTS), len(parts))).round().astype(int)
+        blocks = []
+        for place in places.tolist():
+            part = parts[place]
+            columns, findings = self._reader.columns(part.file, part.group, self._settings.on_invalid == "clamp")
+            taken = np.arange(part.first, part.first + min(part.rows, rows))
+            for faulty in findings.faults.values():
+                taken = taken[~faulty[taken]]
+            blocks.append({name: column[taken] for name, column in columns.items()})
+        return blocks
+
+    def groups(self, day: int) -> Iterator[tuple[tuple[str, int], int, Hashable]]:
+        """The whole groups of a day: file and place, rows, and a signature that those of equal content share."""
+        for part in self._days[day][1]:
+            if not part.first:
+                yield (part.file, part.group), part.rows, self._reader.signature(part.file, part.group)
+
+    def alike(self, one: tuple[str, int], other: tuple[str, int]) -> bool:
+        """Whether two groups, each by file and place, hold the same."""
+        return self._reader.table(*one).equals(self._reader.table(*other))
 
     def keep_quarantine(self, path: Path) -> None:
-        """From now on every faulty row is written to this file, a line of JSON each; those that stand there are not again."""
+        """From now on every faulty row is written to this file, a line of JSON each; those that stand there count as met."""
         self._quarantine = _Quarantine(path)
+        self._count(self._quarantine.held)
+
+    def _count(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        for row in rows:
+            self.skipped_rows += not row.get("clamped")
+            self.skipped.update(row["reasons"] if not row.get("clamped") else ())
+            self.clamped.update(row["reasons"] if row.get("clamped") else ())
 
     def _cut(self, found: layout.Layout) -> list[tuple[str, list[_Part]]]:
         days = []
@@ -156,11 +217,17 @@ class TableLog:
                     if rows:
                         parts.append(_Part(file, group, 0, rows, before))
                     before += rows
+            if not parts and name and self._settings.on_odd_day == "skip":
+                self.empty.append(name)
+                continue
             if not parts:
                 raise UserError(
-                    f"{self._settings.path}: {name or 'the log'} has no rows; remove the day, or put its files there"
+                    f"{self._settings.path}: {name or 'the log'} has no rows; remove the day, put its files there"
+                    + (", or train without it: --config.data.files.on_odd_day=skip" if name else "")
                 )
             days.append((name, parts))
+        if not days:
+            raise UserError(f"{self._settings.path}: no day has any rows")
         return days if days[0][0] else _periods(days[0][1], self._settings)
 
     def _fail(self, part: _Part, faults: Faults, faulty: np.ndarray) -> NoReturn:
@@ -182,25 +249,31 @@ def _note(day: int, index: int, part: _Part, columns: CodedColumns, findings: Fi
         told: dict[str, Any] = {
             "file": part.file,
             "row": part.row_of_file + part.first + int(place),
-            "reasons": [r for each in (findings.faults, findings.clamped) for r, found in each.items() if found[place]],
+            "reasons": [
+                reason
+                for reason, found in (findings.faults if faulty[place] else findings.clamped).items()
+                if found[place]
+            ],
         }
         if not faulty[place]:
             told["clamped"] = True
         if len(rows) < _WITH_VALUES:
             told["values"] = {name: _plain(column[place]) for name, column in plain.items()}
         rows.append(told)
-    skipped, clamped = (
-        {reason: int(found.sum()) for reason, found in each.items()} for each in (findings.faults, findings.clamped)
-    )
-    return Note(day, index, int(faulty.sum()), skipped, clamped, rows)
+    return Note(day, index, int(faulty.sum()), rows)
 
 
 class _Quarantine:
-    """The file of the faulty rows."""
+    """The faulty rows, and the file that they are written to.
+
+    Attributes:
+      held: Those that stood there before.
+    """
 
     def __init__(self, path: Path | None = None):
         self._path = path
         self._known: set[tuple[str, int]] = set()
+        self.held: list[dict[str, Any]] = []
         if path is None or not path.exists():
             return
         with open(path, "r+b") as opened:
@@ -208,25 +281,22 @@ class _Quarantine:
             # Without the last line of a process that was killed while it wrote it.
             whole = whole[: whole.rfind(b"\n") + 1]
             opened.truncate(len(whole))
-        for line in whole.splitlines():
-            told = json.loads(line)
-            self._known.add((told["file"], told["row"]))
+        self.held = [json.loads(line) for line in whole.splitlines()]
+        self._known = {(row["file"], row["row"]) for row in self.held}
 
-    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        if self._path is None:
-            return
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Writes down those that are new, and returns them."""
+        new = [row for row in rows if (row["file"], row["row"]) not in self._known]
         lines = []
-        for row in rows:
-            place = (row["file"], row["row"])
-            if place in self._known:
-                continue
-            self._known.add(place)
+        for row in new:
+            self._known.add((row["file"], row["row"]))
             kept = row if len(self._known) <= _WITH_VALUES else {k: v for k, v in row.items() if k != "values"}
             lines.append(json.dumps(kept))
-        if lines:
+        if lines and self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with open(self._path, "ab", buffering=0) as opened:
                 opened.write(("\n".join(lines) + "\n").encode())
+        return new
 
 
 def _plain(value: np.ndarray | np.generic | bytes) -> object:

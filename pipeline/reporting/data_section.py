@@ -130,16 +130,17 @@ def _reasons(run: RunRecord, kind: str) -> dict[str, float]:
 def _skipped_rows(run: RunRecord) -> tuple[float, bool]:
     """How many rows were skipped, and whether that is exact; else there may be fewer.
 
-    A row with several faults counts for each of its reasons, but only once in the metrics. These hear nothing of the rows of
-    held-out days, though, so that they are asked only where reasons may overlap, and believed where they fit.
+    A row with several faults counts for each of its reasons; a record may say how many rows they are together.
     """
+    told = run.status.get("skipped_rows")
+    if is_finite(told) and told >= 0:
+        return number(told), True
     by_reason = list(_reasons(run, "skipped").values())
-    met = [number(line["skipped_examples"]) for line in run.train if is_finite(line.get("skipped_examples"))]
-    told = sum(value for value in met if value > 0)
     if not by_reason:
-        return told, True
-    fits = max(by_reason) <= told <= sum(by_reason)
-    return (told, True) if fits else (sum(by_reason), len(by_reason) == 1)
+        # A run that goes on has them in its metrics only.
+        met = [number(line["skipped_examples"]) for line in run.train if is_finite(line.get("skipped_examples"))]
+        return sum(value for value in met if value > 0), True
+    return sum(by_reason), len(by_reason) == 1
 
 
 def _faults_table(skipped: Mapping[str, float], clamped: Mapping[str, float], total: float | None) -> str:

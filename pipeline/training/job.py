@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Sequence
 
 import tensorflow as tf
 import tf_keras
@@ -21,6 +22,7 @@ from ..data.open import open_source
 from ..data.service import InputService
 from ..data.source import Source
 from ..data.tables import TableLog
+from ..data.validation import CheckedDay, check_log
 from ..data.waiting import WaitClock
 from ..divergence import Bundles, DivergenceMonitor
 from ..serving import export_ranker, reasons_not_to_publish
@@ -29,11 +31,13 @@ from .checkpoints import Checkpoints
 from .distribution import check_divides, make_strategy
 from .files import write_json
 from .loop import Plan, Preempted, train
-from .progress import Progress
+from .progress import Look, Progress
 from .publisher import Publisher
 from .report import write_report
 from .run_directory import RunDirectory
 
+# Lines about the log before the first step.
+_SHOWN = 10
 EXIT_DONE, EXIT_DIVERGED, EXIT_PREEMPTED = 0, 3, 143
 
 
@@ -60,7 +64,14 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
     tf_keras.utils.set_random_seed(config.training.seed)
     check_divides(config.data.batch_size, strategy)
     source = open_source(config.data)
-    service = InputService(config.data, source) if config.data.service else None
+    days: list[CheckedDay] = []
+    if isinstance(source, TableLog):
+        look = Look(sys.stderr, "days")
+        days = check_log(source, config.data.files, run.read_log() if resume else (), look.show)
+    left_out = {day.name for day in days if day.left_out}
+    if left_out:
+        source = open_source(config.data, left_out=left_out)
+    service = InputService(config.data, source, left_out) if config.data.service else None
     run.claim(config, source.schema)
     if isinstance(source, TableLog):
         source.keep_quarantine(run.quarantine)
@@ -70,7 +81,11 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         run.write_status("running", step)
         plan = Plan(config, source)
         progress = Progress(plan.total_steps, config.data.batch_size, sys.stderr)
-        learned = learn(source, config.data.statistics_rows, plan.train_days, progress.learning)
+        if days:
+            run.write_log(config.data.files.path, days, [source.days[day] for day in plan.holdout_days])
+            for line in _odd(days):
+                progress.note(line)
+        learned = learn(source, config.data.statistics_rows, plan.train_days, Look(sys.stderr, "rows").show)
         with strategy.scope():
             ranker = make_ranker(config, run.settled_schema(learned.schema), learned.statistics, plan.total_steps)
         checkpoints = Checkpoints(run.checkpoints, ranker)
@@ -122,6 +137,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         if isinstance(source, TableLog):
             told = {"skipped": dict(source.skipped), "clamped": dict(source.clamped)}
             details |= {what: counts for what, counts in told.items() if counts}
+            details |= {"skipped_rows": source.skipped_rows} if source.skipped_rows else {}
         if reasons:
             run.write_status("diverged", step, message="; ".join(reasons), **details)
         else:
@@ -162,6 +178,17 @@ def _says_full(error: BaseException) -> str:
     # TensorFlow writes checkpoints and events itself and has the words only in its message.
     full = os.strerror(errno.ENOSPC)
     return full if isinstance(error, tf.errors.OpError) and full in str(error) else ""
+
+
+def _odd(days: Sequence[CheckedDay]) -> list[str]:
+    """What is odd about the days, as lines."""
+    found = [
+        f"{day.name or 'the log'}{' is left out' if day.left_out else ''}: {each}"
+        for day in days
+        for each in day.findings
+    ]
+    more = [f"{len(found) - _SHOWN:,} more findings about the log are in log.json"] if len(found) > _SHOWN else []
+    return found[:_SHOWN] + more
 
 
 def _headline(

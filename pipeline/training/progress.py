@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-# Signs of a bar.
-_BAR = 24
+# Signs of a bar, and seconds of which nothing need be said.
+_BAR, _SHORT = 24, 2.0
 
 
 class Line:
@@ -71,6 +71,30 @@ class Bar:
         self._line.clear()
 
 
+class Look:
+    """How far a look at the data is that comes before the first step; nothing is shown of a short one.
+
+    Args:
+      stream: See :class:`Line`.
+      of: What is looked at, in the plural.
+      clock: Returns seconds; another one may be given by tests.
+    """
+
+    def __init__(self, stream: TextIO, of: str, clock: Callable[[], float] = time.monotonic):
+        self._line = Line(stream, clock=clock)
+        self._of = of
+        self._clock = clock
+        self._began = clock()
+
+    def show(self, done: int, total: int) -> None:
+        """Tells that so many were looked at."""
+        now = self._clock()
+        if now - self._began > _SHORT:
+            self._line.show(f"looking at the data: {done:,}/{total:,} {self._of}", now)
+        if done == total:
+            self._line.clear()
+
+
 class Progress:
     """Step, loss, rate and time left.
 
@@ -95,7 +119,6 @@ class Progress:
         self._line = Line(stream, seconds, clock)
         self._clock = clock
         self._first: tuple[float, int] | None = None
-        self._began: float | None = None
 
     def update(self, step: int, loss: float) -> None:
         """Tells how far the run is."""
@@ -109,14 +132,6 @@ class Progress:
         if rate:
             text += f"  {rate * self._batch_size:,.0f} examples/s  {_duration((self._total - step) / rate)} left"
         self._line.show(text, now)
-
-    def learning(self, rows: int, total: int) -> None:
-        """Tells how far the look at the data is that comes before the first step; not of a short one."""
-        now = self._clock()
-        if self._began is None:
-            self._began = now
-        if now - self._began > 2.0:
-            self._line.show(f"looking at the data: {rows:,}/{total:,} rows", now)
 
     def note(self, text: str) -> None:
         """Writes a line that stays."""

@@ -75,7 +75,7 @@ class Publisher(tf_keras.callbacks.Callback):
         self._progress = progress
         self.step = step
         self.seconds = 0.0
-        self._skipped, self._skipped_before = skipped, 0
+        self._skipped, self._skipped_before = skipped, skipped() if skipped else 0
         self._published = step
         self.begin_day("", 0)
 

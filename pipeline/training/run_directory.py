@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 
 from ...models.schema import Schema
 from ..config import Config, UserError, load, read, to_plain, to_yaml
+from ..data.validation import CheckedDay, from_dict
 from .files import write_json, write_text
 from .writers import JsonLinesWriter, TensorBoardWriter, Writer, Writers, rewind
 
@@ -121,6 +122,20 @@ class RunDirectory:
             ) as evaluation,
         ):
             yield train, evaluation
+
+    def write_log(self, source: str, days: Sequence[CheckedDay], held_out: Collection[str]) -> None:
+        """Replaces log.json: what the checks of a log's days found, and what is done with each."""
+        told = []
+        for day in days:
+            use = "left out" if day.left_out else "held out" if day.name in held_out else "trained"
+            told.append(day.to_dict() | {"use": use})
+        write_json(self.log_file, {"source": source, "days": told})
+
+    def read_log(self) -> list[CheckedDay]:
+        """What the checks found before; nothing when there is no log.json."""
+        if not self.log_file.exists():
+            return []
+        return [from_dict(day) for day in json.loads(self.log_file.read_text(encoding="utf-8"))["days"]]
 
     def write_status(self, status: str, step: int, **details: Any) -> None:
         """Replaces status.json."""

@@ -408,16 +408,21 @@ tasks:
         assert np.isnan(block["stars"][[2, 3, 4]]).all()
         assert source.skipped == {"scores: not finite": 1, "free: not finite": 1, "price: not finite": 1}
         assert source.clamped == {
-            "price: out of range": 2,
+            "price: out of range": 1,
             "scores: out of range": 1,
-            "click: out of range": 2,
-            "stars: out of range": 2,
+            "click: out of range": 1,
+            "stars: out of range": 1,
         }
         lines = {
             line["row"]: line for line in map(json.loads, (tmp_path / "quarantine.jsonl").read_text().splitlines())
         }
         assert sorted(lines) == [0, 1, 2, 3, 4]
         assert [row for row in lines if lines[row].get("clamped")] == [0, 1]
+        # Another process of the run counts what stands there, and nothing twice.
+        again = opened("clamp")
+        again.keep_quarantine(tmp_path / "quarantine.jsonl")
+        again.block(0, 0)
+        assert (again.skipped_rows, again.skipped, again.clamped) == (3, source.skipped, source.clamped)
 
         skipping = opened("skip")
         assert np.isnan(skipping.block(0, 0)["click"]).tolist() == [True] * 5 + [False]

@@ -86,13 +86,9 @@ def test_skipped_and_clamped_rows_are_told_with_their_share_and_reason(watched):
     assert "several faults" not in text
 
 
-@pytest.mark.parametrize(
-    ("met", "said"),
-    [((3, 6), "9 rows"), ((), "At most 12 rows"), ((2, 2), "At most 12 rows"), ((20,), "At most 12 rows")],
-)
-def test_rows_with_several_faults_are_counted_once_where_that_is_known(healthy, met, said):
-    train = [{"step": 32 * place, "skipped_examples": rows} for place, rows in enumerate(met, start=1)]
-    run = dataclasses.replace(with_status(healthy, skipped={"a": 7, "b": 5}), train=train)
+@pytest.mark.parametrize(("together", "said"), [({"skipped_rows": 9}, "9 rows"), ({}, "At most 12 rows")])
+def test_rows_with_several_faults_are_counted_once_where_that_is_known(healthy, together, said):
+    run = with_status(healthy, skipped={"a": 7, "b": 5}, **together)
     assert f"{said} were skipped" in text_of(run).removeprefix(" Data ")
     assert "A row with several faults counts for each of them." in text_of(run)
 
