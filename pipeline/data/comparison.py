@@ -146,7 +146,9 @@ def _moments(name: str, now: ColumnStatistics, past: Sequence[ColumnStatistics])
         yield Oddity("constant", name, f"{_number(now.mean, now.logs)} in every row, where it varied")
         return
     if deviation == 0:
-        if now.mean != usual and now.deviation == 0:
+        if now.deviation > 0 and max(deviations) == 0:
+            yield Oddity("shifted", name, f"it varies around {_number(now.mean)}, where it was always {_number(usual)}")
+        elif now.mean != usual and now.deviation == 0:
             yield Oddity(
                 "shifted", name, f"{_number(now.mean, now.logs)}, where it was always {_number(usual, now.logs)}"
             )

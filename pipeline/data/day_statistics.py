@@ -53,7 +53,7 @@ class ColumnStatistics:
 
 
 def statistics_of(blocks: Sequence[CodedColumns], schema: Schema) -> dict[str, ColumnStatistics]:
-    """The statistics of each feature, and of each label under its own name, or its task's where a mask makes it another."""
+    """The statistics of each feature, and of each label under its own name, or its task's where it is made of a column."""
     found = {}
     for feature in schema.features:
         columns = [block[feature.name] for block in blocks]
@@ -65,7 +65,7 @@ def statistics_of(blocks: Sequence[CodedColumns], schema: Schema) -> dict[str, C
 
 def label_name(task: Task) -> str:
     """What a task's label is called in statistics."""
-    return task.name if task.mask else task.label
+    return task.name if task.is_made else task.label
 
 
 def repeated_share(blocks: Sequence[CodedColumns]) -> float:

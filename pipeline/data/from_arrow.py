@@ -193,7 +193,7 @@ def _label(given: pa.Array, mask: pa.Array | None, task: Task, found: Findings, 
     reason = f"{task.label}: out of range"
     label = _within(label, task.bounds, reason, found, clamp)
     _add(found.faults, reason, np.isinf(label))
-    return label
+    return label if task.above is None else np.where(np.isnan(label), label, label > task.above).astype(np.float32)
 
 
 def _within(numbers: np.ndarray, bounds: tuple[float, float], reason: str, found: Findings, clamp: bool) -> np.ndarray:

@@ -85,7 +85,7 @@ class TestColumns:
         assert block["scores"].tolist()[3] == [3, -3]
         assert block["click"].tolist() == [1, 0] * 4
         np.testing.assert_array_equal(
-            block["minutes.masked"], np.array([0, np.nan, np.nan, 3, np.nan, np.nan, 6, np.nan], np.float32)
+            block["minutes.label"], np.array([0, np.nan, np.nan, 3, np.nan, np.nan, 6, np.nan], np.float32)
         )
         dtypes = {name: column.dtype.kind for name, column in block.items()}
         assert dtypes == {
@@ -96,7 +96,7 @@ class TestColumns:
             "history": "i",
             "scores": "f",
             "click": "f",
-            "minutes.masked": "f",
+            "minutes.label": "f",
         }
 
     @pytest.mark.parametrize(
@@ -481,6 +481,23 @@ def test_the_ranker_takes_what_is_beyond_a_bound_for_the_bound():
 def test_bounds_that_make_no_sense_are_refused(make, problem):
     with pytest.raises(ValueError, match=problem):
         make()
+
+
+def test_a_label_can_be_what_is_above_a_number():
+    tasks = (
+        Task("stars", "regression"),
+        Task("like", "binary", "stars", above=3),
+        Task("hit", "binary", "stars", mask="on", above=4),
+    )
+    given = pa.table({"a": [1.0] * 4, "stars": [3, 4, None, 5], "on": [True, False, True, True]})
+    columns, found = convert(given, Schema((Feature("a", "numerical"),), tasks), "here")
+    assert not found
+    np.testing.assert_array_equal(columns["stars"], [3, 4, np.nan, 5])
+    np.testing.assert_array_equal(columns["like.label"], [0, 1, np.nan, 1])
+    np.testing.assert_array_equal(columns["hit.label"], [0, np.nan, np.nan, 1])
+    for wrong in (("t", "regression", "", 1.0, "", 3.0), ("t", "binary", "", 1.0, "", float("nan"))):
+        with pytest.raises(ValueError, match="above must be a finite number and stands with binary tasks only"):
+            Task(*wrong)
 
 
 def test_names_that_clash_are_refused():

@@ -118,6 +118,10 @@ SPOILED = {
     "a wider spread": (_with(age=lambda v: (v - 35) * 6 + 35), ("shifted", "age")),
     "a number that froze": (_with(age=lambda v: np.full(len(v), 35.0)), ("constant", "age")),
     "a constant that changed": (_with(constant=lambda v: v * 2), ("shifted", "constant")),
+    "a constant that began to vary": (
+        _with(constant=lambda v: v + np.random.default_rng(2).random(len(v))),
+        ("shifted", "constant"),
+    ),
     "numbers that are missing": (_with(age=lambda v: _some(v, 0.4, None)), ("missing_values", "age")),
     "no number at all": (_with(age=lambda v: pa.nulls(len(v), pa.float64())), ("missing_values", "age")),
     "strings that are missing": (_with(country=lambda v: _some(v, 0.5, None)), ("missing_values", "country")),
