@@ -70,7 +70,7 @@ def label_name(task: Task) -> str:
 
 def repeated_share(blocks: Sequence[CodedColumns]) -> float:
     """The share of rows that equal one before in every column."""
-    rows = np.concatenate([_hashes(block) for block in blocks])
+    rows = np.concatenate([row_hashes(block) for block in blocks])
     return 1 - len(np.unique(rows)) / max(len(rows), 1)
 
 
@@ -119,7 +119,8 @@ def _ids(columns: Sequence[Any], feature: Feature) -> ColumnStatistics:
     )
 
 
-def _hashes(block: CodedColumns) -> np.ndarray:
+def row_hashes(block: CodedColumns) -> np.ndarray:
+    """A number for each row, which rows that are equal in every column share; within this process."""
     hashes = np.zeros(rows_of(block), np.uint64)
     for column in block.values():
         if isinstance(column, Coded):

@@ -192,9 +192,9 @@ class TableLog:
             if not part.first:
                 yield (part.file, part.group), part.rows, self._reader.signature(part.file, part.group)
 
-    def alike(self, one: tuple[str, int], other: tuple[str, int]) -> bool:
-        """Whether two groups, each by file and place, hold the same."""
-        return self._reader.table(*one).equals(self._reader.table(*other))
+    def group(self, file: str, place: int) -> CodedColumns:
+        """The columns of one whole group, faulty rows as they stand there."""
+        return self._reader.columns(file, place)[0]
 
     def keep_quarantine(self, path: Path) -> None:
         """From now on every faulty row is written to this file, a line of JSON each; those that stand there count as met."""

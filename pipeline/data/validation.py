@@ -6,10 +6,12 @@ import dataclasses
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..config.errors import UserError
 from ..config.settings import Files
 from .comparison import WINDOW, Day, Oddity, oddities
-from .day_statistics import repeated_share, statistics_of
+from .day_statistics import repeated_share, row_hashes, statistics_of
 from .tables import TableLog
 
 # Under the policy ``skip`` a day with one of these is left out; with the others it can be trained on as well as any.
@@ -145,7 +147,9 @@ def _twice(log: TableLog, place: int, groups: dict[Hashable, tuple[str, int]]) -
             if first != found:
                 suspected.append((found, first, rows))
     compared = suspected[:_COMPARED]
-    alike = [each for each in compared if log.alike(each[0], each[1])]
+    alike = [
+        each for each in compared if np.array_equal(row_hashes(log.group(*each[0])), row_hashes(log.group(*each[1])))
+    ]
     if not alike:
         return []
     (file, group), (other, at), _ = alike[0]

@@ -47,7 +47,7 @@ def columns(day: int) -> dict[str, np.ndarray]:
         "device": rng.choice(["phone", "tablet", "desk"], rows),
         "history": rng.integers(0, 500, (rows, 3)),
         "click": rng.random(rows) < 0.05 + 0.01 * weekend,
-        "minutes": rng.gamma(2, 3, rows),
+        "minutes": np.where(rng.random(rows) < 0.2, np.nan, rng.gamma(2, 3, rows)),
     }
 
 
