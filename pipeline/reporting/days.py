@@ -18,7 +18,7 @@ from .series import is_finite, is_number, number
 
 LEAST, MOST = 0.03, 10.0
 """The scale of shifts. Those below the first are those of chance or of no weight; beyond the second one is as bad as any other."""
-WINDOW = 30
+WINDOW = 14
 """The days before it that a day is compared with, at most: a log may change over months."""
 
 # A share of missing values moves by its own deviation, sqrt(p (1 - p)); near 0 that would make much of a few rows.
