@@ -1,0 +1,188 @@
+"""The main job on a log of one's own: real processes that are killed, a log that changes, a day that is odd."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.pipeline.test_commands import run
+from tests.pipeline.test_train import assert_equal_to_the_bit, measured
+
+SCHEMA = """
+features:
+- {name: price, kind: numerical}
+- {name: user, kind: categorical, vocabulary_size: 50}
+- {name: country, kind: categorical, dtype: string, hash_buckets: 16}
+- {name: history, kind: bag, width: 3, num_ids: 20}
+tasks:
+- {name: click, kind: binary}
+- {name: minutes, kind: regression}
+"""
+DAYS, FILES, ROWS = 5, 3, 400
+FAULTY = {("day=2026-11-02", 1): 17, ("day=2026-11-04", 0): 333}
+SETTINGS = (
+    *("--config=demo", "--config.data.source=files", "--config.data.shuffle_rows=300", "--config.data.batch_size=32"),
+    *("--config.data.files.on_invalid=skip", "--config.data.files.invalid_share=0.01"),
+    *("--config.model.shared_units=[8,8]", "--config.model.tower_units=[4,4]", "--config.optimizer.learning_rate=0.1"),
+    *("--config.training.steps_per_execution=4", "--config.training.publish_every_steps=8"),
+    "--config.training.checkpoint_every_steps=12",
+)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory) -> Path:
+    """A folder for each day, several files in each, two faulty rows."""
+    root = tmp_path_factory.mktemp("own") / "log"
+    rng = np.random.default_rng(0)
+    for day in range(DAYS):
+        for number in range(FILES):
+            name = f"day=2026-11-{day + 1:02}"
+            user = rng.integers(0, 60, ROWS)
+            price = rng.normal(size=ROWS)
+            click = rng.random(ROWS) < 1 / (1 + np.exp(-2 * price))
+            minutes = price + rng.normal(size=ROWS)
+            if (name, number) in FAULTY:
+                price[FAULTY[name, number]] = np.inf
+            (root / name).mkdir(parents=True, exist_ok=True)
+            columns = {
+                "price": price,
+                "user": user,
+                "country": [f"c{i % 9}" for i in user],
+                "history": [[i % 20, (i + 1) % 20][: i % 3] for i in user.tolist()],
+                "click": click,
+                "minutes": minutes,
+            }
+            pq.write_table(pa.table(columns), root / name / f"part-{number}.parquet", row_group_size=70)
+    (root.parent / "schema.yaml").write_text(SCHEMA)
+    return root
+
+
+def command(log: Path, model_dir: Path, *more: str) -> list[str]:
+    files = (f"--config.data.files.path={log}", f"--config.data.files.schema={log.parent / 'schema.yaml'}")
+    return ["train", f"--model_dir={model_dir}", *SETTINGS, *files, *more]
+
+
+@pytest.fixture(scope="module")
+def calm(log, tmp_path_factory) -> Path:
+    """A run that nothing disturbed."""
+    model_dir = tmp_path_factory.mktemp("calm") / "run"
+    ran = run(*command(log, model_dir))
+    assert ran.returncode == 0, ran.stderr
+    return model_dir
+
+
+def test_leaves_the_days_and_what_was_skipped(calm):
+    days = json.loads((calm / "log.json").read_text())["days"]
+    assert [(day["name"], day["rows"], day["files"], day["use"]) for day in days] == [
+        (f"day=2026-11-{day + 1:02}", FILES * ROWS, FILES, "held out" if day == DAYS - 1 else "trained")
+        for day in range(DAYS)
+    ]
+    status = json.loads((calm / "status.json").read_text())
+    assert (status["skipped"], status["skipped_rows"]) == ({"price: not finite": 2}, 2)
+    page = (calm / "report.html").read_text()
+    assert "2 rows were skipped" in page
+    assert "price: not finite" in page
+
+
+def test_killed_five_times_it_sees_each_row_once_and_in_the_same_order(calm, log, tmp_path):
+    """Weights and metrics, which any other row or order would change, are those of the undisturbed run to the bit."""
+    model_dir = tmp_path / "run"
+    arguments = command(log, model_dir)
+    reached = 0
+    for _ in range(5):
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"steadyrank.pipeline.{arguments[0]}", *arguments[1:]],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        arguments = ["train", f"--model_dir={model_dir}", "--resume"]
+        until = time.monotonic() + 120
+        while reached >= (newest := newest_checkpoint(model_dir)):
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < until, "the run never came that far"
+            time.sleep(0.005)
+        reached = newest
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert json.loads((model_dir / "status.json").read_text())["status"] == "running"
+    ran = run(*arguments)
+    assert ran.returncode == 0, ran.stderr
+    assert_equal_to_the_bit(calm, model_dir)
+    for name in ("train.jsonl", "eval.jsonl"):
+        lines, expected = (measured(each / "metrics" / name) for each in (model_dir, calm))
+        # What was met is told when it is met, which is when a process reads ahead.
+        assert [without(line, "skipped_examples") for line in lines] == [
+            without(line, "skipped_examples") for line in expected
+        ]
+    rows = [json.loads(line) for line in (model_dir / "quarantine.jsonl").read_text().splitlines()]
+    places = [(Path(row["file"]).parent.name, int(Path(row["file"]).stem[-1]), row["row"]) for row in rows]
+    assert sorted(places) == sorted((*place, row) for place, row in FAULTY.items())
+    assert json.loads((model_dir / "status.json").read_text())["skipped_rows"] == 2
+
+
+def newest_checkpoint(model_dir: Path) -> int:
+    found = [int(path.stem.partition("-")[2]) for path in (model_dir / "checkpoints").glob("ckpt-*.index")]
+    return max(found, default=0)
+
+
+def without(line: dict, key: str) -> dict:
+    return {name: value for name, value in line.items() if name != key}
+
+
+class TestALogThatChanges:
+    @pytest.fixture
+    def changed(self, log, tmp_path) -> Path:
+        shutil.copytree(log.parent, tmp_path / "own")
+        return tmp_path / "own" / "log"
+
+    def test_a_run_goes_on_with_a_new_day_and_not_with_another_log(self, changed, tmp_path):
+        last = changed / "day=2026-11-05"
+        last.rename(tmp_path / last.name)
+        model_dir = tmp_path / "run"
+        ran = run(*command(changed, model_dir))
+        assert ran.returncode == 0, ran.stderr
+        before = json.loads((model_dir / "status.json").read_text())["step"]
+        (tmp_path / last.name).rename(last)
+        ran = run("train", f"--model_dir={model_dir}", "--resume")
+        assert ran.returncode == 0, ran.stderr
+        assert json.loads((model_dir / "status.json").read_text())["step"] > before
+        uses = [day["use"] for day in json.loads((model_dir / "log.json").read_text())["days"]]
+        assert uses == ["trained"] * 4 + ["held out"]
+        (changed / "day=2026-11-02" / "part-1.parquet").unlink()
+        ran = run("train", f"--model_dir={model_dir}", "--resume")
+        assert ran.returncode == 2
+        assert ran.stderr.startswith("error: day=2026-11-02 has changed since this run was begun: it had 1,200 rows")
+        assert "Traceback" not in ran.stderr
+
+    def test_an_odd_day_is_told_left_out_or_refused(self, changed, tmp_path):
+        path = changed / "day=2026-11-04" / "part-2.parquet"
+        for number in range(FILES):
+            path = path.with_name(f"part-{number}.parquet")
+            table = pq.read_table(path)
+            place = table.column_names.index("minutes")
+            times = pa.array(60 * table["minutes"].to_numpy() + 300)
+            pq.write_table(table.set_column(place, "minutes", times), path)
+        ran = run(*command(changed, tmp_path / "fail", "--config.data.files.on_odd_day=fail"))
+        assert ran.returncode == 2
+        assert "the log is odd: day=2026-11-04: minutes: mean " in ran.stderr
+        assert not (tmp_path / "fail").exists()
+        more = ("--config.data.files.on_odd_day=skip", "--config.data.files.odd_days=0.2")
+        ran = run(*command(changed, tmp_path / "skip", *more))
+        assert ran.returncode == 0, ran.stderr
+        assert "day=2026-11-04 is left out: minutes: mean " in ran.stderr
+        told = json.loads((tmp_path / "skip" / "log.json").read_text())["days"]
+        assert [day["use"] for day in told] == ["trained"] * 3 + ["left out", "held out"]
+        shown = run("evaluate", f"--model_dir={tmp_path / 'skip'}")
+        assert shown.returncode == 0, shown.stderr
+        assert "day=2026-11-05" in shown.stdout
