@@ -4,7 +4,7 @@
 
 One invented table of about 40 columns (floats, ids, strings, a list, labels) is written as Parquet and, its first row groups, as
 TFRecord and by TFDS. Each contender reads it in a process of its own, one after the other: shuffled batches of 1,024 rows, from
-making the reader to the last batch; the floor is what pyarrow alone needs to read the row groups, nothing converted, shuffled
+making the reader to the last batch, which a dataset hands on within TensorFlow as a training loop takes them; the floor is what pyarrow alone needs to read the row groups, nothing converted, shuffled
 or batched. The files are in the page cache, and the fast contenders have read a first batch before, so that TensorFlow's threads
 are there. Several rounds; medians are printed as a table in Markdown. Memory is the peak of what is resident minus what was before
 reading, over all processes of a contender. The slow ones read the first rows only, through a buffer smaller than our window, so that
@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -208,13 +209,15 @@ def _parsing() -> dict:
 
 def ours(folder: Path) -> dict:
     """Training batches of a log of one's own."""
+    import tensorflow as tf
+
     from steadyrank.pipeline.config.settings import Files
     from steadyrank.pipeline.data.batches import training_batches
     from steadyrank.pipeline.data.tables import TableLog
 
-    def read() -> Iterator[object]:
+    def read() -> tf.data.Dataset:
         log = TableLog(Files(path=str(folder / "table.parquet"), schema=str(folder / "schema.yaml"), periods=1))
-        return iter(training_batches(log, 0, batch_size=BATCH, seed=1, shuffle_rows=WINDOW))
+        return training_batches(log, 0, batch_size=BATCH, seed=1, shuffle_rows=WINDOW)
 
     return measure(read, ROWS.value, warm=True)
 
@@ -225,10 +228,10 @@ def single(folder: Path) -> dict:
 
     path, features = write_records(folder), _parsing()
 
-    def read() -> Iterator[object]:
+    def read() -> tf.data.Dataset:
         dataset = tf.data.TFRecordDataset(str(path))
         dataset = dataset.map(lambda one: tf.io.parse_single_example(one, features), tf.data.AUTOTUNE)
-        return iter(dataset.shuffle(BUFFER, seed=1).batch(BATCH).prefetch(tf.data.AUTOTUNE))
+        return dataset.shuffle(BUFFER, seed=1).batch(BATCH).prefetch(tf.data.AUTOTUNE)
 
     return measure(read, _slow_rows())
 
@@ -240,10 +243,10 @@ def batched(folder: Path) -> dict:
     path, features = write_records(folder), _parsing()
     times = max(ROWS.value // _slow_rows(), 1)
 
-    def read() -> Iterator[object]:
+    def read() -> tf.data.Dataset:
         dataset = tf.data.TFRecordDataset([str(path)] * times).shuffle(WINDOW, seed=1).batch(BATCH)
         dataset = dataset.map(lambda some: tf.io.parse_example(some, features), tf.data.AUTOTUNE)
-        return iter(dataset.prefetch(tf.data.AUTOTUNE))
+        return dataset.prefetch(tf.data.AUTOTUNE)
 
     return measure(read, times * _slow_rows(), warm=True)
 
@@ -269,9 +272,9 @@ def tfds(folder: Path) -> dict:
         part.rename(where)
     builder = tfds.builder_from_directory(str(where / "table" / "1.0.0"))
 
-    def read() -> Iterator[object]:
+    def read() -> tf.data.Dataset:
         dataset = builder.as_dataset(split="train", shuffle_files=True)
-        return iter(dataset.shuffle(BUFFER, seed=1).ragged_batch(BATCH).prefetch(tf.data.AUTOTUNE))
+        return dataset.shuffle(BUFFER, seed=1).ragged_batch(BATCH).prefetch(tf.data.AUTOTUNE)
 
     return measure(read, _slow_rows())
 
@@ -334,16 +337,23 @@ CONTENDERS: dict[str, Callable[[Path], dict]] = {
 }
 
 
-def measure(read: Callable[[], Iterator[object]], rows: int, warm: bool = False) -> dict:
-    """Seconds and peak bytes of one reading; with ``warm`` a first element is read before, from a reader of its own."""
+def measure(read: Callable[[], Any], rows: int, warm: bool = False) -> dict:
+    """Seconds and peak bytes of one reading; with ``warm`` a first element is read before, from a reader of its own.
+
+    What ``read`` returns is gone through: a dataset within TensorFlow, as a training loop does, anything else in Python.
+    """
     before = _resident("VmRSS")
     # Sets the peak to what is resident now.
     Path("/proc/self/clear_refs").write_text("5")
     if warm:
-        next(read())
+        next(iter(read()))
     began = time.perf_counter()
-    for _ in read():
-        pass
+    given = read()
+    if hasattr(given, "reduce"):
+        given.reduce(np.int64(0), lambda count, _: count + 1)
+    else:
+        for _ in given:
+            pass
     seconds = time.perf_counter() - began
     return {"rows": rows, "seconds": seconds, "bytes": max(0, _resident("VmHWM") - before)}
 
