@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import posixpath
 import threading
 import zlib
 from collections import Counter
@@ -72,6 +73,7 @@ class TableLog:
         self.schema = read(Schema, settings.schema) if schema is None else schema
         found = layout.find(settings.path)
         self._filesystem = found.filesystem
+        self._root = found.root
         self._reader = reader_of(found, self.schema)
         self.empty: list[str] = []
         self._days = self._cut(found)
@@ -191,6 +193,10 @@ class TableLog:
         for part in self._days[day][1]:
             if not part.first:
                 yield (part.file, part.group), part.rows, self._reader.signature(part.file, part.group)
+
+    def name_of(self, file: str) -> str:
+        """A file's name within the log."""
+        return posixpath.basename(file) if file == self._root else posixpath.relpath(file, self._root)
 
     def group(self, file: str, place: int) -> CodedColumns:
         """The columns of one whole group, faulty rows as they stand there."""

@@ -154,7 +154,7 @@ def _twice(log: TableLog, place: int, groups: dict[Hashable, tuple[str, int]]) -
         return []
     (file, group), (other, at), _ = alike[0]
     count = sum(rows for *_, rows in (suspected if len(alike) == len(compared) else alike))
-    text = f"{count:,} rows stand in the log twice: group {group} of {file} is group {at} of {other}"
+    text = f"{count:,} rows stand in the log twice: group {group} of {log.name_of(file)} is group {at} of {log.name_of(other)}"
     return [Oddity("duplicates", "", text)]
 
 

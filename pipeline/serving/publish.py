@@ -52,7 +52,8 @@ def export_ranker(ranker: MultitaskRanker, export_dir: str | os.PathLike[str], v
         _save(ranker, beside)
         extra = beside / "assets.extra"
         extra.mkdir()
-        schema = yaml.safe_dump(ranker.schema.to_dict(), sort_keys=False, allow_unicode=True)
+        # Not with allow_unicode: PyYAML then writes U+0085 and U+2028 as they are, and reads them as spaces.
+        schema = yaml.safe_dump(ranker.schema.to_dict(), sort_keys=False)
         (extra / "schema.yaml").write_text(schema, encoding="utf-8")
         final = export_dir / str(version)
         os.rename(beside, final)

@@ -24,6 +24,7 @@ from steadyrank.pipeline.config import UserError
 from steadyrank.pipeline.config.settings import Files
 from steadyrank.pipeline.data.proposal import propose
 from steadyrank.pipeline.data.tables import TableLog
+from steadyrank.pipeline.data.validation import check_log
 
 SCHEMA = """
 features:
@@ -84,8 +85,11 @@ def good(tmp_path_factory) -> Path:
 
 def read(root: Path, schema: Path, quarantine: Path, on_invalid: str) -> tuple[dict, dict]:
     """By day the columns, and the rows that were skipped."""
-    source = TableLog(Files(path=str(root), schema=str(schema), on_invalid=on_invalid, invalid_share=0.2))
+    settings = Files(path=str(root), schema=str(schema), on_invalid=on_invalid, invalid_share=0.2)
+    source = TableLog(settings)
     source.keep_quarantine(quarantine)
+    for day in check_log(source, settings):
+        json.dumps(day.to_dict(), allow_nan=False)
     days = {}
     for day, name in enumerate(source.days):
         blocks = [source.block(day, index) for index in range(len(source.block_rows(day)))]
