@@ -30,6 +30,7 @@ class Layout:
       format: ``parquet`` or ``tfrecord``.
       days: For each day its name and its files, both in order; one day without a name where the folders tell of none.
       root: The file or the folder itself.
+      infos: Of each file its size and its time, as they were found.
       rows: How many rows a file should have, where that is known.
       known: What is known of columns beside what the files tell.
     """
@@ -38,6 +39,7 @@ class Layout:
     format: str
     days: tuple[tuple[str, tuple[str, ...]], ...]
     root: str
+    infos: Mapping[str, fs.FileInfo] = dataclasses.field(default_factory=dict)
     rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
     known: Mapping[str, Known] = dataclasses.field(default_factory=dict)
 
@@ -62,7 +64,7 @@ def find(path: str) -> Layout:
     if info.type == fs.FileType.NotFound:
         raise UserError(f"{path}: there is no such file or folder")
     if info.type == fs.FileType.File:
-        return Layout(filesystem, _format_of([root], path), (("", (root,)),), root)
+        return Layout(filesystem, _format_of([root], path), (("", (root,)),), root, {root: info})
     try:
         found = filesystem.get_file_info(fs.FileSelector(root, recursive=True))
     except (OSError, pa.ArrowException) as error:
@@ -87,7 +89,8 @@ def find(path: str) -> Layout:
             f"{path}: files lie beside folders of days ({', '.join(sorted(by_day)[1:3])} …); put them into a day, or name one folder"
         )
     days = tuple((name, tuple(some)) for name, some in sorted(by_day.items()))
-    return Layout(filesystem, _format_of(files, path), days, root)
+    infos = {each.path: each for each in found if each.type == fs.FileType.File}
+    return Layout(filesystem, _format_of(files, path), days, root, {file: infos[file] for file in files})
 
 
 def format_by_name(path: str) -> str:
@@ -107,7 +110,8 @@ def _prepared(address: str) -> Layout:
         files = [posixpath.join(root, posixpath.relpath(file, dataset.folder)) for file, _ in shards]
         rows.update(zip(files, (count for _, count in shards), strict=True))
         days.append((name if len(dataset.splits) > 1 else "", tuple(files)))
-    return Layout(filesystem, "tfrecord", tuple(days), root, rows, dataset.columns)
+    infos = {info.path: info for info in filesystem.get_file_info(list(rows))}
+    return Layout(filesystem, "tfrecord", tuple(days), root, infos, rows, dataset.columns)
 
 
 def _open(path: str) -> tuple[fs.FileSystem, str]:

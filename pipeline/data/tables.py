@@ -14,6 +14,7 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from concurrent import futures
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,6 +33,7 @@ from .source import CodedColumns, Columns, Note, decoded
 _WITH_VALUES = 1000
 # Blocks of which a sample is made, at least: a day may begin well.
 _LEAST_PARTS = 2
+_ASKED_AT_ONCE = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +74,7 @@ class TableLog:
         self._settings = settings
         self.schema = read(Schema, settings.schema) if schema is None else schema
         found = layout.find(settings.path)
-        self._filesystem = found.filesystem
+        self._infos = found.infos
         self._root = found.root
         self._reader = reader_of(found, self.schema)
         self.empty: list[str] = []
@@ -152,7 +154,7 @@ class TableLog:
     def fingerprint(self, days: Sequence[int]) -> list[Any]:
         """Tells the content of some days: changes when a file does."""
         files = sorted({part.file for day in days for part in self._days[day][1]})
-        infos = self._filesystem.get_file_info(files)
+        infos = [self._infos[file] for file in files]
         parts = [[(part.file, part.group, part.first, part.rows) for part in self._days[day][1]] for day in days]
         return [[(info.path, info.size, info.mtime_ns) for info in infos], parts]
 
@@ -162,7 +164,7 @@ class TableLog:
 
     def content(self, day: int) -> int:
         """Tells whether a day is the one that it was: by the sizes of its files and the rows of their groups."""
-        sizes = [info.size for info in self._filesystem.get_file_info(self.files(day))]
+        sizes = [self._infos[file].size for file in self.files(day)]
         parts = [(part.group, part.first, part.rows) for part in self._days[day][1]]
         return zlib.crc32(json.dumps([sizes, parts]).encode())
 
@@ -214,12 +216,16 @@ class TableLog:
             self.clamped.update(row["reasons"] if row.get("clamped") else ())
 
     def _cut(self, found: layout.Layout) -> list[tuple[str, list[_Part]]]:
+        # Each file is asked for its groups, which takes a while in an object store.
+        all_files = [file for _, files in found.days for file in files]
+        with futures.ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+            groups = dict(zip(all_files, pool.map(self._reader.groups, all_files), strict=True))
         days = []
         for name, files in found.days:
             parts = []
             for file in files:
                 before = 0
-                for group, rows in enumerate(self._reader.groups(file)):
+                for group, rows in enumerate(groups[file]):
                     if rows:
                         parts.append(_Part(file, group, 0, rows, before))
                     before += rows

@@ -64,17 +64,17 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
     tf_keras.utils.set_random_seed(config.training.seed)
     check_divides(config.data.batch_size, strategy)
     source = open_source(config.data)
+    own = source if isinstance(source, TableLog) else None
     days: list[CheckedDay] = []
-    if isinstance(source, TableLog):
-        look = Look(sys.stderr, "days")
-        days = check_log(source, config.data.files, run.read_log() if resume else (), look.show)
-    left_out = {day.name for day in days if day.left_out}
-    if left_out:
-        source = open_source(config.data, left_out=left_out)
+    left_out: set[str] = set()
+    if own is not None:
+        days = check_log(own, config.data.files, run.read_log() if resume else (), Look(sys.stderr, "days").show)
+        left_out = {day.name for day in days if day.left_out}
+        own.leave_out(left_out)
     service = InputService(config.data, source, left_out) if config.data.service else None
     run.claim(config, source.schema)
-    if isinstance(source, TableLog):
-        source.keep_quarantine(run.quarantine)
+    if own is not None:
+        own.keep_quarantine(run.quarantine)
 
     step = run.read_status().get("step", 0)
     try:
@@ -112,7 +112,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
                 clock=clock,
                 progress=progress,
                 step=step,
-                skipped=(lambda: source.skipped_rows) if isinstance(source, TableLog) else None,
+                skipped=(lambda: own.skipped_rows) if own is not None else None,
             )
             try:
                 held_out = train(
@@ -134,10 +134,9 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         write_json(run.divergence_file, monitor.report())
         reasons = reasons_not_to_publish(ranker, monitor.verdict)
         details = _details(began, publisher.seconds, clock)
-        if isinstance(source, TableLog):
-            told = {"skipped": dict(source.skipped), "clamped": dict(source.clamped)}
+        if own is not None:
+            told = {"skipped_rows": own.skipped_rows, "skipped": dict(own.skipped), "clamped": dict(own.clamped)}
             details |= {what: counts for what, counts in told.items() if counts}
-            details |= {"skipped_rows": source.skipped_rows} if source.skipped_rows else {}
         if reasons:
             run.write_status("diverged", step, message="; ".join(reasons), **details)
         else:
