@@ -75,6 +75,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
     run.claim(config, source.schema)
     if own is not None:
         own.keep_quarantine(run.quarantine)
+    skipped_before = own.skipped_rows if own is not None else 0
 
     step = run.read_status().get("step", 0)
     try:
@@ -112,7 +113,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
                 clock=clock,
                 progress=progress,
                 step=step,
-                skipped=(lambda: own.skipped_rows) if own is not None else None,
+                skipped=(lambda: own.skipped_rows - skipped_before) if own is not None else None,
             )
             try:
                 held_out = train(

@@ -47,7 +47,7 @@ class Publisher(tf_keras.callbacks.Callback):
       clock: Tells how long training waited for input.
       progress: Shows them.
       step: Steps done before.
-      skipped: Tells how many rows of the log were skipped so far; input is read ahead of training. None: no row can be.
+      skipped: Tells how many rows of the log this process has skipped so far; input is read ahead of training. None: no row can be.
 
     Attributes:
       step: Steps done.
@@ -75,7 +75,7 @@ class Publisher(tf_keras.callbacks.Callback):
         self._progress = progress
         self.step = step
         self.seconds = 0.0
-        self._skipped, self._skipped_before = skipped, skipped() if skipped else 0
+        self._skipped, self._skipped_before = skipped, 0
         self._published = step
         self.begin_day("", 0)
 

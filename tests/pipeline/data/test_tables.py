@@ -453,11 +453,13 @@ def test_a_default_stands_for_a_missing_number_in_the_model():
 
 def test_the_ranker_takes_what_is_beyond_a_bound_for_the_bound():
     import tensorflow as tf
+    import tf_keras
 
     from steadyrank.models import MultitaskRanker, Statistics
 
+    tf_keras.utils.set_random_seed(0)
     features = (Feature("age", "numerical", default=500.0, minimum=0, maximum=120),)
-    statistics = Statistics(mean={"age": np.array([20.0])}, deviation={"age": np.array([2.0])})
+    statistics = Statistics(mean={"age": np.array([20.0])}, deviation={"age": np.array([100.0])})
     ranker = MultitaskRanker(Schema(features, (Task("click", "binary"),)), statistics, shared_units=())
     below, least, above, most, missing = ranker({"age": tf.constant([-1e9, 0.0, np.inf, 120.0, np.nan])})[
         "click"
