@@ -39,7 +39,7 @@ def main(arguments: flags.FlagValues, role: str) -> int:
     with quiet_import():
         import tensorflow as tf
 
-        from .data.service import offer
+        from .data.service import offer, reachable
 
     # Blocked before the server starts its threads, so that it is this one that gets them.
     signals = (signal.SIGTERM, signal.SIGINT)
@@ -52,10 +52,9 @@ def main(arguments: flags.FlagValues, role: str) -> int:
         else:
             offer()
             config = service.WorkerConfig(
-                dispatcher_address=arguments.dispatcher,
+                dispatcher_address=reachable(arguments.dispatcher, "--dispatcher"),
                 worker_address=f"{arguments.address}:%port%",
                 port=arguments.port,
-                dispatcher_timeout_ms=10_000,
             )
             server = service.WorkerServer(config)
             print(f"worker of {arguments.dispatcher}", flush=True)

@@ -57,15 +57,7 @@ class InputService:
 
     def __init__(self, data: Data, source: Source, left_out: Collection[str] = (), patience: float = 30.0):
         self._data, self._source, self._left_out, self._patience = data, source, sorted(left_out), patience
-        host, _, port = data.service.removeprefix("grpc://").rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
-        except (OSError, ValueError, OverflowError) as error:
-            raise UserError(
-                f"data.service must be the host:port of a dispatcher that runs, got '{data.service}' ({error}); start one by "
-                "`python -m steadyrank.pipeline.input_service dispatcher --port=PORT`, and workers for it"
-            ) from error
-        self._address = f"grpc://{host}:{port}"
+        self._address = f"grpc://{reachable(data.service, 'data.service')}"
 
     def made(self, order: Order, windows: Windows) -> Iterator[tuple[list[np.ndarray], list[Note]]]:
         """What ``windows.load`` returns, window by window."""
@@ -117,6 +109,24 @@ class InputService:
                 tf.data.experimental.service.ShardingPolicy.DYNAMIC, self._address, compression=None
             )
         )
+
+
+def reachable(address: str, setting: str) -> str:
+    """The ``host:port`` of a dispatcher, once something has answered there; TensorFlow itself would try for an hour.
+
+    Raises:
+      UserError: When nothing does.
+    """
+    address = address.removeprefix("grpc://")
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise UserError(
+            f"{setting} must be the host:port of a dispatcher that runs, got '{address}' ({error}); start one by "
+            "`python -m steadyrank.pipeline.input_service dispatcher --port=PORT`, and workers for it"
+        ) from error
+    return address
 
 
 class _Stream:

@@ -130,6 +130,27 @@ def test_no_service_is_said_at_once(data):
             InputService(dataclasses.replace(data, service=wrong), open_source(data))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("worker", "--dispatcher=localhost:1"), "--dispatcher must be the host:port of a dispatcher that runs"),
+        (("worker",), "--dispatcher=HOST:PORT is needed by a worker"),
+        (("dispatcher", "--dispatcher=localhost:1"), "--dispatcher=HOST:PORT is for a worker"),
+        (("both",), "ROLE must be dispatcher or worker, got 'both'"),
+    ],
+)
+def test_a_server_that_cannot_start_says_why(arguments, said):
+    ran = subprocess.run(
+        [sys.executable, "-m", "steadyrank.pipeline.input_service", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 2
+    assert ran.stderr.splitlines()[-1].startswith(f"error: {said}")
+
+
 def test_without_any_worker_the_windows_are_made_here(data, start):
     _, address = start("dispatcher")
     alone = dataclasses.replace(data, service=address)
