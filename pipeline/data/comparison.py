@@ -155,21 +155,20 @@ def _moments(name: str, now: ColumnStatistics, past: Sequence[ColumnStatistics])
         return
     count = now.rows * (1 - now.missing)
     score = (now.mean - usual) / deviation
-    least = _bound(_DEVIATIONS, [mean / deviation for mean in means]) + _ERRORS / math.sqrt(max(count, 1))
-    if abs(score) > least:
+    if _far(now.mean / deviation, [mean / deviation for mean in means], _DEVIATIONS, 1 / math.sqrt(max(count, 1))):
         yield Oddity("shifted", name, told, round(score, 1))
         return
     if all(0 < mean < 1 for mean in (*means, now.mean)) and _is_binary(now) and all(map(_is_binary, past)):
         # Of rare events a deviation is much: their odds tell more.
         odds = [math.log(mean / (1 - mean)) for mean in means]
-        moved = math.log(now.mean / (1 - now.mean)) - float(np.median(odds))
+        now_odds = math.log(now.mean / (1 - now.mean))
         error = 1 / math.sqrt(max(count, 1) * min(now.mean, 1 - now.mean, usual, 1 - usual))
-        if abs(moved) > _bound(_ODDS, odds) + _ERRORS * error:
+        if _far(now_odds, odds, _ODDS, error):
             yield Oddity("shifted", name, told, round(score, 1))
             return
     if now.deviation > 0:
         wider = [math.log(one) for one in deviations if one > 0]
-        if wider and abs(math.log(now.deviation) - float(np.median(wider))) > _bound(_WIDER, wider):
+        if wider and _far(math.log(now.deviation), wider, _WIDER):
             text = f"deviation {_number(now.deviation)}, where the days before had {_number(deviation)}"
             yield Oddity("shifted", name, text + (" (of logarithms)" if now.logs else ""))
 
@@ -182,9 +181,14 @@ def _is_binary(one: ColumnStatistics) -> bool:
 def _share(check: str, name: str, words: str, now: float, past: Sequence[float], rows: int) -> Iterator[Oddity]:
     usual = float(np.median(past))
     spread = math.sqrt(max(usual * (1 - usual), 1 / rows))
-    if abs(now - usual) > _bound(_SHARE, past) + _ERRORS * spread / math.sqrt(rows):
+    if _far(now, past, _SHARE, spread / math.sqrt(rows)):
         text = f"{_percent(now)} of the rows {words}, where it was {_percent(usual)}"
         yield Oddity(check, name, text)
+
+
+def _far(now: float, past: Sequence[float], least: float, error: float = 0.0) -> bool:
+    """Whether a value that has this standard error is farther from the median than any usual one."""
+    return abs(now - float(np.median(past))) > _bound(least, past) + _ERRORS * error
 
 
 def _bound(least: float, past: Sequence[float]) -> float:
@@ -199,7 +203,7 @@ def _distance(past: Sequence[float]) -> float:
 
 def _rows(day: Day, before: Sequence[Day]) -> Iterator[Oddity]:
     counts = [math.log(other.rows) for other in before if other.rows]
-    if counts and abs(math.log(day.rows) - float(np.median(counts))) > _bound(_ROWS, counts):
+    if counts and _far(math.log(day.rows), counts, _ROWS):
         usual = round(math.exp(float(np.median(counts))))
         yield Oddity("rows", "", f"{day.rows:,} rows, where the days before had {usual:,}")
 

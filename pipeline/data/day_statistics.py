@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...models.schema import MISSING_INTEGER, MISSING_STRING, Feature, Schema, Task
+from ...models.schema import MISSING_INTEGER, MISSING_STRING, Feature, Schema
 from ...models.statistics import signed_log
 from .source import Coded, CodedColumns, rows_of
 
@@ -59,13 +59,10 @@ def statistics_of(blocks: Sequence[CodedColumns], schema: Schema) -> dict[str, C
         columns = [block[feature.name] for block in blocks]
         found[feature.name] = _numbers(columns, feature) if feature.kind == "numerical" else _ids(columns, feature)
     for task in schema.tasks:
-        found[label_name(task)] = _numbers([block[task.label_column] for block in blocks], None)
+        found[task.name if task.is_made else task.label] = _numbers(
+            [block[task.label_column] for block in blocks], None
+        )
     return found
-
-
-def label_name(task: Task) -> str:
-    """What a task's label is called in statistics."""
-    return task.name if task.is_made else task.label
 
 
 def repeated_share(blocks: Sequence[CodedColumns]) -> float:

@@ -153,7 +153,7 @@ class TableLog:
 
     def fingerprint(self, days: Sequence[int]) -> list[Any]:
         """Tells the content of some days: changes when a file does."""
-        files = sorted({part.file for day in days for part in self._days[day][1]})
+        files = sorted({file for day in days for file in self.files(day)})
         infos = [self._infos[file] for file in files]
         parts = [[(part.file, part.group, part.first, part.rows) for part in self._days[day][1]] for day in days]
         return [[(info.path, info.size, info.mtime_ns) for info in infos], parts]
@@ -169,7 +169,7 @@ class TableLog:
         return zlib.crc32(json.dumps([sizes, parts]).encode())
 
     def fields(self, day: int) -> dict[str, str]:
-        """The columns of a day's files and their types; of a column that is not in every file, or not alike, no type."""
+        """The columns of a day's files and their types; of a column that is not alike in all of them, every type."""
         found = [self._reader.fields(file) for file in self.files(day)]
         names = dict.fromkeys(name for fields in found for name in fields)
         kinds = {name: {fields.get(name, "in some files only") for fields in found} for name in names}
@@ -253,8 +253,7 @@ class TableLog:
 
 
 def _note(day: int, index: int, part: _Part, columns: CodedColumns, findings: Findings, faulty: np.ndarray) -> Note:
-    reasons = findings.clamped | findings.faults
-    noted = np.logical_or.reduce(list(reasons.values()))
+    noted = np.logical_or.reduce([*findings.clamped.values(), *findings.faults.values()])
     plain = decoded(columns)
     rows: list[dict[str, Any]] = []
     for place in np.flatnonzero(noted):

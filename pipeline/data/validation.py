@@ -82,16 +82,17 @@ def check_log(
     new = [place for place, name in enumerate(names) if name not in held]
     checked: list[CheckedDay] = []
     before: list[Day] = []
-    first_needed = max(min(new, default=len(names)) - WINDOW, 0)
+    # Of days that are known already, only those that a new one is held against are looked at again.
+    first_needed = max(new[0] - WINDOW, 0) if new else len(names)
     groups: dict[Hashable, tuple[str, int]] = {}
     for place, name in enumerate(names):
-        day = _look(log, place, settings.checked_rows) if settings.checked_rows and place >= first_needed else None
+        looked_at = bool(settings.checked_rows) and place >= first_needed
+        day = _look(log, place, settings.checked_rows) if looked_at else None
+        suspected = _suspected(log, place, groups) if looked_at else []
         if name in held:
             one = held[name]
-            if day is not None:
-                _twice(log, place, groups)
         else:
-            found = [] if day is None else _twice(log, place, groups)
+            found = _twice(log, suspected)
             if day is not None:
                 # Whole groups tell more than rows that are equal by chance or for the same reason.
                 found += [each for each in oddities(day, before) if not (found and each.check == "duplicates")]
@@ -138,14 +139,21 @@ def _look(log: TableLog, place: int, rows: int) -> Day:
     )
 
 
-def _twice(log: TableLog, place: int, groups: dict[Hashable, tuple[str, int]]) -> list[Oddity]:
-    """Whether groups of rows were there before, on this day or an earlier one; those of the day are added."""
+def _suspected(
+    log: TableLog, place: int, groups: dict[Hashable, tuple[str, int]]
+) -> list[tuple[tuple[str, int], tuple[str, int], int]]:
+    """Groups of a day that look like one before, on this day or an earlier one, with that and their rows; the others are added."""
     suspected: list[tuple[tuple[str, int], tuple[str, int], int]] = []
     for found, rows, signature in log.groups(place):
         if rows >= _FEWEST_ROWS:
             first = groups.setdefault(signature, found)
             if first != found:
                 suspected.append((found, first, rows))
+    return suspected
+
+
+def _twice(log: TableLog, suspected: Sequence[tuple[tuple[str, int], tuple[str, int], int]]) -> list[Oddity]:
+    """Whether groups of rows that look alike are."""
     compared = suspected[:_COMPARED]
     alike = [
         each for each in compared if np.array_equal(row_hashes(log.group(*each[0])), row_hashes(log.group(*each[1])))
