@@ -111,18 +111,27 @@ def without_faulty(columns: CodedColumns, faulty: np.ndarray, schema: Schema) ->
 
 
 def _column(table: pa.Table, name: str, of: str, where: str) -> pa.Array:
-    if name not in table.column_names:
+    places = table.schema.get_all_field_indices(name)
+    if not places:
         there = ", ".join(table.column_names[:8]) + (" …" if len(table.column_names) > 8 else "")
         raise UserError(f"{where}: column '{name}', {of}, is missing; the file has {there}")
-    if table.column_names.count(name) > 1:
-        raise UserError(f"{where}: column '{name}', {of}, stands there {table.column_names.count(name)} times")
-    return in_one(table.column(name))
+    if len(places) > 1:
+        raise UserError(f"{where}: column '{name}', {of}, stands there {len(places)} times")
+    return in_one(table.column(places[0]))
 
 
 def in_one(column: pa.ChunkedArray) -> pa.Array:
     """A column as one array."""
+    if column.num_chunks == 1:
+        # Combining would copy it.
+        return column.chunk(0)
     combined = column.combine_chunks()
     return combined.combine_chunks() if isinstance(combined, pa.ChunkedArray) else combined
+
+
+def filled(given: pa.Array, filling: Any) -> pa.Array:
+    """The same with ``filling`` where there is no value; Arrow would copy a column that has all."""
+    return pc.fill_null(given, filling) if given.null_count else given
 
 
 def is_number(kind: pa.DataType) -> bool:
@@ -152,7 +161,7 @@ def in_lists(given: pa.Array) -> tuple[pa.Array, np.ndarray]:
         raise TypeError(given.type)
     if pa.types.is_fixed_size_list(given.type):
         given = given.cast(pa.list_(given.type.value_type))
-    lengths = pc.fill_null(pc.list_value_length(given), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    lengths = filled(pc.list_value_length(given), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     return given.flatten(), lengths
 
 
@@ -234,7 +243,7 @@ def _numbers(given: pa.Array) -> np.ndarray:
         else pc.cast(pc.cast(given, pa.int8()), pa.float64())
     )
     with np.errstate(over="ignore"):
-        return pc.fill_null(wide, float("nan")).to_numpy(zero_copy_only=False).astype(np.float32)
+        return filled(wide, float("nan")).to_numpy(zero_copy_only=False).astype(np.float32)
 
 
 def _ids(given: pa.Array, dtype: str) -> tuple[np.ndarray | Coded, np.ndarray]:
@@ -258,8 +267,8 @@ def _integers(given: pa.Array) -> np.ndarray:
         raise TypeError(kind)
     if pa.types.is_uint64(kind):
         # Hashes use all 64 bits; the same bits as a signed number are the same id.
-        return pc.fill_null(given, 2**64 - 1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return pc.fill_null(pc.cast(given, pa.int64()), MISSING_INTEGER).to_numpy(zero_copy_only=False)
+        return filled(given, 2**64 - 1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return filled(pc.cast(given, pa.int64()), MISSING_INTEGER).to_numpy(zero_copy_only=False)
 
 
 def _strings(given: pa.Array) -> tuple[Coded, np.ndarray]:
@@ -279,13 +288,13 @@ def _strings(given: pa.Array) -> tuple[Coded, np.ndarray]:
     if bounds["min"].is_valid and not 0 <= bounds["min"].as_py() <= bounds["max"].as_py() < len(given.dictionary):
         # Arrow does not look at it when it reads.
         raise IndexError("a string is not in its dictionary")
-    places = pc.fill_null(pc.cast(given.indices, pa.int32()), len(values) - 1).to_numpy(zero_copy_only=False)
+    places = filled(pc.cast(given.indices, pa.int32()), len(values) - 1).to_numpy(zero_copy_only=False)
     return Coded(values, places), endless[places]
 
 
 def _bytes(given: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """Strings as they lie there, and one more that is empty; ``b""`` where there is none, or one that is too long."""
-    wide = pc.fill_null(pc.cast(given, pa.large_binary()), b"")
+    wide = filled(pc.cast(given, pa.large_binary()), b"")
     endless = pc.greater(pc.binary_length(wide), LONGEST_STRING)
     if pc.any(endless).as_py():
         wide = pc.if_else(endless, b"", wide)
@@ -327,6 +336,7 @@ def _padded(values: np.ndarray, lengths: np.ndarray, width: int, filling: Any) -
     if lengths.max(initial=0) > width:
         starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
         values = values[np.arange(len(values)) - starts < width]
-    # Both sides go through their values in the same order.
-    padded[np.arange(width) < lengths[:, None]] = values
+    # What each length fills of a row is looked up; both sides go through their values in the same order.
+    taken = np.arange(width) < np.arange(width + 1)[:, None]
+    padded[taken.take(lengths, axis=0, mode="clip")] = values
     return padded

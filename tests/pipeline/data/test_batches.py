@@ -61,6 +61,13 @@ def test_every_row_comes_once_in_batches_of_one_shape(blocks, batch_size, shuffl
         assert seen == sorted(seen)
 
 
+def test_batches_that_are_kept_stay_as_they_were_while_others_are_read():
+    kept = list(training_batches(Numbered([64] * 40), 0, batch_size=64, seed=3, shuffle_rows=64))
+    assert sorted(row for batch in kept for row in rows_of(batch)) == list(range(64 * 40))
+    for batch in kept:
+        np.testing.assert_array_equal(batch["bag"].numpy()[:, 0], batch["row"].numpy())
+
+
 @settings(deadline=None, max_examples=25)
 @given(blocks=blocks, batch_size=st.integers(1, 40), data=st.data())
 def test_from_any_position_on_the_batches_are_those_of_the_whole(blocks, batch_size, data):
