@@ -59,6 +59,10 @@ setup(
             "hypothesis>=6.100",
             # Keras 3 runs on it too, and so must steadyrank.optimizers.keras3.
             "jax>=0.6",
+            # A server of S3, of which flask is the other half.
+            "moto[s3]>=5",
+            "flask",
+            "flask-cors",
             "ruff>=0.12,<1",
             "mypy>=1.11",
             "types-PyYAML",

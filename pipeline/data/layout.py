@@ -60,15 +60,16 @@ def find(path: str) -> Layout:
     if path.startswith(tfds_log.SCHEME):
         return _prepared(path)
     filesystem, root = _open(path)
-    info = filesystem.get_file_info(root)
+    try:
+        info = filesystem.get_file_info(root)
+        is_folder = info.type == fs.FileType.Directory
+        found = filesystem.get_file_info(fs.FileSelector(root, recursive=True)) if is_folder else []
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: cannot be read: {first_line(error)}") from error
     if info.type == fs.FileType.NotFound:
         raise UserError(f"{path}: there is no such file or folder")
     if info.type == fs.FileType.File:
         return Layout(filesystem, _format_of([root], path), (("", (root,)),), root, {root: info})
-    try:
-        found = filesystem.get_file_info(fs.FileSelector(root, recursive=True))
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: the folder cannot be read: {first_line(error)}") from error
     files = sorted(each.path for each in found if each.type == fs.FileType.File and _is_data(each.path, root))
     folders = {each.path for each in found if each.type == fs.FileType.Directory}
     files = [file for file in files if format_by_name(file)]

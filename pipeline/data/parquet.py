@@ -111,4 +111,6 @@ class ParquetReader:
 def _damaged(file: str, place: str, error: Exception) -> UserError:
     if isinstance(error, FileNotFoundError):
         return UserError(f"{file}: the file is gone")
-    return UserError(f"{file}: {place} cannot be read, the file is damaged or no Parquet: {first_line(error)}")
+    return UserError(
+        f"{file}: {place} cannot be read, the file is damaged, no Parquet or out of reach: {first_line(error)}"
+    )

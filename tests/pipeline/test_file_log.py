@@ -1,19 +1,22 @@
-"""The main job on a log of one's own: real processes that are killed, a log that changes, a day that is odd."""
+"""The main job on a log of one's own: real processes that are killed, an object store, a log that changes, a day that is odd."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import fs
 
 from tests.pipeline.test_commands import run
 from tests.pipeline.test_train import assert_equal_to_the_bit, measured
@@ -138,6 +141,85 @@ def newest_checkpoint(model_dir: Path) -> int:
 
 def without(line: dict, key: str) -> dict:
     return {name: value for name, value in line.items() if name != key}
+
+
+class TestInAnObjectStore:
+    """moto speaks S3 over HTTP, in a process of its own; what reads is Arrow's client, as for any bucket."""
+
+    @pytest.fixture
+    def store(self, monkeypatch) -> Iterator[tuple[subprocess.Popen, str]]:
+        """The server's process and its address."""
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            port = found.getsockname()[1]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        until = time.monotonic() + 60
+        while True:
+            with socket.socket() as asked:
+                if not asked.connect_ex(("127.0.0.1", port)):
+                    break
+            assert process.poll() is None, "the server ended"
+            assert time.monotonic() < until, "the server does not answer"
+            time.sleep(0.05)
+        yield process, f"127.0.0.1:{port}"
+        process.kill()
+        process.wait()
+
+    @pytest.fixture
+    def bucket(self, store, log) -> str:
+        """The log's address there."""
+        server = fs.S3FileSystem(
+            endpoint_override=store[1], scheme="http", region="us-east-1", allow_bucket_creation=True
+        )
+        server.create_dir("bucket")
+        fs.copy_files(str(log), "bucket/own/log", destination_filesystem=server)
+        return f"s3://bucket/own/log?endpoint_override={store[1]}&scheme=http&region=us-east-1"
+
+    def test_a_run_is_that_of_a_folder_to_the_bit(self, bucket, log, calm, tmp_path):
+        proposed = run("describe", bucket)
+        assert proposed.returncode == 0, proposed.stderr
+        here = run("describe", str(log))
+        assert proposed.stdout.splitlines()[1:] == here.stdout.splitlines()[1:]
+        ran = run(*command(log, tmp_path / "run", f"--config.data.files.path={bucket}"))
+        assert ran.returncode == 0, ran.stderr
+        assert_equal_to_the_bit(calm, tmp_path / "run")
+
+    def test_a_store_that_is_gone_is_one_line(self, store, bucket, log, tmp_path):
+        process, address = store
+        arguments = command(log, tmp_path / "run", f"--config.data.files.path={bucket}")
+        training = subprocess.Popen(
+            [sys.executable, "-m", f"steadyrank.pipeline.{arguments[0]}", *arguments[1:]],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        until = time.monotonic() + 120
+        while not newest_checkpoint(tmp_path / "run"):
+            assert training.poll() is None, training.communicate()[1]
+            assert time.monotonic() < until, "the run never came that far"
+            time.sleep(0.005)
+        process.kill()
+        told = training.communicate(timeout=120)[1]
+        assert training.returncode == 2, told
+        assert "Traceback" not in told
+        assert told.splitlines()[-1].startswith("error: bucket/own/log/day=2026-11-0")
+        assert "connect" in told.splitlines()[-1]
+        ran = run("describe", bucket)
+        assert ran.returncode == 2
+        assert ran.stderr.startswith(f"error: {bucket}: cannot be read: ")
+        assert address in ran.stderr
+        assert "Traceback" not in ran.stderr
+
+    def test_a_bucket_that_is_not_there_is_one_line(self, bucket):
+        address = bucket.replace("bucket/own", "bucket/other")
+        ran = run("describe", address)
+        assert (ran.returncode, ran.stderr) == (2, f"error: {address}: there is no such file or folder\n")
 
 
 class TestALogThatChanges:

@@ -196,8 +196,8 @@ class TestDays:
             ({"a.csv": b"1,2"}, "no Parquet or TFRecord file was found"),
             ({"a.parquet": b"1", "b.tfrecord": b"2"}, "files of several formats"),
             ({"a.parquet": b"1", "day=1/b.parquet": b"2"}, "files lie beside folders of days"),
-            ({"a.parquet": b"PAR1 no, it is none"}, "the footer cannot be read, the file is damaged or no Parquet"),
-            ({"a.parquet": b""}, "the footer cannot be read, the file is damaged or no Parquet"),
+            ({"a.parquet": b"PAR1 no, it is none"}, "the footer cannot be read, the file is damaged, no Parquet"),
+            ({"a.parquet": b""}, "the footer cannot be read, the file is damaged, no Parquet"),
         ],
     )
     def test_what_cannot_be_a_log_is_told(self, tmp_path, schema_file, files, told):
