@@ -40,13 +40,16 @@ os.environ.setdefault("TFDS_DISABLE_PROGRESS_BAR", "1")
 from steadyrank.models.schema import Feature, Schema, Task
 
 ROWS = flags.DEFINE_integer("rows", 1_000_000, "Rows of the table.", lower_bound=1)
+ROW_GROUP = flags.DEFINE_integer(
+    "row_group", 65_536, "Rows of a row group, in a folder without the table.", lower_bound=1
+)
 SLOW_GROUPS = flags.DEFINE_integer("slow_groups", 2, "Row groups that the slow contenders read.", lower_bound=1)
 ROUNDS = flags.DEFINE_integer("rounds", 3, "How often each contender reads.", lower_bound=1)
 ONLY = flags.DEFINE_list("only", [], "Contenders to run; empty: all.")
 FOLDER = flags.DEFINE_string("folder", "", "Where the files are, or will be, written; empty: a temporary folder.")
 CONTENDER = flags.DEFINE_string("contender", "", "For the processes that this one starts.")
 
-GROUP, BATCH, WINDOW, BUFFER = 65_536, 1_024, 131_072, 32_768
+BATCH, WINDOW, BUFFER = 1_024, 131_072, 32_768
 OURS, SINGLE, BATCHED, FLOOR = (
     "steadyrank",
     "tf.data parse_single_example",
@@ -124,6 +127,7 @@ def _in_a_process(name: str, folder: Path) -> dict:
             f"--folder={folder}",
             f"--rows={ROWS.value}",
             f"--slow_groups={SLOW_GROUPS.value}",
+            f"--row_group={ROW_GROUP.value}",
         ],
         capture_output=True,
         text=True,
@@ -144,8 +148,8 @@ def write_parquet(folder: Path) -> None:
     words = pa.array([f"value_{i}" for i in range(5000)])
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as part:
         writer = None
-        for first in range(0, ROWS.value, GROUP):
-            rows = min(GROUP, ROWS.value - first)
+        for first in range(0, ROWS.value, ROW_GROUP.value):
+            rows = min(ROW_GROUP.value, ROWS.value - first)
             lengths = rng.integers(0, LIST_WIDTH, rows)
             ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
             columns = {name: pa.array(rng.standard_normal(rows, np.float32)) for name in FLOATS}
@@ -155,7 +159,7 @@ def write_parquet(folder: Path) -> None:
             columns |= {name: pa.array((rng.random(rows) < 0.2).astype(np.float32)) for name in LABELS}
             table = pa.table(columns)
             writer = writer or pq.ParquetWriter(part.name, table.schema)
-            writer.write_table(table, row_group_size=GROUP)
+            writer.write_table(table, row_group_size=ROW_GROUP.value)
         assert writer is not None
         writer.close()
     Path(part.name).rename(path)
@@ -163,7 +167,7 @@ def write_parquet(folder: Path) -> None:
 
 
 def _slow_rows() -> int:
-    return min(ROWS.value, SLOW_GROUPS.value * GROUP)
+    return min(ROWS.value, SLOW_GROUPS.value * ROW_GROUP.value)
 
 
 def _first_rows(folder: Path) -> Iterator[dict]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import re
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol, cast
 
@@ -94,10 +96,15 @@ class Windows:
             )
         self._pieces = _pieces(source.block_rows(order.day), begin, end)
         rows = [piece.rows for piece in self._pieces]
+        self._noting: NotingSource | None = cast(NotingSource, source) if hasattr(source, "read") else None
+        runs = self._noting.runs(order.day) if self._noting else range(len(source.block_rows(order.day)))
+        self._runs = [runs[piece.block] for piece in self._pieces]
         self._windows = [[i] for i in range(len(rows))]
         if order.shuffle and order.shuffle_rows:
-            pieces = np.random.default_rng((order.seed, order.day, order.pass_index)).permutation(len(rows))
-            self._windows = _windows(pieces.tolist(), rows, order.shuffle_rows)
+            together = [list(run) for _, run in itertools.groupby(range(len(rows)), self._runs.__getitem__)]
+            picked = np.random.default_rng((order.seed, order.day, order.pass_index)).permutation(len(together))
+            self._windows = _windows([i for run in picked for i in together[run]], rows, order.shuffle_rows)
+        self._being_read: dict[int, threading.Event] = {}
         self._rows = np.array([sum(rows[i] for i in window) for window in self._windows], np.int64)
         ends = np.cumsum(self._rows)
         self._starts = ends - self._rows
@@ -111,7 +118,6 @@ class Windows:
         self.positions = range(first, len(ends))
         self.rows_of_element = order.batch_size // order.replicas
         self._filling = steps * order.batch_size // order.workers - (end - begin)
-        self._noting: NotingSource | None = cast(NotingSource, source) if hasattr(source, "read") else None
         self.coded = self._noting is not None
         self.dtypes = []
         for dtype, _ in source.schema.columns.values():
@@ -124,7 +130,7 @@ class Windows:
         wanted = slice(min(max(self._first_row - start, 0), rows), rows)
         filled = self._filling if window == len(self._rows) - 1 else 0
         notes: list[Note] = []
-        pieces = (self._read(self._pieces[i], notes) for i in self._windows[window])
+        pieces = self._in_turn(window, notes)
         if order.shuffle:
             seed = (order.seed, order.day, order.pass_index, window)
             picked = np.random.default_rng(seed).permutation(rows)
@@ -140,6 +146,22 @@ class Windows:
             column = parts[name]
             arrays += [column.values, column.places] if isinstance(column, Coded) else [np.ascontiguousarray(column)]
         return arrays, notes
+
+    def _in_turn(self, window: int, notes: list[Note]) -> Iterator[CodedColumns]:
+        """The blocks of a window; when they go on where those of the window before end, and that is being read, after it."""
+        before, done = self._being_read.get(window - 1), threading.Event()
+        self._being_read[window] = done
+        pieces = self._windows[window]
+        try:
+            if before is not None and self._runs[self._windows[window - 1][-1]] == self._runs[pieces[0]]:
+                before.wait()
+            for piece in pieces:
+                block = self._read(self._pieces[piece], notes)
+                if piece == pieces[-1]:
+                    done.set()
+                yield block
+        finally:
+            done.set()
 
     def _read(self, piece: _Piece, notes: list[Note]) -> CodedColumns:
         day = self._order.day

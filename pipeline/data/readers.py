@@ -23,6 +23,10 @@ class Reader(Protocol):
         """Rows of each group, the smallest part that can be read by itself."""
         ...
 
+    def run(self, file: str, group: int) -> int:
+        """Groups of the same run are best read one after the other."""
+        ...
+
     def fields(self, file: str) -> dict[str, str]:
         """All columns of a file and their types; empty when the format does not tell."""
         ...

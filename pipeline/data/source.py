@@ -8,7 +8,7 @@ before training on it then need no state and no replay.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -72,6 +72,10 @@ class Note:
 
 class NotingSource(Protocol):
     """A source that has its strings coded as well, and whose rows may be faulty."""
+
+    def runs(self, day: int) -> Sequence[Hashable]:
+        """Of each block of a day the run that it is of: blocks of the same run are best read one after the other."""
+        ...
 
     def read(self, day: int, index: int) -> tuple[CodedColumns, Note | None]:
         """What ``block`` returns, the columns of strings coded, and what was wrong; nothing is remembered."""

@@ -107,6 +107,10 @@ class TableLog:
         """Rows of each block of the day."""
         return [part.rows for part in self._days[day][1]]
 
+    def runs(self, day: int) -> Sequence[Hashable]:
+        """Of each block what it is a part of, the parts of which are best read one after the other."""
+        return [(part.file, self._reader.run(part.file, part.group)) for part in self._days[day][1]]
+
     def block(self, day: int, index: int) -> Columns:
         """The columns of one block."""
         columns, note = self.read(day, index)
