@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -53,7 +55,13 @@ def string_columns(schema: Schema) -> list[str]:
     return list(dict.fromkeys(feature.log_column for feature in schema.features if feature.dtype == "string"))
 
 
-def convert(table: pa.Table, schema: Schema, where: str, clamp: bool = False) -> tuple[CodedColumns, Findings]:
+def convert(
+    table: pa.Table,
+    schema: Schema,
+    where: str,
+    clamp: bool = False,
+    names: Callable[[], Iterable[str]] | None = None,
+) -> tuple[CodedColumns, Findings]:
     """The columns that ``schema`` describes.
 
     Args:
@@ -61,6 +69,7 @@ def convert(table: pa.Table, schema: Schema, where: str, clamp: bool = False) ->
       schema: What is to be made of them.
       where: The file, for errors.
       clamp: Whether numbers beyond their bounds are put to these, instead of being faults.
+      names: All columns that the file has, for errors. None: those of the table.
 
     Returns:
       The columns, those of strings coded; and what was found.
@@ -71,7 +80,7 @@ def convert(table: pa.Table, schema: Schema, where: str, clamp: bool = False) ->
     columns: CodedColumns = {}
     found = Findings()
     for feature in schema.features:
-        given = _column(table, feature.log_column, f"feature '{feature.name}'", where)
+        given = _column(table, feature.log_column, f"feature '{feature.name}'", where, names)
         try:
             columns[feature.name] = _feature(given, feature, found, clamp)
         except IndexError as error:
@@ -81,8 +90,8 @@ def convert(table: pa.Table, schema: Schema, where: str, clamp: bool = False) ->
     for task in schema.tasks:
         if task.label_column in columns:
             continue
-        given = _column(table, task.label, f"the label of task '{task.name}'", where)
-        mask = _column(table, task.mask, f"the mask of task '{task.name}'", where) if task.mask else None
+        given = _column(table, task.label, f"the label of task '{task.name}'", where, names)
+        mask = _column(table, task.mask, f"the mask of task '{task.name}'", where, names) if task.mask else None
         try:
             columns[task.label_column] = _label(given, mask, task, found, clamp)
         except (pa.ArrowException, TypeError, ValueError) as error:
@@ -110,11 +119,16 @@ def without_faulty(columns: CodedColumns, faulty: np.ndarray, schema: Schema) ->
     return cleaned
 
 
-def _column(table: pa.Table, name: str, of: str, where: str) -> pa.Array:
+def _column(table: pa.Table, name: str, of: str, where: str, names: Callable[[], Iterable[str]] | None) -> pa.Array:
     places = table.schema.get_all_field_indices(name)
     if not places:
-        there = ", ".join(table.column_names[:8]) + (" …" if len(table.column_names) > 8 else "")
-        raise UserError(f"{where}: column '{name}', {of}, is missing; the file has {there}")
+        there = list(names() if names else table.column_names)
+        near = difflib.get_close_matches(name, there, 1)
+        shown = ", ".join(there[:8]) + (" …" if len(there) > 8 else "")
+        raise UserError(
+            f"{where}: column '{name}', {of}, is missing; the file has {shown}"
+            + (f"; did you mean '{near[0]}'?" if near else "")
+        )
     if len(places) > 1:
         raise UserError(f"{where}: column '{name}', {of}, stands there {len(places)} times")
     return in_one(table.column(places[0]))

@@ -88,7 +88,7 @@ class ParquetReader:
     def columns(self, file: str, group: int, clamp: bool = False) -> tuple[CodedColumns, Findings]:
         """The columns of one row group, and what was found wrong; see :func:`.from_arrow.convert`."""
         assert self._schema is not None
-        return convert(self.table(file, group), self._schema, file, clamp)
+        return convert(self.table(file, group), self._schema, file, clamp, lambda: self.fields(file))
 
     def table(self, file: str, group: int) -> pa.Table:
         """The row group, or the part of it, as it lies there."""

@@ -73,6 +73,7 @@ class TFRecordReader:
         self._singles = set(self._columns) - lists
         self._indexes: dict[str, tuple[np.ndarray, int]] = {}
         self._dtypes: dict[str, dict[str, tf.DType | None]] = {}
+        self._names: dict[str, list[str]] = {}
         self._unpacked: dict[str, bytes] = {}
         self._lock = threading.Lock()
         self._unpacking = threading.Lock()
@@ -102,7 +103,7 @@ class TFRecordReader:
     def columns(self, file: str, group: int, clamp: bool = False) -> tuple[CodedColumns, Findings]:
         """The columns of one group, and what was found wrong; see :func:`.from_arrow.convert`."""
         assert self._schema is not None
-        return convert(self.table(file, group), self._schema, file, clamp)
+        return convert(self.table(file, group), self._schema, file, clamp, lambda: self._names[file])
 
     def table(self, file: str, group: int) -> pa.Table:
         """The columns of one group: int64, float32 or binary, single values where the schema wants them, or lists."""
@@ -156,6 +157,7 @@ class TFRecordReader:
                 seen.update(self._look_for(file, name))
         wanted = [name for name in self._columns if name in seen] if self._schema else sorted(seen)
         with self._lock:
+            self._names[file] = sorted(seen)
             self._dtypes[file] = {name: seen[name] for name in wanted}
         return self._dtypes[file]
 

@@ -140,12 +140,17 @@ class TestColumns:
             source.block(0, 0)
         assert told in str(raised.value)
 
-    def test_a_missing_one_is_told(self, log):
+    def test_a_missing_one_is_told_with_those_that_are_there(self, log):
         source = log({"a.parquet": table(8).drop_columns(["answered"])}, periods=1)
         with pytest.raises(
-            UserError, match=r"column 'answered', the mask of task 'minutes', is missing; the file has age"
+            UserError, match=r"column 'answered', the mask of task 'minutes', is missing; the file has age, "
         ):
             source.block(0, 0)
+        named = table(8).rename_columns([name.replace("answered", "Answered") for name in table(8).column_names])
+        with pytest.raises(UserError, match=r"is missing; the file has age.*; did you mean 'Answered'\?"):
+            log({"a.parquet": named}, periods=1).block(0, 0)
+        with pytest.raises(UserError, match=r"is missing; the file has other, too"):
+            log({"a.parquet": pa.table({"other": [1], "too": [2]})}, periods=1).block(0, 0)
 
 
 def schema_of(path: str) -> Schema:

@@ -198,8 +198,11 @@ class TestColumns:
         content = rows(25)
         for row in content:
             del row["answered"]
+            row["other"] = 1
         source = log({"a.tfrecord": content}, periods=1)
-        with pytest.raises(UserError, match="column 'answered', the mask of task 'minutes', is missing"):
+        with pytest.raises(
+            UserError, match=r"'answered', the mask of task 'minutes', is missing; the file has age, .*other"
+        ):
             source.block(0, 0)
 
     def test_one_that_comes_late_is_found(self, log, monkeypatch):
