@@ -170,6 +170,8 @@ def _numbers(name: str, given: pa.Array, gaps: str, wanted: bool, guess: bool) -
         return Column(name, seen, why_not="it is always the same")
     if _TIME.search(name) and low > 1e6:
         return Column(name, seen, why_not="it is a time: those that are served come after all that were learned")
+    if whole and distinct == values.size > 1000 and (high - low + 1 == distinct or np.mean(np.diff(values) == 1) > 0.9):
+        return Column(name, seen, why_not="it numbers the rows")
     named = _named(name)
     is_id = whole and (_ID.search(name) or (distinct > 0.5 * finite.size and high > 10_000))
     if is_id and low >= 0 and high < _MOST_IDS:

@@ -31,6 +31,8 @@ def log(tmp_path_factory):
     columns = {
         "row_id": pa.array([f"r{i}" for i in range(ROWS)]),
         "event.time": pa.array(np.arange(ROWS) + 1_700_000_000),
+        "number": pa.array(np.arange(ROWS) + np.arange(ROWS) // 1000 * 50),
+        "__index_level_0__": pa.array(rng.permutation(ROWS)),
         "user_id": pa.array(rng.integers(0, 10**12, ROWS)),
         "Age (years)": pa.array(np.where(rng.random(ROWS) < 0.05, np.nan, age)),
         "views": pa.array(views),
@@ -70,7 +72,8 @@ def test_each_column_becomes_what_it_is(log):
         ("minutes_watched", "regression"),
     ]
     left = {column.name: column.why_not for column in proposal.columns if column.why_not}
-    assert left.keys() == {"row_id", "event.time", "version", "nothing", "nested"}
+    assert left.keys() == {*("row_id", "event.time", "number", "__index_level_0__", "version", "nothing", "nested")}
+    assert left["number"] == left["__index_level_0__"] == "it numbers the rows"
 
 
 def test_the_yaml_says_the_same_and_why(log, tmp_path):
