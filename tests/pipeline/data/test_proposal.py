@@ -143,7 +143,11 @@ def test_damaged_while_it_trains_it_ends_in_one_line(log, tmp_path):
     prices = table["Age (years)"].to_numpy().copy()
     prices[3000] = np.inf
     path = tmp_path / "late.parquet"
-    pq.write_table(table.set_column(3, "Age (years)", pa.array(prices)), path, row_group_size=500)
+    pq.write_table(
+        table.set_column(table.column_names.index("Age (years)"), "Age (years)", pa.array(prices)),
+        path,
+        row_group_size=500,
+    )
     schema = tmp_path / "schema.yaml"
     schema.write_text(to_yaml(propose(str(log)), ""))
     arguments = (
