@@ -86,7 +86,8 @@ class Windows:
 
     def __init__(self, source: Source, order: Order):
         self._source, self._order = source, order
-        total = sum(source.block_rows(order.day))
+        self._block_rows = source.block_rows(order.day)
+        total = sum(self._block_rows)
         total = min(order.rows or total, total)
         steps = steps_of(total, order.batch_size)
         begin, end = (total * (order.worker + i) // order.workers for i in (0, 1))
@@ -94,10 +95,10 @@ class Windows:
             raise UserError(
                 f"{source.days[order.day]} has {total:,} rows, too few for {order.workers} workers; give each a row"
             )
-        self._pieces = _pieces(source.block_rows(order.day), begin, end)
+        self._pieces = _pieces(self._block_rows, begin, end)
         rows = [piece.rows for piece in self._pieces]
         self._noting: NotingSource | None = cast(NotingSource, source) if hasattr(source, "read") else None
-        runs = self._noting.runs(order.day) if self._noting else range(len(source.block_rows(order.day)))
+        runs = self._noting.runs(order.day) if self._noting else range(len(self._block_rows))
         self._runs = [runs[piece.block] for piece in self._pieces]
         self._windows = [[i] for i in range(len(rows))]
         if order.shuffle and order.shuffle_rows:
@@ -171,7 +172,7 @@ class Windows:
             notes += [note] if note is not None else []
         else:
             columns = dict(self._source.block(day, piece.block))
-        if piece.rows == self._source.block_rows(day)[piece.block]:
+        if piece.rows == self._block_rows[piece.block]:
             return columns
         return {name: column[piece.first : piece.first + piece.rows] for name, column in columns.items()}
 

@@ -60,19 +60,15 @@ def find(path: str) -> Layout:
     if path.startswith(tfds_log.SCHEME):
         return _prepared(path)
     filesystem, root = _open(path)
-    try:
-        info = filesystem.get_file_info(root)
-        is_folder = info.type == fs.FileType.Directory
-        found = filesystem.get_file_info(fs.FileSelector(root, recursive=True)) if is_folder else []
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: cannot be read: {first_line(error)}") from error
+    [info] = _infos(filesystem, [root], path)
     if info.type == fs.FileType.NotFound:
         raise UserError(f"{path}: there is no such file or folder")
     if info.type == fs.FileType.File:
         return Layout(filesystem, _format_of([root], path), (("", (root,)),), root, {root: info})
-    files = sorted(each.path for each in found if each.type == fs.FileType.File and _is_data(each.path, root))
+    found = _infos(filesystem, fs.FileSelector(root, recursive=True), path)
+    infos = {each.path: each for each in found if each.type == fs.FileType.File and _is_data(each.path, root)}
+    files = sorted(infos)
     folders = {each.path for each in found if each.type == fs.FileType.Directory}
-    files = [file for file in files if format_by_name(file)]
     if not files:
         raise UserError(f"{path}: no Parquet or TFRecord file was found there (names end in {', '.join(_ENDINGS)})")
     by_day: dict[str, list[str]] = {}
@@ -90,8 +86,7 @@ def find(path: str) -> Layout:
             f"{path}: files lie beside folders of days ({', '.join(sorted(by_day)[1:3])} …); put them into a day, or name one folder"
         )
     days = tuple((name, tuple(some)) for name, some in sorted(by_day.items()))
-    infos = {each.path: each for each in found if each.type == fs.FileType.File}
-    return Layout(filesystem, _format_of(files, path), days, root, {file: infos[file] for file in files})
+    return Layout(filesystem, _format_of(files, path), days, root, infos)
 
 
 def format_by_name(path: str) -> str:
@@ -111,7 +106,7 @@ def _prepared(address: str) -> Layout:
         files = [posixpath.join(root, posixpath.relpath(file, dataset.folder)) for file, _ in shards]
         rows.update(zip(files, (count for _, count in shards), strict=True))
         days.append((name if len(dataset.splits) > 1 else "", tuple(files)))
-    infos = {info.path: info for info in filesystem.get_file_info(list(rows))}
+    infos = {info.path: info for info in _infos(filesystem, list(rows), address)}
     return Layout(filesystem, "tfrecord", tuple(days), root, infos, rows, dataset.columns)
 
 
@@ -124,8 +119,18 @@ def _open(path: str) -> tuple[fs.FileSystem, str]:
         raise UserError(f"{path}: Arrow knows no such place: {first_line(error)}") from error
 
 
+def _infos(filesystem: fs.FileSystem, asked: list[str] | fs.FileSelector, shown: str) -> list[fs.FileInfo]:
+    try:
+        return filesystem.get_file_info(asked)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{shown}: cannot be read: {first_line(error)}") from error
+
+
 def _is_data(path: str, root: str) -> bool:
-    return not any(part.startswith((".", "_")) for part in posixpath.relpath(path, root).split("/"))
+    """Whether a file is one of the log's, by its name."""
+    return bool(format_by_name(path)) and not any(
+        part.startswith((".", "_")) for part in posixpath.relpath(path, root).split("/")
+    )
 
 
 def _format_of(files: Sequence[str], shown: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import pytest
 import tensorflow as tf
 
 from steadyrank.optimizers import ClippyAdagrad
+from tests.addresses import free_addresses
 from tests.optimizers import workers
 from tests.optimizers.workers import Training
 
@@ -29,17 +29,6 @@ ONE = tf.distribute.get_strategy()
 
 
 # Processes.
-
-
-def free_addresses(count: int) -> list[str]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("localhost", 0))
-        return [f"localhost:{each.getsockname()[1]}" for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 class Processes:

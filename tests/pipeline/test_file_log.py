@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import signal
@@ -9,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
+from tests.addresses import free_addresses
 from tests.pipeline.test_commands import run
 from tests.pipeline.test_train import assert_equal_to_the_bit, measured
 
@@ -103,19 +105,9 @@ def test_killed_five_times_it_sees_each_row_once_and_in_the_same_order(calm, log
     arguments = command(log, model_dir)
     reached = 0
     for _ in range(5):
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"steadyrank.pipeline.{arguments[0]}", *arguments[1:]],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = started(*arguments)
         arguments = ["train", f"--model_dir={model_dir}", "--resume"]
-        until = time.monotonic() + 120
-        while reached >= (newest := newest_checkpoint(model_dir)):
-            assert process.poll() is None, process.communicate()[1]
-            assert time.monotonic() < until, "the run never came that far"
-            time.sleep(0.005)
-        reached = newest
+        reached = wait_for(process, functools.partial(newer_checkpoint, model_dir, reached))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert json.loads((model_dir / "status.json").read_text())["status"] == "running"
@@ -134,9 +126,30 @@ def test_killed_five_times_it_sees_each_row_once_and_in_the_same_order(calm, log
     assert json.loads((model_dir / "status.json").read_text())["skipped_rows"] == 2
 
 
-def newest_checkpoint(model_dir: Path) -> int:
+def started(command: str, *flags: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", f"steadyrank.pipeline.{command}", *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(process: subprocess.Popen, ready: Callable[[], int]) -> int:
+    """What ``ready`` says as soon as it is not 0."""
+    until = time.monotonic() + 120
+    while not (found := ready()):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < until, "it never came that far"
+        time.sleep(0.005)
+    return found
+
+
+def newer_checkpoint(model_dir: Path, than: int = 0) -> int:
+    """The step of the newest checkpoint; 0 while there is none after ``than``."""
     found = [int(path.stem.partition("-")[2]) for path in (model_dir / "checkpoints").glob("ckpt-*.index")]
-    return max(found, default=0)
+    newest = max(found, default=0)
+    return newest if newest > than else 0
 
 
 def without(line: dict, key: str) -> dict:
@@ -151,23 +164,20 @@ class TestInAnObjectStore:
         """The server's process and its address."""
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = found.getsockname()[1]
+        [address] = free_addresses(1)
+        host, port = address.split(":")
+
+        def answers() -> bool:
+            with socket.socket() as asked:
+                return not asked.connect_ex((host, int(port)))
+
         process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            [sys.executable, "-m", "moto.server", "-H", host, "-p", port],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        until = time.monotonic() + 60
-        while True:
-            with socket.socket() as asked:
-                if not asked.connect_ex(("127.0.0.1", port)):
-                    break
-            assert process.poll() is None, "the server ended"
-            assert time.monotonic() < until, "the server does not answer"
-            time.sleep(0.05)
-        yield process, f"127.0.0.1:{port}"
+        wait_for(process, answers)
+        yield process, address
         process.kill()
         process.wait()
 
@@ -193,17 +203,8 @@ class TestInAnObjectStore:
     def test_a_store_that_is_gone_is_one_line(self, store, bucket, log, tmp_path):
         process, address = store
         arguments = command(log, tmp_path / "run", f"--config.data.files.path={bucket}")
-        training = subprocess.Popen(
-            [sys.executable, "-m", f"steadyrank.pipeline.{arguments[0]}", *arguments[1:]],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        until = time.monotonic() + 120
-        while not newest_checkpoint(tmp_path / "run"):
-            assert training.poll() is None, training.communicate()[1]
-            assert time.monotonic() < until, "the run never came that far"
-            time.sleep(0.005)
+        training = started(*arguments)
+        wait_for(training, functools.partial(newer_checkpoint, tmp_path / "run"))
         process.kill()
         told = training.communicate(timeout=120)[1]
         assert training.returncode == 2, told

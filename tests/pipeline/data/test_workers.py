@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 
@@ -12,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from tests.addresses import free_addresses
 
 SCHEMA = """
 features:
@@ -73,10 +74,7 @@ def read(log):
     """What each of two workers reads from a batch on."""
 
     def both(start: int) -> list[dict]:
-        with socket.socket() as one, socket.socket() as other:
-            one.bind(("localhost", 0))
-            other.bind(("localhost", 0))
-            workers = [f"localhost:{each.getsockname()[1]}" for each in (one, other)]
+        workers = free_addresses(2)
         running = []
         for index in range(2):
             config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
