@@ -95,8 +95,8 @@ def train(case: Case, path: Path) -> None:
         import tf_keras
 
         from steadyrank.pipeline.config.settings import Config, Data, Model, Movielens, Optimizer, Simulated
-        from steadyrank.pipeline.data.batches import steps_of, training_batches
-        from steadyrank.pipeline.data.learned import learn
+        from steadyrank.pipeline.data.batching.dataset import steps_of, training_batches
+        from steadyrank.pipeline.data.feature_statistics import learn
         from steadyrank.pipeline.data.open import open_source
         from steadyrank.pipeline.divergence import Detector, DivergenceMonitor
         from steadyrank.pipeline.divergence.readings import Span

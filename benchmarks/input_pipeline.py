@@ -216,8 +216,8 @@ def ours(folder: Path) -> dict:
     import tensorflow as tf
 
     from steadyrank.pipeline.config.settings import Files
-    from steadyrank.pipeline.data.batches import training_batches
-    from steadyrank.pipeline.data.tables import TableLog
+    from steadyrank.pipeline.data.batching.dataset import training_batches
+    from steadyrank.pipeline.data.files.log import TableLog
 
     def read() -> tf.data.Dataset:
         log = TableLog(Files(path=str(folder / "table.parquet"), schema=str(folder / "schema.yaml"), periods=1))

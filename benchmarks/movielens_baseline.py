@@ -42,7 +42,7 @@ with quiet_import():
     from steadyrank.models.schema import MISSING_INTEGER, MISSING_STRING, Feature, Schema, Task
     from steadyrank.models.statistics import signed_log
     from steadyrank.pipeline.data.ceiling import exact_auc
-    from steadyrank.pipeline.data.movielens import MovielensLog
+    from steadyrank.pipeline.data.movielens.log import MovielensLog
     from steadyrank.pipeline.data.source import Columns, Source
 
 PERIODS = 20

@@ -36,7 +36,7 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
         import tensorflow as tf
         import tf_keras
 
-        from steadyrank.pipeline.data.learned import learn
+        from steadyrank.pipeline.data.feature_statistics import learn
         from steadyrank.pipeline.data.open import open_source
         from steadyrank.pipeline.divergence import Bundles, DivergenceMonitor
         from steadyrank.pipeline.divergence.probes import Probes

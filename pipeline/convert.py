@@ -32,7 +32,7 @@ def define_flags() -> None:
 def main(arguments: flags.FlagValues, source: str, target: str) -> int:
     """Writes the target; returns the exit code."""
     with quiet_import():
-        from .data.conversion import convert
+        from .data.files.conversion import convert
         from .training.progress import Bar
 
     bar = Bar(sys.stderr)

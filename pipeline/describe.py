@@ -27,8 +27,8 @@ def define_flags() -> None:
 def main(arguments: flags.FlagValues, path: str) -> int:
     """Writes the proposal; returns the exit code."""
     with quiet_import():
-        from .data.proposal import propose
-        from .data.proposal_yaml import to_yaml
+        from .data.schema_inference.proposal import propose
+        from .data.schema_inference.to_yaml import to_yaml
 
     out = Path(arguments.out) if arguments.out else None
     if out is not None and out.exists():

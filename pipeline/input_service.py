@@ -39,7 +39,7 @@ def main(arguments: flags.FlagValues, role: str) -> int:
     with quiet_import():
         import tensorflow as tf
 
-        from .data.service import offer, reachable
+        from .data.batching.input_service import offer, reachable
 
     # Blocked before the server starts its threads, so that it is this one that gets them.
     signals = (signal.SIGTERM, signal.SIGINT)

@@ -6,10 +6,10 @@ from collections.abc import Collection
 
 from ...models.schema import Schema
 from ..config.settings import Data
-from .movielens import MovielensLog
-from .simulated import SimulatedLog
+from .files.log import TableLog
+from .movielens.log import MovielensLog
+from .simulated.log import SimulatedLog
 from .source import Source
-from .tables import TableLog
 
 
 def open_source(data: Data, schema: Schema | None = None, left_out: Collection[str] = ()) -> Source:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ..config.errors import UserError
 from ..config.settings import Training
-from ..data.waiting import WaitClock
+from ..data.batching.wait_clock import WaitClock
 
 
 def make_strategy(training: Training) -> tf.distribute.Strategy:

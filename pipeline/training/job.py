@@ -16,14 +16,14 @@ import tf_keras
 from ...models.ranker import MultitaskRanker
 from ..config.errors import UserError
 from ..config.settings import Config
-from ..data.batches import reading_error
-from ..data.learned import learn
+from ..data.batching.dataset import reading_error
+from ..data.batching.input_service import InputService
+from ..data.batching.wait_clock import WaitClock
+from ..data.checks.validation import CheckedDay, check_log
+from ..data.feature_statistics import learn
+from ..data.files.log import TableLog
 from ..data.open import open_source
-from ..data.service import InputService
 from ..data.source import Source
-from ..data.tables import TableLog
-from ..data.validation import CheckedDay, check_log
-from ..data.waiting import WaitClock
 from ..divergence import Bundles, DivergenceMonitor
 from ..serving import export_ranker, reasons_not_to_publish
 from .build import make_ranker

@@ -13,10 +13,10 @@ import tf_keras
 from ...models.ranker import MultitaskRanker
 from ...optimizers import skipped_too_often
 from ..config.settings import Config
-from ..data.batches import Service, evaluation_batches, steps_of, training_batches
+from ..data.batching.dataset import Service, evaluation_batches, steps_of, training_batches
+from ..data.batching.wait_clock import WaitClock
 from ..data.ceiling import ceiling
 from ..data.source import Source
-from ..data.waiting import WaitClock
 from ..divergence.monitor import DivergenceMonitor
 from .checkpoints import Checkpoints
 from .curvature import Curvature

@@ -27,7 +27,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from ..data.waiting import WaitClock
+from ..data.batching.wait_clock import WaitClock
 from ..divergence.either_keras import inner
 from ..divergence.monitor import DivergenceMonitor
 from .progress import Progress

@@ -13,7 +13,7 @@ import yaml
 
 from ...models.schema import Schema
 from ..config import Config, UserError, load, read, to_plain, to_yaml
-from ..data.validation import CheckedDay, from_dict
+from ..data.checks.validation import CheckedDay, from_dict
 from .files import write_json, write_text
 from .writers import JsonLinesWriter, TensorBoardWriter, Writer, Writers, rewind
 

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 from steadyrank.pipeline.config import UserError
-from steadyrank.pipeline.data import conversion
+from steadyrank.pipeline.data.files import conversion
 from steadyrank.pipeline.training.progress import Bar
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steadyrank.pipeline.data.movielens_tfds import read_ratings
+from steadyrank.pipeline.data.movielens.ratings import read_ratings
 
 USERS, MOVIES, RATINGS = 12, 25, 200
 GENRES = ("Drama|Action", "Action", "Comedy", "Western|Action|Drama")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from steadyrank.models.schema import Feature, Schema, Task
 from steadyrank.pipeline.config.settings import Simulated
 from steadyrank.pipeline.data.ceiling import ceiling, exact_auc
-from steadyrank.pipeline.data.simulated import SimulatedLog
+from steadyrank.pipeline.data.simulated.log import SimulatedLog
 
 
 class TwoBlocks:

@@ -1,0 +1,344 @@
+"""A user's own log: files of columns, described by a schema, as a source.
+
+A block is a row group (in TFRecord a run of records), or the part of one that belongs to a day. A faulty row keeps its place,
+so that which batch holds what is known from the groups' sizes alone: with ``on_invalid: skip`` it loses its labels and
+trains nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import posixpath
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from concurrent import futures
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ....models.schema import Schema
+from ...config.errors import UserError
+from ...config.settings import Files
+from ...config.yaml_files import read
+from ..source import CodedColumns, Columns, Note, decoded
+from . import layout
+from .arrow_columns import Faults, Findings, without_faulty
+from .readers import reader_of
+
+# Faulty rows of which the values are kept as well; of others the place and the reason.
+_WITH_VALUES = 1000
+# Blocks of which a sample is made, at least: a day may begin well.
+_LEAST_PARTS = 2
+_ASKED_AT_ONCE = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """Rows of one group."""
+
+    file: str
+    group: int
+    first: int
+    rows: int
+    row_of_file: int
+
+
+class TableLog:
+    """The log in a file or a folder.
+
+    Args:
+      settings: Where it lies, and what is done with faulty rows.
+      schema: Taken instead of the schema's file.
+      left_out: Names of days that the log is to be without.
+
+    Attributes:
+      empty: Names of days without rows, which are left out where that is allowed.
+      skipped_rows: How many faulty rows were skipped so far; each once, however often it is read.
+      skipped: Likewise by reason, of which a row may have several.
+      clamped: Likewise, of the others, in how many a number was put to its bound.
+
+    Raises:
+      UserError: When there is no log, or its files or the schema cannot be read.
+    """
+
+    def __init__(self, settings: Files, schema: Schema | None = None, left_out: Collection[str] = ()):
+        if not settings.path or not (settings.schema or schema):
+            missing = "path" if not settings.path else "schema"
+            hint = "" if settings.path else "the file or the folder of the log"
+            hint = hint or "the YAML file of the schema; `python -m steadyrank.pipeline.describe PATH` proposes one"
+            raise UserError(f"data.files.{missing} is needed: {hint}")
+        self._settings = settings
+        self.schema = read(Schema, settings.schema) if schema is None else schema
+        found = layout.find(settings.path)
+        self._infos = found.infos
+        self._root = found.root
+        self._reader = reader_of(found, self.schema)
+        self.empty: list[str] = []
+        self._days = self._cut(found)
+        self.leave_out(left_out)
+        self._quarantine = _Quarantine()
+        self._lock = threading.Lock()
+        self._checked: set[tuple[int, int]] = set()
+        self._skipped_of_day: Counter[int] = Counter()
+        self.skipped_rows = 0
+        self.skipped: Counter[str] = Counter()
+        self.clamped: Counter[str] = Counter()
+
+    @property
+    def days(self) -> Sequence[str]:
+        """The days' names, in order."""
+        return [name for name, _ in self._days]
+
+    def leave_out(self, names: Collection[str]) -> None:
+        """From now on the log is without these days; before any is read.
+
+        Raises:
+          UserError: When none is left.
+        """
+        self._days = [(name, parts) for name, parts in self._days if name not in names]
+        if not self._days:
+            raise UserError(f"{self._settings.path}: no day is left")
+
+    def block_rows(self, day: int) -> Sequence[int]:
+        """Rows of each block of the day."""
+        return [part.rows for part in self._days[day][1]]
+
+    def runs(self, day: int) -> Sequence[Hashable]:
+        """Of each block what it is a part of, the parts of which are best read one after the other."""
+        return [(part.file, self._reader.run(part.file, part.group)) for part in self._days[day][1]]
+
+    def block(self, day: int, index: int) -> Columns:
+        """The columns of one block."""
+        columns, note = self.read(day, index)
+        if note is not None:
+            self.take(note)
+        return decoded(columns)
+
+    def read(self, day: int, index: int) -> tuple[CodedColumns, Note | None]:
+        """The columns of one block, the strings coded, and what was wrong with its rows."""
+        part = self._days[day][1][index]
+        columns, findings = self._reader.columns(part.file, part.group, self._settings.on_invalid == "clamp")
+        rows = slice(part.first, part.first + part.rows)
+        columns = {name: column[rows] for name, column in columns.items()}
+        findings = findings.part(rows)
+        if not findings:
+            return columns, None
+        faulty = np.logical_or.reduce([np.zeros(part.rows, bool), *findings.faults.values()])
+        if faulty.any() and self._settings.on_invalid == "fail":
+            self._fail(part, findings.faults, faulty)
+        note = _note(day, index, part, columns, findings, faulty)
+        return without_faulty(columns, faulty, self.schema), note
+
+    def take(self, note: Note) -> None:
+        """Counts what was wrong with a block and writes it down, once; beyond what is allowed it is an error."""
+        with self._lock:
+            if (note.day, note.index) in self._checked:
+                return
+            self._checked.add((note.day, note.index))
+            self._skipped_of_day[note.day] += note.faulty
+            self._count(self._quarantine.add(note.rows))
+            total, allowed = sum(self.block_rows(note.day)), self._settings.invalid_share
+            skipped = self._skipped_of_day[note.day]
+            if note.faulty and skipped > allowed * total:
+                last = next(row for row in note.rows if not row.get("clamped"))
+                raise UserError(
+                    f"{self.days[note.day] or self._settings.path}: more than {allowed:.2%} of the rows are faulty "
+                    f"({skipped:,} of {total:,} so far; at last {last['file']}, row {last['row']:,}: {last['reasons'][0]}). "
+                    "Mend them, or allow more: --config.data.files.invalid_share"
+                )
+
+    def expected(self, day: int, index: int) -> Columns | None:
+        """Nobody knows what a perfect ranker would predict."""
+        return None
+
+    def fingerprint(self, days: Sequence[int]) -> list[Any]:
+        """Tells the content of some days: changes when a file does."""
+        files = sorted({file for day in days for file in self.files(day)})
+        infos = [self._infos[file] for file in files]
+        parts = [[(part.file, part.group, part.first, part.rows) for part in self._days[day][1]] for day in days]
+        return [[(info.path, info.size, info.mtime_ns) for info in infos], parts]
+
+    def files(self, day: int) -> list[str]:
+        """The files that have rows of a day."""
+        return list(dict.fromkeys(part.file for part in self._days[day][1]))
+
+    def content(self, day: int) -> int:
+        """Tells whether a day is the one that it was: by the sizes of its files and the rows of their groups."""
+        sizes = [self._infos[file].size for file in self.files(day)]
+        parts = [(part.group, part.first, part.rows) for part in self._days[day][1]]
+        return zlib.crc32(json.dumps([sizes, parts]).encode())
+
+    def fields(self, day: int) -> dict[str, str]:
+        """The columns of a day's files and their types; of a column that is not alike in all of them, every type."""
+        found = [self._reader.fields(file) for file in self.files(day)]
+        names = dict.fromkeys(name for fields in found for name in fields)
+        kinds = {name: {fields.get(name, "in some files only") for fields in found} for name in names}
+        return {name: " and ".join(sorted(kind)) for name, kind in kinds.items()}
+
+    def sample(self, day: int, rows: int) -> list[CodedColumns]:
+        """About so many of a day's rows that have no fault, from blocks that are spread over it."""
+        parts = self._days[day][1]
+        wanted = -(-rows * len(parts) // max(sum(part.rows for part in parts), 1))
+        places = np.linspace(0, len(parts) - 1, min(max(wanted, _LEAST_PARTS), len(parts))).round().astype(int)
+        blocks = []
+        for place in places.tolist():
+            part = parts[place]
+            columns, findings = self._reader.columns(part.file, part.group, self._settings.on_invalid == "clamp")
+            taken = np.arange(part.first, part.first + min(part.rows, rows))
+            for faulty in findings.faults.values():
+                taken = taken[~faulty[taken]]
+            blocks.append({name: column[taken] for name, column in columns.items()})
+        return blocks
+
+    def groups(self, day: int) -> Iterator[tuple[tuple[str, int], int, Hashable]]:
+        """The whole groups of a day: file and place, rows, and a signature that those of equal content share."""
+        for part in self._days[day][1]:
+            if not part.first:
+                yield (part.file, part.group), part.rows, self._reader.signature(part.file, part.group)
+
+    def name_of(self, file: str) -> str:
+        """A file's name within the log."""
+        return posixpath.basename(file) if file == self._root else posixpath.relpath(file, self._root)
+
+    def group(self, file: str, place: int) -> CodedColumns:
+        """The columns of one whole group, faulty rows as they stand there."""
+        return self._reader.columns(file, place)[0]
+
+    def keep_quarantine(self, path: Path) -> None:
+        """From now on every faulty row is written to this file, a line of JSON each; those that stand there count as met."""
+        self._quarantine = _Quarantine(path)
+        self._count(self._quarantine.held)
+
+    def _count(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        for row in rows:
+            self.skipped_rows += not row.get("clamped")
+            self.skipped.update(row["reasons"] if not row.get("clamped") else ())
+            self.clamped.update(row["reasons"] if row.get("clamped") else ())
+
+    def _cut(self, found: layout.Layout) -> list[tuple[str, list[_Part]]]:
+        # Each file is asked for its groups, which takes a while in an object store.
+        all_files = [file for _, files in found.days for file in files]
+        with futures.ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+            groups = dict(zip(all_files, pool.map(self._reader.groups, all_files), strict=True))
+        days = []
+        for name, files in found.days:
+            parts = []
+            for file in files:
+                before = 0
+                for group, rows in enumerate(groups[file]):
+                    if rows:
+                        parts.append(_Part(file, group, 0, rows, before))
+                    before += rows
+            if not parts and name and self._settings.on_odd_day == "skip":
+                self.empty.append(name)
+                continue
+            if not parts:
+                raise UserError(
+                    f"{self._settings.path}: {name or 'the log'} has no rows; remove the day, put its files there"
+                    + (", or train without it: --config.data.files.on_odd_day=skip" if name else "")
+                )
+            days.append((name, parts))
+        if not days:
+            raise UserError(f"{self._settings.path}: no day has any rows")
+        return days if days[0][0] else _periods(days[0][1], self._settings)
+
+    def _fail(self, part: _Part, faults: Faults, faulty: np.ndarray) -> NoReturn:
+        first = int(np.flatnonzero(faulty)[0])
+        reason = next(reason for reason, rows in faults.items() if rows[first])
+        raise UserError(
+            f"{part.file}, row {part.row_of_file + part.first + first:,}: {reason}; {int(faulty.sum()):,} of "
+            f"{part.rows:,} rows there are faulty. "
+            "Mend them, or train without them: --config.data.files.on_invalid=skip"
+        )
+
+
+def _note(day: int, index: int, part: _Part, columns: CodedColumns, findings: Findings, faulty: np.ndarray) -> Note:
+    noted = np.logical_or.reduce([*findings.clamped.values(), *findings.faults.values()])
+    plain = decoded(columns)
+    rows: list[dict[str, Any]] = []
+    for place in np.flatnonzero(noted):
+        told: dict[str, Any] = {
+            "file": part.file,
+            "row": part.row_of_file + part.first + int(place),
+            "reasons": [
+                reason
+                for reason, found in (findings.faults if faulty[place] else findings.clamped).items()
+                if found[place]
+            ],
+        }
+        if not faulty[place]:
+            told["clamped"] = True
+        if len(rows) < _WITH_VALUES:
+            told["values"] = {name: _plain(column[place]) for name, column in plain.items()}
+        rows.append(told)
+    return Note(day, index, int(faulty.sum()), rows)
+
+
+class _Quarantine:
+    """The faulty rows, and the file that they are written to.
+
+    Attributes:
+      held: Those that stood there before.
+    """
+
+    def __init__(self, path: Path | None = None):
+        self._path = path
+        self._known: set[tuple[str, int]] = set()
+        self.held: list[dict[str, Any]] = []
+        if path is None or not path.exists():
+            return
+        with open(path, "r+b") as opened:
+            whole = opened.read()
+            # Without the last line of a process that was killed while it wrote it.
+            whole = whole[: whole.rfind(b"\n") + 1]
+            opened.truncate(len(whole))
+        self.held = [json.loads(line) for line in whole.splitlines()]
+        self._known = {(row["file"], row["row"]) for row in self.held}
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Writes down those that are new, and returns them."""
+        new = [row for row in rows if (row["file"], row["row"]) not in self._known]
+        lines = []
+        for row in new:
+            self._known.add((row["file"], row["row"]))
+            kept = row if len(self._known) <= _WITH_VALUES else {k: v for k, v in row.items() if k != "values"}
+            lines.append(json.dumps(kept))
+        if lines and self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self._path, "ab", buffering=0) as opened:
+                opened.write(("\n".join(lines) + "\n").encode())
+        return new
+
+
+def _plain(value: np.ndarray | np.generic | bytes) -> object:
+    plain = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+    if isinstance(plain, list):
+        return [_plain(each) for each in plain]
+    if isinstance(plain, bytes):
+        return plain.decode("utf-8", "backslashreplace")
+    # JSON has neither.
+    return str(plain) if isinstance(plain, float) and not np.isfinite(plain) else plain
+
+
+def _periods(parts: list[_Part], settings: Files) -> list[tuple[str, list[_Part]]]:
+    """The rows in their order, cut into periods of equal length, where no folder tells the days."""
+    total, periods = sum(part.rows for part in parts), settings.periods
+    if total < periods:
+        raise UserError(f"{settings.path}: {total} rows cannot be cut into {periods} periods; see data.files.periods")
+    ends = [total * (i + 1) // periods for i in range(periods)]
+    digits = len(str(periods - 1))
+    days: list[tuple[str, list[_Part]]] = [(f"period_{i:0{digits}}", []) for i in range(periods)]
+    before, period = 0, 0
+    for part in parts:
+        at = 0
+        while at < part.rows:
+            rows = min(part.rows - at, ends[period] - before)
+            days[period][1].append(dataclasses.replace(part, first=at, rows=rows))
+            at, before = at + rows, before + rows
+            if before == ends[period]:
+                period += 1
+    return days

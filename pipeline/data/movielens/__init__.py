@@ -1,0 +1,1 @@
+"""MovieLens as a log, read through TensorFlow Datasets."""

@@ -1,0 +1,1 @@
+"""Infers a schema from the columns of a log and writes it as YAML."""

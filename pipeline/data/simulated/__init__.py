@@ -1,0 +1,1 @@
+"""A simulated log of a video platform, with hazards and a known ceiling."""

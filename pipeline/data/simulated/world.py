@@ -1,0 +1,202 @@
+"""The hidden side of the simulated video platform: who its users are and what its videos are.
+
+Everything here follows from the settings' seed alone and is the same on every day of the log.
+
+Shapes: U users, V videos, C creators, T topics, K taste dimensions.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import numpy as np
+
+from ....models.schema import MISSING_INTEGER, MISSING_STRING
+from ...config.settings import Simulated
+
+TOPICS = (
+    "animals", "beauty", "cars", "comedy", "cooking", "dance", "diy", "education", "esports", "fashion", "film",
+    "fitness", "football", "gadgets", "gardening", "history", "kids", "music", "news", "outdoors", "podcasts",
+    "science", "travel", "vlogs",
+)  # fmt: skip
+COUNTRIES = ("AR", "BR", "DE", "ES", "FR", "GB", "ID", "IN", "JP", "KR", "MX", "US")
+LANGUAGES = ("de", "en", "es", "fr", "hi", "id", "ja", "ko", "pt")
+DEVICES = ("phone", "tablet", "desktop", "tv", "console")
+TAGS = (*(f"{topic}_{kind}" for topic in TOPICS for kind in ("basics", "live", "short")), "hd", "trending", "series")
+POSITIONS = 12
+HISTORY_WIDTH = 10
+TAG_WIDTH = 5
+
+_TASTE_WIDTH = 6
+_COUNTRY_LANGUAGE = {
+    "AR": "es", "BR": "pt", "DE": "de", "ES": "es", "FR": "fr", "GB": "en", "ID": "id", "IN": "hi", "JP": "ja",
+    "KR": "ko", "MX": "es", "US": "en",
+}  # fmt: skip
+# A user's taste as draws of topics, and a topic's popularity as draws of videos: drawing again is then one look-up.
+_TASTE_DRAWS = 16
+_SHELF_DRAWS = 4096
+
+
+class Stream(enum.IntEnum):
+    """The purpose of a random stream. What is drawn for one purpose never moves what is drawn for another."""
+
+    USERS = 0
+    VIDEOS = 1
+    BEHAVIOR = 2
+    IMPRESSIONS = 3
+    LABELS = 4
+    VIRAL = 5
+    NEW_FEATURE = 6
+    HEAVY_LABELS = 7
+    CORRUPTION = 8
+
+
+def stream(seed: int, purpose: Stream, day: int = 0, index: int = 0) -> np.random.Generator:
+    """The random numbers of one purpose for one block."""
+    return np.random.default_rng((seed, int(purpose), day, index))
+
+
+class Platform:
+    """Users and videos with the properties that no column shows.
+
+    Attributes:
+      user_popularity: Share of the impressions, a Zipf law, ``[U]``.
+      propensity: How readily a user clicks; mean 0, deviation 1, weighted by popularity, ``[U]``.
+      taste: A user's liking of each topic, deviation about 1, ``[U, T]``.
+      taste_vector: The same taste as a point among the videos' points, ``[U, K]``.
+      country, language, main_device: Positions in :data:`COUNTRIES`, :data:`LANGUAGES`, :data:`DEVICES`, ``[U]``.
+      account_age_days, user_views, user_watches: Counters on day 0, ``[U]``.
+      video_popularity: Share of the impressions, a Zipf law, ``[V]``.
+      topic: Position in :data:`TOPICS`, ``[V]``.
+      trend: Trend of the video's topic, for the ``shift`` hazard, ``[V]``.
+      quality: How good a video is; mean 0, deviation 1, weighted by popularity, ``[V]``.
+      video_vector: What sets a video apart within its topic, ``[V, K]``.
+      creator: The creator's name, bytes, ``[V]``.
+      log_duration: Logarithm of the duration in minutes, ``[V]``.
+      video_age_days, video_views, video_likes, creator_followers: Counters on day 0, ``[V]``.
+      tags: ``[V, TAG_WIDTH]``, bytes, empty where a video has fewer.
+      creators: How many creators there are.
+      viral_video: The video that goes viral.
+    """
+
+    def __init__(self, settings: Simulated):
+        self._make_users(stream(settings.seed, Stream.USERS), settings.users)
+        self._make_videos(stream(settings.seed, Stream.VIDEOS), settings.videos)
+        self._stock_shelves()
+
+    def history(self, users: np.ndarray, day: int) -> np.ndarray:
+        """The last videos that users watched before a day, the newest first.
+
+        A user watches a fixed number of videos a day; which one the n-th of them was is a hash of the user and n, so that
+        a history moves on from day to day and nothing has to be remembered.
+
+        Args:
+          users: ``[B]``.
+          day: The day of the impressions.
+
+        Returns:
+          Videos, int64, ``[B, HISTORY_WIDTH]``, -1 where the history is shorter.
+        """
+        watched = self._first_watches[users] + self._watches_per_day[users] * day
+        event = watched[:, np.newaxis] - np.arange(1, HISTORY_WIDTH + 1)
+        bits = _mixed((users[:, np.newaxis] << 32 ^ event).view(np.uint64) ^ self._history_key)
+        # Looking up by flat positions, in powers of two, takes half the time of indexing by pairs.
+        taste_draw = (bits & np.uint64(_TASTE_DRAWS - 1)).view(np.int64)
+        shelf_draw = (bits >> np.uint64(20) & np.uint64(_SHELF_DRAWS - 1)).view(np.int64)
+        topic = self._liked_topics.take(users[:, np.newaxis] * _TASTE_DRAWS + taste_draw)
+        video = self._shelves.take(topic * _SHELF_DRAWS + shelf_draw)
+        return np.where(event >= 0, video, MISSING_INTEGER)
+
+    def _make_users(self, rng: np.random.Generator, users: int) -> None:
+        self.user_popularity = _zipf(rng, users, exponent=0.7)
+        self.propensity = _standardized(rng.standard_normal(users), self.user_popularity)
+        topics = rng.standard_normal((len(TOPICS), _TASTE_WIDTH))
+        topics /= np.linalg.norm(topics, axis=1, keepdims=True)
+        vector = _standardized(rng.standard_normal((users, _TASTE_WIDTH)), self.user_popularity)
+        self.taste_vector = vector.astype(np.float32)
+        self.taste = (vector @ topics.T).astype(np.float32)
+        chance = np.exp(2.0 * self.taste)
+        ends = np.cumsum(chance / chance.sum(axis=1, keepdims=True), axis=1)
+        draws = [(rng.random((users, 1)) > ends[:, :-1]).sum(axis=1) for _ in range(_TASTE_DRAWS)]
+        self._liked_topics = np.stack(draws, axis=1)
+        self._first_watches = np.minimum(rng.geometric(0.08, users), 1000) - 1
+        self._watches_per_day = rng.poisson(2.0, users)
+        self._history_key = rng.integers(2**63, dtype=np.uint64)
+
+        self.country = rng.choice(len(COUNTRIES), users, p=_normalized(1 / np.arange(1, len(COUNTRIES) + 1) ** 0.7))
+        native = np.array([LANGUAGES.index(_COUNTRY_LANGUAGE[country]) for country in COUNTRIES])[self.country]
+        self.language = np.where(rng.random(users) < 0.85, native, LANGUAGES.index("en"))
+        self.main_device = rng.choice(len(DEVICES), users, p=(0.62, 0.08, 0.17, 0.10, 0.03))
+        self.account_age_days = np.floor(np.exp(rng.normal(5.5, 1.2, users))).astype(np.float32)
+        activity = np.log(self.user_popularity * users)
+        log_views = 6 + activity + rng.normal(0, 1.2, users)
+        self.user_views = np.floor(np.exp(log_views)).astype(np.float32)
+        log_watches = log_views - 1.6 + 0.5 * self.propensity + rng.normal(0, 0.4, users)
+        self.user_watches = np.floor(np.exp(log_watches)).astype(np.float32)
+
+    def _make_videos(self, rng: np.random.Generator, videos: int) -> None:
+        self.video_popularity = _zipf(rng, videos, exponent=0.8)
+        sizes = _normalized(1 / np.arange(1, len(TOPICS) + 1) ** 0.5)
+        self.topic = rng.choice(len(TOPICS), videos, p=rng.permutation(sizes))
+        self.trend = rng.permutation(np.linspace(-1.5, 1.5, len(TOPICS)))[self.topic]
+        self.video_vector = (rng.standard_normal((videos, _TASTE_WIDTH)) / np.sqrt(_TASTE_WIDTH)).astype(np.float32)
+        self.viral_video = int(rng.integers(videos))
+
+        self.creators = -(-videos // 5)
+        creator = rng.choice(self.creators, videos, p=_zipf(rng, self.creators, exponent=0.8))
+        self.creator = np.array([f"creator_{number}" for number in range(self.creators)], "S")[creator]
+        talent = rng.standard_normal(self.creators)
+        quality = 0.6 * talent[creator] + 0.8 * rng.standard_normal(videos)
+        self.quality = _standardized(quality, self.video_popularity)
+        fame = np.bincount(creator, self.video_popularity, self.creators) * self.creators
+        followers = np.exp(7 + np.log(fame + 0.01) + 0.5 * talent + rng.normal(0, 1.5, self.creators))
+        self.creator_followers = np.floor(followers).astype(np.float32)[creator]
+
+        self.log_duration = rng.normal(1.4, 0.8, videos).astype(np.float32)
+        self.video_age_days = np.exp(rng.normal(2.8, 1.2, videos)).astype(np.float32)
+        log_views = 9 + np.log(self.video_popularity * videos) + rng.normal(0, 1.0, videos)
+        self.video_views = np.floor(np.exp(log_views)).astype(np.float32)
+        log_likes = log_views - 3.5 + 0.4 * self.quality + rng.normal(0, 0.5, videos)
+        self.video_likes = np.floor(np.exp(log_likes)).astype(np.float32)
+
+        kinds = len(TAGS) // len(TOPICS)
+        own = self.topic[:, np.newaxis] * kinds + rng.integers(kinds, size=(videos, TAG_WIDTH))
+        tag = np.where(rng.random((videos, TAG_WIDTH)) < 0.7, own, rng.integers(len(TAGS), size=(videos, TAG_WIDTH)))
+        there = np.arange(TAG_WIDTH) < rng.integers(1, TAG_WIDTH + 1, size=(videos, 1))
+        self.tags = np.where(there, np.array(TAGS, "S")[tag], MISSING_STRING)
+
+    def _stock_shelves(self) -> None:
+        """For each topic the videos at equal steps of their summed popularity; all videos for a topic without any."""
+        shelves = []
+        steps = (np.arange(_SHELF_DRAWS) + 0.5) / _SHELF_DRAWS
+        for topic in range(len(TOPICS)):
+            videos = np.flatnonzero(self.topic == topic)
+            if not len(videos):
+                videos = np.arange(len(self.topic))
+            ends = np.cumsum(self.video_popularity[videos])
+            shelves.append(videos[np.searchsorted(ends, steps * ends[-1])])
+        self._shelves = np.stack(shelves)
+
+
+def _zipf(rng: np.random.Generator, count: int, exponent: float) -> np.ndarray:
+    """Shares that fall as ``rank ** -exponent``, in random order, so that an id does not tell its rank."""
+    return rng.permutation(_normalized(np.arange(1, count + 1) ** -exponent))
+
+
+def _normalized(weights: np.ndarray) -> np.ndarray:
+    return weights / weights.sum()
+
+
+def _standardized(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted mean 0 and deviation 1 along the first axis: the rates of the log then hardly depend on the seed."""
+    centered = values - np.average(values, axis=0, weights=weights)
+    deviation = np.sqrt(np.average(centered**2, axis=0, weights=weights))
+    # A platform with one video has no deviation.
+    return (centered / np.maximum(deviation, 1e-6)).astype(np.float32)
+
+
+def _mixed(bits: np.ndarray) -> np.ndarray:
+    """The finalizer of splitmix64: neighbouring numbers become independent ones. uint64 arithmetic wraps around."""
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))

@@ -1,0 +1,198 @@
+"""Reading through a tf.data service: a dispatcher and workers, each a process of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from steadyrank.pipeline.config import UserError
+from steadyrank.pipeline.config.settings import Data, Files, Simulated
+from steadyrank.pipeline.data.batching.dataset import evaluation_batches, reading_error, training_batches
+from steadyrank.pipeline.data.batching.input_service import InputService
+from steadyrank.pipeline.data.open import open_source
+
+SCHEMA = """
+features:
+- {name: price, kind: numerical}
+- {name: user, kind: categorical, hash_buckets: 100}
+- {name: country, kind: categorical, dtype: string, hash_buckets: 10}
+tasks:
+- {name: click, kind: binary}
+"""
+ROWS, GROUP = 6_000, 100
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """Starts processes of the service, which end with the tests."""
+    running = []
+
+    def one(*arguments: str) -> tuple[subprocess.Popen, str]:
+        log = tmp_path_factory.mktemp("service") / "out"
+        with open(log, "wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "steadyrank.pipeline.input_service", *arguments], stdout=out, stderr=out
+            )
+        running.append(process)
+        for _ in range(600):
+            if found := re.search(r"^(?:dispatcher at|worker of) (\S+)$", log.read_text(), re.MULTILINE):
+                return process, found[1]
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        raise AssertionError(log.read_text())
+
+    yield one
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def address(start):
+    """The dispatcher of two workers."""
+    _, address = start("dispatcher")
+    for _ in range(2):
+        start("worker", f"--dispatcher={address}")
+    return address
+
+
+@pytest.fixture
+def data(tmp_path, schema_file, address):
+    """The settings of a log of many row groups, with a faulty row in each of two."""
+    n = np.arange(ROWS)
+    price = n * 0.5
+    price[[333, 4444]] = np.nan
+    table = pa.table({"price": price, "user": n, "country": [f"c{i % 7}" for i in n], "click": n % 7 < 3})
+    pq.write_table(table, tmp_path / "log.parquet", row_group_size=GROUP)
+    files = Files(path=str(tmp_path / "log.parquet"), schema=schema_file, periods=2, on_invalid="skip")
+    return Data(source="files", files=files, service=address)
+
+
+def values_of(dataset) -> list[dict[str, np.ndarray]]:
+    return [{name: column.numpy() for name, column in batch.items()} for batch in dataset]
+
+
+def assert_same(found, expected):
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        for name, column in other.items():
+            np.testing.assert_array_equal(one[name], column, err_msg=name)
+
+
+@pytest.mark.parametrize("start_at", [0, 13])
+def test_the_batches_are_those_made_here(data, start_at):
+    for day, given in ((0, {"shuffle_rows": 700}), (1, {})):
+        order = {"batch_size": 64, "seed": 3, "start": start_at, **given}
+        local = open_source(data)
+        here = values_of(training_batches(local, day, **order))
+        remote = open_source(data)
+        service = InputService(data, remote)
+        assert_same(values_of(training_batches(remote, day, service=service, **order)), here)
+        if not start_at:
+            # What the workers skipped is counted here.
+            assert remote.skipped == local.skipped == {"price: not finite": 1}
+
+
+def test_evaluation_and_other_sources_too(address):
+    data = Data(simulated=Simulated(days=2, rows_per_day=20_000), service=address)
+    source = open_source(data)
+    service = InputService(data, source)
+    here = values_of(evaluation_batches(source, 1, batch_size=512, rows=9_000))
+    assert_same(values_of(evaluation_batches(source, 1, batch_size=512, rows=9_000, service=service)), here)
+
+
+def test_what_a_worker_cannot_read_ends_in_its_words(data):
+    source = open_source(data)
+    service = InputService(data, source)
+    path = data.files.path
+    with open(path, "r+b") as file:
+        file.seek(40)
+        file.write(b"\xff" * 200)
+    with pytest.raises(Exception, match="cannot be read") as raised:
+        values_of(training_batches(source, 0, batch_size=64, seed=1, service=service))
+    assert reading_error(raised.value).startswith(f"{path}: row group 0 cannot be read, the file is damaged")
+
+
+def test_no_service_is_said_at_once(data):
+    for wrong in ("localhost:1", "nowhere", "localhost:x"):
+        with pytest.raises(UserError, match=r"data\.service must be the host:port of a dispatcher that runs"):
+            InputService(dataclasses.replace(data, service=wrong), open_source(data))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("worker", "--dispatcher=localhost:1"), "--dispatcher must be the host:port of a dispatcher that runs"),
+        (("worker",), "--dispatcher=HOST:PORT is needed by a worker"),
+        (("dispatcher", "--dispatcher=localhost:1"), "--dispatcher=HOST:PORT is for a worker"),
+        (("both",), "ROLE must be dispatcher or worker, got 'both'"),
+    ],
+)
+def test_a_server_that_cannot_start_says_why(arguments, said):
+    ran = subprocess.run(
+        [sys.executable, "-m", "steadyrank.pipeline.input_service", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 2
+    assert ran.stderr.splitlines()[-1].startswith(f"error: {said}")
+
+
+def test_without_any_worker_the_windows_are_made_here(data, start):
+    _, address = start("dispatcher")
+    alone = dataclasses.replace(data, service=address)
+    source = open_source(alone)
+    here = values_of(training_batches(source, 0, batch_size=64, seed=1))
+    service = InputService(alone, source, patience=1.0)
+    assert_same(values_of(training_batches(source, 0, batch_size=64, seed=1, service=service)), here)
+
+
+def test_a_worker_that_is_killed_loses_no_row(data, start):
+    _, address = start("dispatcher")
+    victim, _ = start("worker", f"--dispatcher={address}")
+    start("worker", f"--dispatcher={address}")
+    alone = dataclasses.replace(data, service=address)
+    source = open_source(alone)
+    here = values_of(training_batches(source, 0, batch_size=64, seed=1))
+    service = InputService(alone, source, patience=2.0)
+    found = []
+    for batch in training_batches(source, 0, batch_size=64, seed=1, service=service):
+        found.append({name: column.numpy() for name, column in batch.items()})
+        if len(found) == 5:
+            victim.send_signal(signal.SIGKILL)
+            victim.wait()
+    assert_same(found, here)
+
+
+def test_a_job_reads_through_it(data, tmp_path):
+    """The job's metrics and weights are those of a job that reads by itself."""
+    runs = {}
+    for name, service in (("here", ""), ("there", data.service)):
+        run = tmp_path / name
+        command = [
+            *(sys.executable, "-m", "steadyrank.pipeline.train", f"--model_dir={run}", "--config=demo"),
+            *("--config.data.source=files", f"--config.data.files.path={data.files.path}"),
+            *(f"--config.data.files.schema={data.files.schema}", "--config.data.files.periods=3"),
+            *("--config.data.files.on_invalid=skip", "--config.data.batch_size=128"),
+            *("--config.model.shared_units=[8]", "--config.model.tower_units=[4]"),
+            f"--config.data.service={service}",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=dict(os.environ), check=False)
+        assert done.returncode == 0, done.stderr
+        lines = (run / "metrics" / "eval.jsonl").read_text().splitlines()
+        runs[name] = [{k: v for k, v in json.loads(line).items() if k != "time"} for line in lines]
+        assert json.loads((run / "status.json").read_text())["skipped"] == {"price: not finite": 2}
+    assert runs["here"] == runs["there"]

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from steadyrank.pipeline.data.batching import mixing
+from steadyrank.pipeline.data.batching.mixing import mixed
+from steadyrank.pipeline.data.source import Coded, decoded
+
+
+@pytest.fixture(autouse=True)
+def no_memory_from_before():
+    gc.collect()
+    mixing._idle.clear()
+
+
+def blocks_of(sizes: list[int], longest: int = 3) -> list[dict[str, np.ndarray | Coded]]:
+    """Blocks whose rows are numbered through, in every kind of column; each block has a list of strings of its own."""
+    blocks, first = [], 0
+    for size in sizes:
+        rows = np.arange(first, first + size)
+        blocks.append(
+            {
+                "float": rows.astype(np.float32),
+                "id": rows,
+                "list": np.stack([rows, -rows, rows * 7], axis=1),
+                "plain": np.char.zfill(rows.astype(str), longest + len(blocks)).astype(bytes),
+                "coded": Coded(np.array([*rows.astype(str), ""], bytes), np.arange(size, dtype=np.int32)),
+            }
+        )
+        first += size
+    return blocks
+
+
+def assert_rows(columns: dict[str, np.ndarray | Coded], rows: np.ndarray) -> None:
+    plain = decoded(columns)
+    np.testing.assert_array_equal(plain["float"], rows.astype(np.float32))
+    np.testing.assert_array_equal(plain["id"], rows)
+    np.testing.assert_array_equal(plain["list"], np.stack([rows, -rows, rows * 7], axis=1))
+    assert [int(each) for each in plain["plain"]] == rows.tolist()
+    assert plain["coded"].tolist() == [str(row).encode() for row in rows.tolist()]
+
+
+@settings(deadline=None, max_examples=50)
+@given(sizes=st.lists(st.integers(1, 20), min_size=1, max_size=5), data=st.data())
+def test_the_rows_picked_come_in_their_order(sizes, data):
+    total = sum(sizes)
+    picked = np.array(data.draw(st.permutations(range(total))))[: data.draw(st.integers(1, total))]
+    assert_rows(mixed(blocks_of(sizes), total, picked), picked)
+
+
+def test_one_block_is_read_after_the_other_is_let_go_of():
+    there: list[int] = []
+
+    class Block(dict):
+        def __del__(self):
+            there.remove(self["id"][0])
+
+    def read():
+        for block in blocks_of([5, 5, 5]):
+            assert not there
+            there.append(block["id"][0])
+            yield Block(block)
+
+    mixed(read(), 15, np.arange(15))
+
+
+def test_the_columns_lie_as_tensorflow_wants_them():
+    for rows in (1, 7, 64, 101):
+        columns = mixed(blocks_of([rows]), rows, np.arange(rows))
+        assert [columns[name].ctypes.data % 64 for name in ("float", "id", "list")] == [0, 0, 0]
+
+
+def test_memory_is_used_again_when_nothing_is_left_of_what_lay_there():
+    held = mixed(blocks_of([50]), 50, np.arange(50))["list"]
+    address = held.ctypes.data
+    other = mixed(blocks_of([50]), 50, np.arange(50)[::-1])
+    assert other["list"].ctypes.data != address
+    np.testing.assert_array_equal(held[:, 0], np.arange(50))
+    part = held[10:20]
+    del held
+    assert_rows(mixed(blocks_of([50]), 50, np.arange(50)), np.arange(50))
+    np.testing.assert_array_equal(part[:, 0], np.arange(10, 20))
+    del other, part
+    gc.collect()
+    before = {piece.ctypes.data for piece in mixing._idle}
+    assert len(before) >= 2
+    again = mixed(blocks_of([50]), 50, np.arange(50))
+    assert {piece.ctypes.data for piece in mixing._idle} < before
+    assert_rows(again, np.arange(50))
+
+
+def test_memory_that_is_too_small_is_let_go_of():
+    for size in (10, 10_000):
+        mixed(blocks_of([size]), size, np.arange(size))
+        gc.collect()
+    [piece] = mixing._idle
+    assert len(piece) > 10_000 * 8
+
+
+def test_no_more_lies_idle_than_is_read_at_once():
+    held = [mixed(blocks_of([10]), 10, np.arange(10)) for _ in range(20)]
+    held.clear()
+    gc.collect()
+    assert len(mixing._idle) == mixing._idle.maxlen

@@ -1,0 +1,351 @@
+"""A user's own log in TFRecord: the same as in Parquet, and never more than one line about a file that is damaged."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import struct
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+from pyarrow import fs
+
+from steadyrank.pipeline.config import UserError
+from steadyrank.pipeline.config.settings import Files
+from steadyrank.pipeline.data.batching.dataset import evaluation_batches, training_batches
+from steadyrank.pipeline.data.files import tfrecord
+from steadyrank.pipeline.data.files.crc32c import masked_crc32c
+from steadyrank.pipeline.data.files.log import TableLog
+from steadyrank.pipeline.data.schema_inference.proposal import propose
+
+SCHEMA = """
+features:
+- {name: age, kind: numerical, default: 30}
+- {name: price, kind: numerical, column: the.price}
+- {name: user, kind: categorical, hash_buckets: 100}
+- {name: country, kind: categorical, dtype: string, vocabulary: [de, fr]}
+- {name: code, kind: categorical, dtype: string, hash_buckets: 10}
+- {name: history, kind: bag, width: 3, num_ids: 50}
+- {name: words, kind: bag, dtype: string, width: 2, hash_buckets: 50}
+- {name: scores, kind: numerical, width: 2, default: 0}
+tasks:
+- {name: click, kind: binary}
+- {name: minutes, kind: regression, mask: answered}
+"""
+
+
+def rows(n: int, first: int = 0) -> list[dict]:
+    """Rows with what is missing as None."""
+    return [
+        {
+            "age": None if i % 7 == 0 else float(i),
+            "the.price": i * 0.5,
+            "user": i,
+            "country": None if i % 5 == 0 else b"de" if i % 2 else b"p\0l",
+            "code": i % 4,
+            "history": list(range(i % 5)) or None,
+            "words": [b"w%d" % j for j in range(i % 4)] or None,
+            "scores": None if i % 11 == 3 else [float(i), -float(i)],
+            "click": i % 2,
+            "minutes": float(i),
+            "answered": int(i % 3 == 0),
+            "not used": b"x",
+        }
+        for i in range(first, first + n)
+    ]
+
+
+def example(row: dict) -> bytes:
+    built = tf.train.Example()
+    for name, value in row.items():
+        values = [] if value is None else value if isinstance(value, list) else [value]
+        kinds = {int: "int64_list", float: "float_list", bytes: "bytes_list"}
+        feature = built.features.feature[name]
+        if values:
+            getattr(feature, kinds[type(values[0])]).value.extend(values)
+    return built.SerializeToString()
+
+
+def write(path, records: list[bytes], options: str = "") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path), options) as writer:
+        for record in records:
+            writer.write(record)
+
+
+@pytest.fixture
+def log(tmp_path, schema_file, monkeypatch):
+    """Writes rows to files by name and opens them as a log, of groups of 10."""
+    monkeypatch.setattr(tfrecord, "RECORDS_OF_A_GROUP", 10)
+
+    def make(files: dict[str, list[dict]], **settings) -> TableLog:
+        for name, content in files.items():
+            path = tmp_path / "log" / name
+            if name.endswith(".parquet"):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                pq.write_table(pa.Table.from_pylist(content), path, row_group_size=10)
+            else:
+                write(path, [example(row) for row in content], "GZIP" if name.endswith(".gz") else "")
+        return TableLog(Files(path=str(tmp_path / "log"), schema=schema_file, **settings))
+
+    return make
+
+
+def users(batches) -> list[int]:
+    found = []
+    for batch in batches:
+        found += batch["user"].numpy()[~np.isnan(batch["click"].numpy())].tolist()
+    return found
+
+
+class TestSameAsParquet:
+    @pytest.mark.parametrize("ending", [".tfrecord", ".tfrecord.gz", ".tfrecords", ".tfrecord-00000-of-00001"])
+    def test_every_block_is(self, log, tmp_path, ending):
+        parquet = log({"a.parquet": rows(57)}, periods=2)
+        expected = [[parquet.block(day, i) for i in range(len(parquet.block_rows(day)))] for day in (0, 1)]
+        (tmp_path / "log" / "a.parquet").unlink()
+        records = log({f"a{ending}": rows(57)}, periods=2)
+        assert [list(records.block_rows(day)) for day in (0, 1)] == [[len(b["age"]) for b in d] for d in expected]
+        for day, blocks in enumerate(expected):
+            for index, block in enumerate(blocks):
+                got = records.block(day, index)
+                assert got.keys() == block.keys()
+                for name, column in block.items():
+                    assert got[name].dtype.kind == column.dtype.kind
+                    np.testing.assert_array_equal(got[name], column, name)
+
+    def test_a_compressed_file_is_known_by_its_content(self, log, tmp_path):
+        plain = log({"a.tfrecord": rows(20)}, periods=1).block(0, 1)
+        path = tmp_path / "log" / "a.tfrecord"
+        path.write_bytes(gzip.compress(path.read_bytes()[:500]) + gzip.compress(path.read_bytes()[500:]) + b"\0" * 9)
+        packed = log({}, periods=1).block(0, 1)
+        for name, column in plain.items():
+            np.testing.assert_array_equal(packed[name], column)
+
+    def test_a_record_whose_length_looks_like_gzip_is_none(self):
+        length = struct.pack("<Q", 0x088B1F)
+        crc = masked_crc32c(np.frombuffer(length, np.uint8), np.array([0]), np.array([8])).tobytes()
+        assert not tfrecord._is_gzip(length + crc)
+        assert tfrecord._is_gzip(gzip.compress(b"", mtime=0)[:12])
+
+    def test_days_and_their_order(self, log):
+        source = log(
+            {
+                "day=2/b.tfrecord": rows(5, 30),
+                "day=1/hour=1/a.tfrecord.gz": rows(10, 20),
+                "day=1/hour=0/z.tfrecord": rows(20),
+            }
+        )
+        assert source.days == ["day=1", "day=2"]
+        assert [list(source.block_rows(day)) for day in (0, 1)] == [[10, 10, 10], [5]]
+        assert users(evaluation_batches(source, 0, batch_size=4)) == list(range(30))
+
+    @pytest.mark.parametrize("name", ["a.tfrecord", "a.tfrecord.gz"])
+    def test_from_any_batch_on_the_rest_comes(self, log, name):
+        source = log({name: rows(61)}, periods=1)
+
+        def read(start):
+            return users(training_batches(source, 0, batch_size=8, seed=3, shuffle_rows=25, start=start))
+
+        whole = read(0)
+        assert sorted(whole) == list(range(61))
+        for start in (1, 3, 7):
+            assert read(start) == whole[8 * start :]
+
+    def test_faulty_rows_are_told_with_their_place(self, log):
+        content = rows(30)
+        content[13]["the.price"], content[17]["scores"] = float("nan"), [1.0, 2.0, 3.0]
+        source = log({"a.tfrecord": content}, periods=1)
+        with pytest.raises(UserError, match=r"a.tfrecord, row 13: price: not finite; 2 of 10 rows"):
+            source.block(0, 1)
+
+
+class TestColumns:
+    def test_kinds_that_hold_the_same_give_the_same(self, log):
+        plain = log({"a.tfrecord": rows(10)}, periods=1).block(0, 0)
+        content = rows(10)
+        for row in content:
+            row["age"] = None if row["age"] is None else int(row["age"])
+            row["user"] = float(row["user"])
+            row["click"], row["answered"] = float(row["click"]), float(row["answered"])
+            row["scores"] = None if row["scores"] is None else [int(value) for value in row["scores"]]
+        other = log({"a.tfrecord": content}, periods=1).block(0, 0)
+        for name, column in plain.items():
+            np.testing.assert_array_equal(other[name], column)
+
+    @pytest.mark.parametrize(
+        ("name", "value", "told"),
+        [
+            ("user", b"a", "column 'user' should be whole numbers, but the file has binary"),
+            ("user", 0.5, "column 'user' should be whole numbers, but the file has float"),
+            ("user", [1, 2], "column 'user' should be whole numbers, but the file has list<item: int64>"),
+            ("age", b"1", "column 'age' should be numbers, but the file has binary"),
+            ("country", 0.5, "column 'country' should be strings, but the file has float"),
+            ("history", [0.5], "column 'history' should be lists of whole numbers, but the file has list<item: float>"),
+            ("click", b"yes", "column 'click' should be a label, a number or a truth value, but the file has binary"),
+        ],
+    )
+    def test_others_are_told(self, log, name, value, told):
+        source = log({"a.tfrecord": [row | {name: value} for row in rows(8)]}, periods=1)
+        with pytest.raises(UserError, match=r"a\.tfrecord: ") as raised:
+            source.block(0, 0)
+        assert told in str(raised.value)
+
+    def test_one_that_no_record_has_is_told(self, log):
+        content = rows(25)
+        for row in content:
+            del row["answered"]
+            row["other"] = 1
+        source = log({"a.tfrecord": content}, periods=1)
+        with pytest.raises(
+            UserError, match=r"'answered', the mask of task 'minutes', is missing; the file has age, .*other"
+        ):
+            source.block(0, 0)
+
+    def test_one_that_comes_late_is_found(self, log, monkeypatch):
+        monkeypatch.setattr(tfrecord, "_FIRST_RECORDS", 5)
+        content = rows(25)
+        for row in content[:22]:
+            del row["age"]
+        source = log({"a.tfrecord": content}, periods=1)
+        assert np.isnan(source.block(0, 0)["age"]).all()
+        assert source.block(0, 2)["age"][2:].tolist() == [22, 23, 24]
+
+    def test_one_that_is_always_empty_is_missing(self, log):
+        source = log({"a.tfrecord": [row | {"age": None, "country": None} for row in rows(9)]}, periods=1)
+        assert np.isnan(source.block(0, 0)["age"]).all()
+        assert set(source.block(0, 0)["country"].tolist()) == {b""}
+
+    def test_one_that_changes_its_kind_is_told_with_the_record(self, log):
+        content = rows(30)
+        content[26]["user"] = b"a"
+        source = log({"a.tfrecord": content}, periods=1)
+        source.block(0, 1)
+        with pytest.raises(UserError, match=r"column 'user' is int64 in .*, but record 26 has string"):
+            source.block(0, 2)
+
+
+class TestDamage:
+    @pytest.mark.parametrize("name", ["a.tfrecord", "a.tfrecord.gz"])
+    def test_what_is_cut_off_or_flipped_is_one_line(self, log, tmp_path, name):
+        whole_log = log({name: rows(40)}, periods=1)
+        expected = [whole_log.block(0, i) for i in range(4)]
+        path = tmp_path / "log" / name
+        whole = path.read_bytes()
+        draw = random.Random(0)
+        told = []
+        for trial in range(120):
+            broken = bytearray(whole)
+            if trial % 2:
+                del broken[draw.randrange(1, len(whole)) :]
+            else:
+                broken[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+            path.write_bytes(broken)
+            try:
+                source = log({}, periods=1)
+                got = [source.block(0, i) for i in range(len(source.block_rows(0)))]
+            except UserError as error:
+                told.append(str(error))
+                continue
+            # A cut between two records, or a flip in what gzip does not check: what is there is right.
+            for block, right in zip(got, expected, strict=False):
+                for column in block:
+                    np.testing.assert_array_equal(block[column], right[column][: len(block[column])])
+        assert len(told) > 105
+        assert all(name in words and len(words.splitlines()) == 1 for words in told)
+
+    def test_the_record_is_named(self, log, tmp_path):
+        log({"a.tfrecord": rows(25)}, periods=1)
+        path = tmp_path / "log" / "a.tfrecord"
+        whole = path.read_bytes()
+        starts = [0]
+        for row in rows(25):
+            starts.append(starts[-1] + 16 + len(example(row)))
+        path.write_bytes(whole[:-3])
+        with pytest.raises(UserError, match="record 24 cannot be read, the file is damaged: the file ends within it"):
+            log({}, periods=1)
+        for offset, told in ((2, "its length does not fit"), (40, "its data does not fit")):
+            broken = bytearray(whole)
+            broken[starts[17] + offset] ^= 8
+            path.write_bytes(broken)
+            with pytest.raises(UserError, match=f"record 17 cannot be read, the file is damaged: {told}"):
+                log({}, periods=1).block(0, 1)
+
+    @pytest.mark.parametrize(
+        ("content", "told"),
+        [
+            (b"", "the log has no rows"),
+            (b"no record", "record 0 cannot be read"),
+            (b"PAR1" * 20, "record 0 cannot be read, the file is damaged: it does not begin as a TFRecord does"),
+            (gzip.compress(b"no record, as it seems", mtime=0), "record 0 cannot be read"),
+        ],
+    )
+    def test_what_is_no_tfrecord_is_told(self, log, tmp_path, content, told):
+        (tmp_path / "log").mkdir()
+        (tmp_path / "log" / "a.tfrecord").write_bytes(content)
+        with pytest.raises(UserError, match=told):
+            log({}, periods=1)
+
+    def test_records_that_are_no_examples_are_told(self, log, tmp_path):
+        write(tmp_path / "log" / "a.tfrecord", [*map(example, rows(13)), b"\x0a\xff\x01junk", example(rows(1)[0])])
+        source = log({}, periods=1)
+        source.block(0, 0)
+        with pytest.raises(UserError, match=r"record 13 cannot be read, the file is damaged: it is no tf.Example"):
+            source.block(0, 1)
+
+    def test_a_file_that_vanished_or_changed_meanwhile_is_told(self, log, tmp_path):
+        source = log({"a.tfrecord": rows(20), "b.tfrecord": rows(20)}, periods=1)
+        (tmp_path / "log" / "b.tfrecord").unlink()
+        with pytest.raises(UserError, match=r"b.tfrecord: the file is gone"):
+            source.block(0, 2)
+        path = tmp_path / "log" / "a.tfrecord"
+        path.write_bytes(path.read_bytes()[:-30])
+        with pytest.raises(UserError, match=r"a.tfrecord: record 19 cannot be read"):
+            source.block(0, 1)
+
+
+def test_the_checksum_is_the_one_that_tensorflow_writes(tmp_path):
+    draw = np.random.default_rng(0)
+    lengths = [*range(20), 4095, 4096, 4097, 8192, 8193, 50_001]
+    write(tmp_path / "a.tfrecord", [draw.bytes(length) for length in lengths])
+    data = (tmp_path / "a.tfrecord").read_bytes()
+    starts = np.cumsum([0, *(length + 16 for length in lengths)])[:-1] + 12
+    stored = [struct.unpack_from("<I", data, start + n)[0] for start, n in zip(starts, lengths, strict=True)]
+    crc = masked_crc32c(np.frombuffer(data, np.uint8), starts, np.array(lengths))
+    assert crc.tolist() == stored
+
+
+def test_an_index_spans_the_chunks_that_a_file_is_read_in(tmp_path, monkeypatch):
+    write(tmp_path / "a.tfrecord", [example(row) for row in rows(53)])
+    monkeypatch.setattr(tfrecord, "RECORDS_OF_A_GROUP", 7)
+    whole = tfrecord.TFRecordReader(fs.LocalFileSystem(), None)
+    monkeypatch.setattr(tfrecord, "_READ_BYTES", 700)
+    parts = tfrecord.TFRecordReader(fs.LocalFileSystem(), None)
+    file = str(tmp_path / "a.tfrecord")
+    assert whole.groups(file) == parts.groups(file) == [7] * 7 + [4]
+    assert whole.table(file, 5).equals(parts.table(file, 5))
+
+
+def test_few_decompressed_files_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(tfrecord, "_KEPT_BYTES", 1)
+    reader = tfrecord.TFRecordReader(fs.LocalFileSystem(), None)
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}.tfrecord.gz", [example(row) for row in rows(5)], "GZIP")
+        reader.groups(str(tmp_path / f"{name}.tfrecord.gz"))
+    assert list(reader._unpacked) == [str(tmp_path / "b.tfrecord.gz")]
+
+
+def test_describe_looks_at_it(log, tmp_path):
+    log({"day=1/a.tfrecord": rows(300), "day=2/a.tfrecord.gz": rows(300, 300)})
+    proposal = propose(str(tmp_path / "log"))
+    assert (proposal.rows, proposal.looked_at, list(proposal.days)) == (600, 600, ["day=1", "day=2"])
+    features = {feature.name: (feature.kind, feature.dtype, feature.width) for feature in proposal.schema.features}
+    assert features["age"] == ("numerical", "float32", 1)
+    assert features["country"] == ("categorical", "string", 1)
+    assert features["history"] == ("bag", "int64", 4)
+    assert features["words"] == ("bag", "string", 3)
+    assert features["scores"] == ("numerical", "float32", 2)
+    assert {task.name: task.kind for task in proposal.schema.tasks} == {"click": "binary"}

@@ -1,0 +1,147 @@
+"""Hazards: how they are written, when they are in effect, and what each does to columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from steadyrank.pipeline.data.simulated.hazards import (
+    NAMES,
+    Hazard,
+    corrupted,
+    fresh_scores,
+    parse_hazards,
+    rescaled,
+    shifted_popularity,
+    strength_on,
+    tail_factors,
+    tail_mean,
+    with_viral,
+)
+
+
+def test_parsing_reads_name_day_and_strength_in_order():
+    assert parse_hazards(("shift@5", "viral@0*2", "corruption@6*0.25"), days=7) == (
+        Hazard("shift", 5, 1.0),
+        Hazard("viral", 0, 2.0),
+        Hazard("corruption", 6, 0.25),
+    )
+    assert parse_hazards((), days=1) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("shift", "name@day"),
+        ("shift@", "name@day"),
+        ("shift@-1", "name@day"),
+        ("shift@2*", "name@day"),
+        ("@2", "name@day"),
+        ("shfit@2", "did you mean 'shift'"),
+        ("earthquake@2", "one of shift, new_feature, heavy_labels, viral, corruption"),
+        ("shift@7", "days 0 to 6, got 7"),
+        ("shift@2*0", "above 0 and up to 1000, got '0'"),
+        ("shift@2*-1", "above 0"),
+        ("shift@2*nan", "above 0"),
+        ("shift@2*inf", "above 0"),
+        ("shift@2*much", "above 0 and up to 1000, got 'much'"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_one_line(text, told):
+    with pytest.raises(ValueError, match=r"hazard") as refused:
+        parse_hazards((text,), days=7)
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_an_unknown_name_without_a_near_one_suggests_nothing():
+    with pytest.raises(ValueError, match="earthquake") as refused:
+        parse_hazards(("earthquake@2",), days=7)
+    assert "did you mean" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_hazard_lasts_for_its_day_or_from_it_on(name):
+    lasting = name in ("shift", "new_feature", "heavy_labels")
+    strengths = [strength_on((Hazard(name, 1, 0.5),), name, day) for day in range(4)]
+    assert strengths == [0, 0.5, 0.5 * lasting, 0.5 * lasting]
+    others = [other for other in NAMES if other != name]
+    assert all(strength_on((Hazard(name, 1, 0.5),), other, 1) == 0 for other in others)
+
+
+def test_strengths_of_one_name_add_up():
+    hazards = (Hazard("shift", 1, 0.5), Hazard("shift", 3, 2.0), Hazard("viral", 3, 9.0))
+    assert [strength_on(hazards, "shift", day) for day in range(5)] == [0, 0.5, 0.5, 2.5, 2.5]
+
+
+def test_rescaling_multiplies_the_chosen_numbers_and_leaves_its_input_alone():
+    columns = {"scores": np.ones((2, 3), np.float32), "views": np.array([2, 4], np.float32), "hour": np.array([1, 2])}
+    before = {name: column.copy() for name, column in columns.items()}
+    changed = rescaled(columns, {"scores": np.array([1, 0, 1]), "views": np.array(1)}, strength=0.5)
+    np.testing.assert_array_equal(changed["scores"], [[3, 1, 3], [3, 1, 3]])
+    np.testing.assert_array_equal(changed["views"], [6, 12])
+    assert changed["hour"] is columns["hour"]
+    assert changed["scores"].dtype == changed["views"].dtype == np.float32
+    for name, column in before.items():
+        np.testing.assert_array_equal(columns[name], column)
+
+
+def test_popularity_follows_the_trends():
+    popularity, trend = np.array([4.0, 2.0, 1.0]), np.array([-1.0, 0.0, 1.0])
+    shares = shifted_popularity(popularity, trend, np.log(2))
+    np.testing.assert_allclose(shares / shares.sum(), np.ones(3) / 3)
+    extreme = shifted_popularity(popularity, trend, 1000.0)
+    np.testing.assert_array_equal(extreme, [0, 0, 1])
+
+
+def test_fresh_scores_are_constant_zero_at_strength_zero_and_heavy_tailed_else():
+    signal = np.random.default_rng(0).standard_normal(100_000, np.float32)
+    assert not fresh_scores(signal, 0.0).any()
+    values = fresh_scores(signal, 1.0)
+    assert np.median(values) == pytest.approx(np.exp(2), rel=0.05)
+    assert np.quantile(values, 0.99) > 200
+    assert values.max() > 2000
+    np.testing.assert_allclose(fresh_scores(signal, 3.0), 3 * values, rtol=1e-5)
+
+
+@pytest.mark.parametrize("strength", [0.01, 1.0, 5.0])
+def test_tail_factors_stay_in_their_range_and_have_the_stated_mean(strength):
+    end = 1 + 1000 * strength
+    factors = tail_factors(np.random.default_rng(0), 200_000, strength)
+    assert factors.min() >= 1
+    assert factors.max() <= end
+    # Pareto with index 1: the chance to exceed x is about 1 / x.
+    assert np.mean(factors > 5) == pytest.approx((1 / 5 - 1 / end) / (1 - 1 / end), abs=0.005)
+    # The mean of the quantile function, by the midpoint rule.
+    uniform = (np.arange(2_000_000) + 0.5) / 2_000_000
+    assert tail_mean(strength) == pytest.approx(np.mean(1 / (1 - uniform * (1 - 1 / end))), rel=1e-3)
+
+
+@pytest.mark.parametrize(("strength", "share"), [(0.2, 0.1), (1.0, 0.5), (7.0, 0.5)])
+def test_a_viral_video_takes_half_of_the_rows_at_most(strength, share):
+    videos = np.arange(20_000) % 1000 + 1
+    changed = with_viral(np.random.default_rng(0), videos, 0, strength)
+    assert np.mean(changed == 0) == pytest.approx(share, abs=0.02)
+    np.testing.assert_array_equal(changed[changed != 0], videos[changed != 0])
+
+
+def test_corruption_hits_one_finite_number_of_a_small_share_of_rows():
+    rows = 50_000
+    columns = {
+        "views": np.full(rows, 2, np.float32),
+        "scores": np.full((rows, 4), 3, np.float32),
+        "hour": np.arange(rows),
+    }
+    changed = corrupted(np.random.default_rng(0), columns, ("views", "scores"), strength=2.0)
+    assert changed["hour"] is columns["hour"]
+    assert np.all(columns["views"] == 2)
+    assert np.all(columns["scores"] == 3)
+    ratio = np.concatenate([changed["views"][:, None] / 2, changed["scores"] / 3], axis=1)
+    hit = ratio != 1
+    assert set(hit.sum(axis=1)) == {0, 1}
+    assert hit.any(axis=1).mean() == pytest.approx(0.02, abs=0.003)
+    assert hit.any(axis=0).all()
+    sentinels = np.concatenate([changed["views"], changed["scores"].ravel()]) == -1e9
+    assert sentinels.sum() == pytest.approx(hit.sum() / 2, rel=0.2)
+    factors = ratio[hit & (ratio > 0)]
+    assert set(np.round(np.log10(factors), 3)) == {3.0, 4.0, 5.0, 6.0}

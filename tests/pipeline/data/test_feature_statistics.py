@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from steadyrank.models import Feature, MultitaskRanker, Schema, Task
+from steadyrank.pipeline.data import feature_statistics as module
+from steadyrank.pipeline.data.feature_statistics import learn
+
+
+class Table:
+    """One day of the given columns, in blocks of two rows."""
+
+    def __init__(self, schema: Schema, **columns):
+        self.schema = schema
+        self.days = ["day"]
+        self._columns = {name: np.asarray(values, np.float32) for name, values in columns.items()}
+
+    def block_rows(self, day):
+        return [2] * (len(next(iter(self._columns.values()))) // 2)
+
+    def block(self, day, index):
+        return {name: values[2 * index : 2 * index + 2] for name, values in self._columns.items()}
+
+
+def learned(normalization="standard", width=1, rows=100, labels=(0, 0, 0, 1), kind="binary", **columns):
+    schema = Schema((Feature("x", "numerical", width=width, normalization=normalization),), (Task("t", kind),))
+    return learn(Table(schema, t=labels, **columns), rows).statistics
+
+
+def test_mean_and_deviation_by_hand():
+    statistics = learned(x=[1, 3, 5, 7])
+    np.testing.assert_allclose(statistics.mean["x"], [4.0])
+    np.testing.assert_allclose(statistics.deviation["x"], [np.sqrt(5.0)])
+    assert statistics.label_mean == {"t": 0.25}
+
+
+def test_columns_of_a_vector_are_apart():
+    statistics = learned(x=[[0, 10], [2, 30], [0, 10], [2, 30]], width=2)
+    np.testing.assert_allclose(statistics.mean["x"], [1.0, 20.0])
+    np.testing.assert_allclose(statistics.deviation["x"], [1.0, 10.0])
+
+
+def test_logarithms_are_taken_first():
+    e = np.e - 1
+    statistics = learned("log", x=[e, -e, e, -e])
+    np.testing.assert_allclose(statistics.mean["x"], [0.0], atol=1e-7)
+    np.testing.assert_allclose(statistics.deviation["x"], [1.0], rtol=1e-6)
+
+
+def test_only_the_first_rows_are_read():
+    assert learned(x=[1, 3, 100, 100], rows=2).mean["x"] == [2.0]
+    assert learned(x=[1, 3, 5, 100], rows=3).mean["x"] == [3.0]
+
+
+def test_what_is_not_finite_is_left_out():
+    statistics = learned(x=[1, np.nan, 3, np.inf], labels=[np.nan, 1, 0, np.nan])
+    np.testing.assert_allclose(statistics.mean["x"], [2.0])
+    np.testing.assert_allclose(statistics.deviation["x"], [1.0])
+    assert statistics.label_mean == {"t": 0.5}
+
+
+def test_what_does_not_vary_passes_unscaled():
+    assert learned(x=[0, 0, 0, 0]).deviation["x"] == [1.0]
+    assert learned(x=[1e6, 1e6, 1e6, 1e6]).deviation["x"] == [1.0]
+    nothing = learned(x=[np.nan] * 4)
+    assert (nothing.mean["x"], nothing.deviation["x"]) == ([0.0], [1.0])
+
+
+def test_a_task_without_labels_has_no_mean():
+    assert learned(x=[1, 2, 3, 4], labels=[np.nan] * 4, kind="regression").label_mean == {}
+
+
+WORDS = Schema(
+    (
+        Feature("word", "categorical", dtype="string", vocabulary_size=3),
+        Feature("words", "bag", dtype="string", width=2, vocabulary_size=3, table="word"),
+        Feature("id", "categorical", vocabulary_size=2),
+    ),
+    (Task("t", "binary"),),
+)
+
+
+class TestVocabularies:
+    def source(self):
+        class Words:
+            schema = WORDS
+            days = ("a", "b")
+
+            def block_rows(self, day):
+                return [4]
+
+            def block(self, day, index):
+                return {
+                    "word": np.array([b"x", b"y", b"", b"late"] if day == 0 else [b"late", b"late", b"z", b"y"]),
+                    "words": np.array([[b"y", b""]] * 4),
+                    "id": np.array([7, 7, -1, 9] if day == 0 else [9, 9, 5, 7]),
+                    "t": np.zeros(4, np.float32),
+                }
+
+        return Words()
+
+    def test_the_most_frequent_values_of_all_rows_ties_in_their_order(self):
+        learned_schema = learn(self.source(), rows=1, days=(0, 1)).schema
+        by_name = {feature.name: feature for feature in learned_schema.features}
+        # y: 2 + 8 in the bags that share the table; late: 3; x and z: 1 each.
+        assert by_name["word"].vocabulary == by_name["words"].vocabulary == ("y", "late", "x")
+        assert by_name["id"].vocabulary == (7, 9)
+        assert not any(feature.vocabulary_size for feature in learned_schema.features)
+
+    def test_only_the_days_that_are_trained_on_count(self):
+        by_name = {feature.name: feature for feature in learn(self.source(), rows=0, days=(0,)).schema.features}
+        assert by_name["word"].vocabulary == ("y", "late", "x")
+        assert by_name["id"].vocabulary == (7, 9)
+
+    def test_memory_is_bounded_and_what_is_frequent_stays(self, monkeypatch):
+        monkeypatch.setattr(module, "_LEAST", 64)
+        counts = module._Counts(4)
+        rng = np.random.default_rng(0)
+        for _ in range(200):
+            rare = rng.integers(1000, 10**9, 50)
+            counts.add(np.concatenate([rare, np.repeat([1, 2, 3, 4], [40, 30, 20, 10])]))
+            assert len(counts._counts) <= 64 + 54
+        assert counts.most_frequent() == [1, 2, 3, 4]
+
+    def test_what_is_not_utf_8_stands_in_none(self):
+        schema = Schema((Feature("word", "categorical", dtype="string", vocabulary_size=9),), (Task("t", "binary"),))
+
+        class Bytes:
+            days = ("a",)
+
+            def block_rows(self, day):
+                return [3]
+
+            def block(self, day, index):
+                return {"word": np.array([b"x", b"caf\xe9", b"caf\xe9"]), "t": np.zeros(3, np.float32)}
+
+        source = Bytes()
+        source.schema = schema
+        learned_schema = learn(source, 0).schema
+        assert learned_schema.features[0].vocabulary == ("x",)
+        MultitaskRanker(learned_schema, shared_units=())
+
+    def test_a_ranker_wants_them_learned_first(self):
+        with pytest.raises(ValueError, match="wants a vocabulary of 3 values that is not learned yet"):
+            MultitaskRanker(WORDS)
+        MultitaskRanker(learn(self.source(), 0).schema, shared_units=())

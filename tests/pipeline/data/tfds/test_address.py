@@ -1,0 +1,388 @@
+"""Datasets that TFDS wrote, read as a log of one's own: against what TFDS itself reads of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from steadyrank.models.schema import MISSING_INTEGER
+from steadyrank.pipeline.config import UserError, read
+from steadyrank.pipeline.config.settings import Files
+from steadyrank.pipeline.data.files import conversion, layout
+from steadyrank.pipeline.data.files.log import TableLog
+from steadyrank.pipeline.data.schema_inference.proposal import propose
+from steadyrank.pipeline.data.schema_inference.to_yaml import to_yaml
+from steadyrank.pipeline.data.tfds.folder import prepare_command
+from tests.pipeline.test_commands import run
+
+TRAIN, TEST, SHARDS = 50, 20, 3
+GENRES = ("Drama", "Sci-Fi: the rest, #1", "Comedy")
+FEATURES = tfds.features.FeaturesDict(
+    {
+        "user": {"age": np.float64, "country": tfds.features.Text(), "level": np.uint8, "hash": np.uint64},
+        "click": np.bool_,
+        "delta": np.int32,
+        "genre": tfds.features.ClassLabel(names=GENRES),
+        "genres": tfds.features.Sequence(tfds.features.ClassLabel(names=GENRES)),
+        "history": tfds.features.Sequence(np.int64),
+        "words": tfds.features.Sequence(tfds.features.Text()),
+        "seen": tfds.features.Sequence({"video": np.int32, "grid": tfds.features.Tensor(shape=(2,), dtype=np.int32)}),
+        "raw": tfds.features.Tensor(shape=(), dtype=np.bytes_),
+        "vector": tfds.features.Tensor(shape=(3,), dtype=np.float64),
+        "matrix": tfds.features.Tensor(shape=(2, 2), dtype=np.float32),
+        "packed": tfds.features.Tensor(shape=(3,), dtype=np.float32, encoding="zlib"),
+        "picture": tfds.features.Image(shape=(2, 2, 3)),
+        "sound": tfds.features.Audio(shape=(None,)),
+        "ragged": tfds.features.Sequence(tfds.features.Sequence(np.int32)),
+    }
+)
+SCHEMA = """
+features:
+  - {name: age, kind: numerical, column: user/age}
+  - {name: country, kind: categorical, dtype: string, hash_buckets: 8, column: user/country}
+  - {name: level, kind: numerical, column: user/level}
+  - {name: hash, kind: categorical, hash_buckets: 8, column: user/hash}
+  - {name: delta, kind: numerical}
+  - {name: genre, kind: categorical, num_ids: 3}
+  - {name: genres, kind: bag, width: 3, num_ids: 3}
+  - {name: history, kind: bag, width: 4, hash_buckets: 8}
+  - {name: words, kind: bag, width: 3, dtype: string, hash_buckets: 8}
+  - {name: video, kind: bag, width: 2, hash_buckets: 8, column: seen/video}
+  - {name: raw, kind: categorical, dtype: string, hash_buckets: 8}
+  - {name: vector, kind: numerical, width: 3}
+tasks:
+  - {name: click, kind: binary}
+"""
+
+
+def row(i: int) -> dict:
+    rng = np.random.default_rng(i)
+    return {
+        "user": {
+            "age": i / 3,
+            "country": ["", "pl", "żółw", "de"][i % 4],
+            "level": 200 + i % 50,
+            "hash": 2**64 - 2 - i,
+        },
+        "click": bool(i % 3 == 0),
+        "delta": -i,
+        "genre": i % 3,
+        "genres": [1] * (i % 2),
+        "history": rng.integers(0, 2**40, i % 5).tolist(),
+        "words": [f"w{j}" for j in range(i % 4)],
+        "seen": {"video": list(range(i % 3)), "grid": [[1, 2]] * (i % 3)},
+        "raw": b"\xff\x80" + b"\1" * (i % 7),
+        "vector": rng.normal(size=3),
+        "matrix": np.ones((2, 2), np.float32),
+        "packed": np.ones(3, np.float32),
+        "picture": np.zeros((2, 2, 3), np.uint8),
+        "sound": np.zeros(3, np.int64),
+        "ragged": [[1]] * (i % 2),
+    }
+
+
+def store(folder: Path, features=FEATURES, make=row, **given) -> Path:
+    """A dataset of two splits; the folder of its version."""
+    splits = {"train": range(TRAIN), "test": range(TRAIN, TRAIN + TEST)}
+    builder = tfds.dataset_builders.store_as_tfds_dataset(
+        **{"name": "shop", "version": "1.0.0"} | given,
+        data_dir=folder,
+        features=features,
+        split_datasets={name: ((i, make(i)) for i in numbers) for name, numbers in splits.items()},
+        download_config=tfds.download.DownloadConfig(num_shards=SHARDS),
+    )
+    return Path(builder.data_path)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory) -> Path:
+    """A TFDS folder with the dataset ``shop``."""
+    folder = tmp_path_factory.mktemp("tfds")
+    store(folder)
+    return folder
+
+
+@pytest.fixture
+def copy(data_dir, tmp_path) -> Path:
+    """A copy of that folder, to be changed."""
+    return Path(shutil.copytree(data_dir, tmp_path / "copy"))
+
+
+def address(data_dir: Path, split: str = "train+test", name: str = "shop") -> str:
+    return f"tfds://{name}?{f'split={split}&' if split else ''}data_dir={data_dir}"
+
+
+def opened(path: str, schema_file: str, **settings) -> TableLog:
+    return TableLog(Files(path=path, schema=schema_file, **settings))
+
+
+def columns_of(log: TableLog, day: int) -> dict[str, np.ndarray]:
+    blocks = [log.block(day, i) for i in range(len(log.block_rows(day)))]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def failure(path: str) -> str:
+    with pytest.raises(UserError) as raised:
+        layout.find(path)
+    message = str(raised.value)
+    assert "\n" not in message
+    assert message.startswith(path)
+    return message
+
+
+class TestReading:
+    def test_each_value_is_what_tfds_reads(self, data_dir, schema_file):
+        log = opened(address(data_dir), schema_file)
+        assert log.days == ["train", "test"]
+        # One after the other, without mixing the shards.
+        config = tfds.ReadConfig(interleave_cycle_length=1)
+        builder = tfds.builder_from_directory(data_dir / "shop" / "1.0.0")
+        assert len(builder.info.splits["train"].shard_lengths) == SHARDS
+        for day, (split, rows) in enumerate([("train", TRAIN), ("test", TEST)]):
+            got = columns_of(log, day)
+            wanted = list(tfds.as_numpy(builder.as_dataset(split=split, read_config=config)))
+            assert len(got["age"]) == len(wanted) == rows
+            for i, theirs in enumerate(wanted):
+                user = theirs["user"]
+                assert got["age"][i] == user["age"]
+                assert got["country"][i] == user["country"]
+                assert got["level"][i] == user["level"]
+                assert got["hash"][i] == user["hash"].astype(np.int64)
+                assert got["delta"][i] == theirs["delta"]
+                assert got["genre"][i] == theirs["genre"]
+                assert got["raw"][i] == theirs["raw"]
+                assert got["click"][i] == theirs["click"]
+                np.testing.assert_array_equal(got["vector"][i], theirs["vector"])
+                for name, values, filling in (
+                    ("genres", theirs["genres"], MISSING_INTEGER),
+                    ("history", theirs["history"], MISSING_INTEGER),
+                    ("video", theirs["seen"]["video"], MISSING_INTEGER),
+                    ("words", theirs["words"], b""),
+                ):
+                    width = got[name].shape[1]
+                    assert got[name][i].tolist() == [*values, *[filling] * (width - len(values))]
+
+    def test_one_split_is_cut_into_periods(self, data_dir, schema_file):
+        log = opened(address(data_dir, "train"), schema_file, periods=4)
+        assert [sum(log.block_rows(day)) for day in range(4)] == [12, 13, 12, 13]
+        both = opened(address(data_dir, "test+train"), schema_file)
+        assert both.days == ["test", "train"]
+        whole = np.concatenate([columns_of(log, day)["delta"] for day in range(4)])
+        np.testing.assert_array_equal(whole, columns_of(both, 1)["delta"])
+
+    def test_it_says_nothing(self, data_dir, schema_file, capfd):
+        opened(address(data_dir), schema_file)
+        assert capfd.readouterr() == ("", "")
+
+    def test_its_fingerprint_changes_when_a_file_does(self, copy, schema_file):
+        before = opened(address(copy), schema_file).fingerprint([0, 1])
+        assert opened(address(copy), schema_file).fingerprint([0, 1]) == before
+        os.utime(next((copy / "shop" / "1.0.0").glob("*train*")), ns=(1, 1))
+        assert opened(address(copy), schema_file).fingerprint([0]) != before[:1]
+
+    def test_faulty_rows_are_kept(self, tmp_path, schema_file):
+        store(tmp_path, make=lambda i: row(i) | {"vector": [np.inf if i == 7 else 0.0] * 3})
+        log = opened(address(tmp_path, "train"), schema_file, periods=1, on_invalid="skip", invalid_share=0.1)
+        log.keep_quarantine(tmp_path / "quarantine.jsonl")
+        labels = columns_of(log, 0)["click"]
+        [line] = map(json.loads, (tmp_path / "quarantine.jsonl").read_text().splitlines())
+        assert line["reasons"] == ["vector: not finite"]
+        assert "shop-train.tfrecord-0000" in line["file"]
+        assert np.isnan(labels).sum() == 1
+
+
+class TestFinding:
+    def test_the_newest_version_is_taken_and_an_older_one_by_name(self, copy):
+        for version in ("9.0.0", "10.0.0"):
+            shutil.copytree(copy / "shop" / "1.0.0", copy / "shop" / version)
+        (copy / "shop" / "11.0.0.incomplete").mkdir()
+        assert layout.find(address(copy)).root == str(copy / "shop" / "10.0.0")
+        assert layout.find(address(copy, name="shop:9.0.0")).root == str(copy / "shop" / "9.0.0")
+        told = failure(address(copy, name="shop:2.0.0"))
+        assert "'shop:2.0.0'" in told
+        assert "of shop it holds version 1.0.0, 9.0.0, 10.0.0" in told
+
+    def test_the_only_config_need_not_be_named(self, copy):
+        (copy / "shop" / "small").mkdir()
+        (copy / "shop" / "1.0.0").rename(copy / "shop" / "small" / "1.0.0")
+        assert layout.find(address(copy)).root == str(copy / "shop" / "small" / "1.0.0")
+        assert layout.find(address(copy, name="shop/small:1.0.0")).root == str(copy / "shop" / "small" / "1.0.0")
+        assert "of shop it holds small; TFDS itself" in failure(address(copy, name="shop/smal"))
+        shutil.copytree(copy / "shop" / "small", copy / "shop" / "large")
+        assert "holds large, small; name one: tfds://shop/CONFIG" in failure(address(copy))
+
+    def test_the_only_split_need_not_be_named(self, copy):
+        info = copy / "shop" / "1.0.0" / "dataset_info.json"
+        description = json.loads(info.read_text())
+        description["splits"] = [split for split in description["splits"] if split["name"] == "test"]
+        info.write_text(json.dumps(description))
+        [(name, files)] = layout.find(address(copy, "")).days
+        assert name == ""
+        assert [Path(file).name for file in files] == [f"shop-test.tfrecord-0000{i}-of-00003" for i in range(SHARDS)]
+
+    @pytest.mark.parametrize(
+        ("split", "told"),
+        [
+            ("", "the dataset has train (50 rows), test (20 rows); name one, or several"),
+            ("valid", "there is no split 'valid'; the dataset has train (50 rows), test (20 rows)"),
+            ("train+train", "split 'train' is named 2 times"),
+            ("train[:80%]", "'train[:80%]' is a part of a split, which is not supported"),
+            ("train+", "there is no split ''"),
+        ],
+    )
+    def test_a_split_that_cannot_be_had_is_told(self, data_dir, split, told):
+        assert told in failure(address(data_dir, split))
+
+    @pytest.mark.parametrize("path", ["tfds://", "tfds://a/b/c", "tfds://a:new", "tfds://a?splits=train", "tfds://a b"])
+    def test_what_is_no_address_is_told(self, path):
+        assert "has the form tfds://NAME[/CONFIG][:VERSION][?split=train+test&data_dir=DIR]" in failure(path)
+
+    def test_what_is_not_prepared_is_told_with_the_command_and_not_downloaded(self, data_dir, tmp_path):
+        told = failure(f"tfds://movielens/1m-ratings?data_dir={data_dir}")
+        assert f"expected 'movielens/1m-ratings' prepared in '{data_dir}', but it holds shop;" in told
+        assert prepare_command("movielens/1m-ratings", str(data_dir)) in told
+        assert [path.name for path in data_dir.iterdir() if path.name != "downloads"] == ["shop"]
+        told = failure(f"tfds://movilens?data_dir={tmp_path / 'nowhere'}")
+        assert "there is no such folder; TFDS itself has none of that name, but movielens" in told
+        assert not (tmp_path / "nowhere").exists()
+        assert "it holds shop" in failure(f"tfds://shopp?data_dir={data_dir}")
+
+    def test_other_formats_are_refused(self, tmp_path):
+        store(tmp_path, file_format="parquet")
+        assert "expected TFRecord files, TFDS's default, but" in failure(address(tmp_path))
+        assert "holds parquet" in failure(address(tmp_path))
+
+
+class TestDamage:
+    @pytest.fixture
+    def shard(self, copy) -> Path:
+        return copy / "shop" / "1.0.0" / "shop-train.tfrecord-00001-of-00003"
+
+    def told(self, copy: Path, schema_file: str) -> str:
+        with pytest.raises(UserError) as raised:
+            opened(address(copy), schema_file)
+        assert "\n" not in str(raised.value)
+        return str(raised.value)
+
+    def test_a_truncated_shard(self, copy, schema_file, shard):
+        os.truncate(shard, shard.stat().st_size // 2)
+        assert f"{shard}: record " in self.told(copy, schema_file)
+
+    def test_a_shard_cut_between_two_records(self, copy, schema_file, shard):
+        content = shard.read_bytes()
+        shard.write_bytes(content[: 16 + int.from_bytes(content[:8], "little")])
+        told = self.told(copy, schema_file)
+        assert f"{shard}: expected 16 records, as its dataset says, got 1; the file was cut off or replaced" in told
+        with pytest.raises(UserError, match="expected 16 records"):
+            propose(address(copy))
+        with pytest.raises(UserError, match="expected 16 records"):
+            conversion.convert(address(copy), str(copy / "target"), "", 100)
+
+    def test_a_shard_that_vanished(self, copy, schema_file, shard):
+        shard.unlink()
+        assert self.told(copy, schema_file) == f"{shard}: the file is gone"
+
+    @pytest.mark.parametrize("file", ["dataset_info.json", "features.json"])
+    def test_a_description_that_is_not_there_or_makes_no_sense(self, copy, file):
+        path = copy / "shop" / "1.0.0" / file
+        path.write_text("{")
+        assert f"the description in '{path.parent}' cannot be read" in failure(address(copy))
+        path.unlink()
+        assert f"the description in '{path.parent}' cannot be read" in failure(address(copy))
+
+
+class TestDescribing:
+    def test_what_tfds_knows_is_in_the_proposal(self, data_dir, tmp_path):
+        proposal = propose(address(data_dir))
+        features = {feature.name: feature for feature in proposal.schema.features}
+        assert (features["genre"].kind, features["genre"].num_ids) == ("categorical", 3)
+        # No row has more than one, and no row has one of the others.
+        assert (features["genres"].kind, features["genres"].num_ids, features["genres"].width) == ("bag", 3, 1)
+        assert (features["user_country"].dtype, features["user_country"].column) == ("string", "user/country")
+        assert (features["seen_video"].kind, features["seen_video"].column) == ("bag", "seen/video")
+        assert (features["vector"].kind, features["vector"].width) == ("numerical", 3)
+        assert [(task.name, task.kind) for task in proposal.schema.tasks] == [("click", "binary")]
+        left = {column.name: column.why_not for column in proposal.columns if column.why_not}
+        assert "array of 2 dimensions" in left["matrix"]
+        assert "array of 2 dimensions" in left["seen/grid"]
+        assert "array of 2 dimensions" in left["ragged/ragged_flat_values"]
+        assert "encoding" in left["packed"]
+        assert "a picture" in left["picture"]
+        assert "sound" in left["sound"]
+        text = to_yaml(proposal, address(data_dir))
+        assert "# one of 3 classes: 0 Drama, 1 Sci-Fi: the rest, #1, 2 Comedy; whole numbers 0 to 2" in text
+        (tmp_path / "proposed.yaml").write_text(text)
+        assert read(type(proposal.schema), tmp_path / "proposed.yaml") == proposal.schema
+        log = opened(address(data_dir), str(tmp_path / "proposed.yaml"))
+        assert set(columns_of(log, 1)) == {*features, "click"}
+
+    def test_many_classes_are_no_numbers_and_no_label(self, tmp_path):
+        features = {
+            "label": tfds.features.ClassLabel(num_classes=500),
+            "rating": tfds.features.ClassLabel(names=["bad", "good\u2028one"]),
+        }
+        store(tmp_path, tfds.features.FeaturesDict(features), lambda i: {"label": 7 * i, "rating": i % 2})
+        proposal = propose(address(tmp_path))
+        [label], [rating] = proposal.schema.features, proposal.schema.tasks
+        assert (label.kind, label.num_ids) == ("categorical", 500)
+        assert (rating.name, rating.kind) == ("rating", "binary")
+        assert "1 good one;" in to_yaml(proposal, "")
+        assert propose(address(tmp_path), ["label"]).schema.tasks[0].kind == "regression"
+
+
+class TestConverting:
+    def test_several_splits_keep_their_order(self, data_dir, tmp_path, schema_file):
+        target = tmp_path / "target"
+        assert conversion.convert(address(data_dir), str(target), "", 100) == (TRAIN + TEST, 2 * SHARDS)
+        assert sorted(path.name for path in target.iterdir()) == ["split=0-train", "split=1-test"]
+        assert (target / "split=0-train" / "shop-train-00000-of-00003.parquet").is_file()
+        self.assert_equal(opened(address(data_dir), schema_file), opened(str(target), schema_file))
+
+    def test_one_split_is_a_folder_of_its_shards(self, data_dir, tmp_path, schema_file):
+        target = tmp_path / "target"
+        assert conversion.convert(address(data_dir, "train"), str(target), "", 100) == (TRAIN, SHARDS)
+        assert sorted(path.name for path in target.iterdir()) == [
+            f"shop-train-0000{i}-of-00003.parquet" for i in range(SHARDS)
+        ]
+        self.assert_equal(opened(address(data_dir, "train"), schema_file), opened(str(target), schema_file))
+
+    def assert_equal(self, one: TableLog, other: TableLog) -> None:
+        for day in range(len(one.days)):
+            a, b = columns_of(one, day), columns_of(other, day)
+            for name in a:
+                np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def test_from_a_prepared_dataset_to_a_served_model_without_a_line_of_python(movielens_dir, train, tmp_path):
+    path = f"tfds://movielens/100k-ratings?data_dir={movielens_dir}"
+    schema, model_dir = tmp_path / "schema.yaml", tmp_path / "run"
+    described = run("describe", path, "--labels=user_rating,user_gender", f"--out={schema}")
+    assert described.returncode == 0, described.stderr
+    assert "tasks: user_gender, user_rating" in described.stdout
+    ran = train(
+        model_dir,
+        "--config.data.source=files",
+        f"--config.data.files.path={path}",
+        f"--config.data.files.schema={schema}",
+        "--config.data.files.periods=5",
+        "--config.data.batch_size=1024",
+        "--config.data.shuffle_rows=16384",
+        "--config.model.shared_units=16",
+        "--config.model.tower_units=",
+        small=(),
+    )
+    assert ran.returncode == 0, ran.stderr
+    lines = map(json.loads, (model_dir / "metrics" / "eval.jsonl").read_text().splitlines())
+    [held_out] = [line for line in lines if line["kind"] == "holdout"]
+    # TFDS shuffles as it writes: the users of the last period were seen before.
+    assert held_out["auc/user_gender"] > 0.6
+    assert held_out["rmse/user_rating"] < held_out["rmse_of_mean/user_rating"]
+    assert list((model_dir / "export").iterdir())
+    resumed = train(model_dir, "--resume", small=())
+    assert resumed.returncode == 0, resumed.stderr
