@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Packaging tools look at the package, not at the folder that happens to hold it.
-SOURCES := pipeline models optimizers tests benchmarks setup.py __init__.py
+SOURCES := pipeline models optimizers foundation tests benchmarks setup.py __init__.py
 
 .PHONY: demo test check bench clean
 
@@ -18,7 +18,7 @@ test: $(VENV)/.dev
 check: $(VENV)/.dev
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
-	cd $(VENV)/named && MYPYPATH=. ../bin/mypy --config-file steadyrank/pyproject.toml -p steadyrank.pipeline -p steadyrank.models -p steadyrank.optimizers
+	cd $(VENV)/named && MYPYPATH=. ../bin/mypy --config-file steadyrank/pyproject.toml -p steadyrank.pipeline -p steadyrank.models -p steadyrank.optimizers -p steadyrank.foundation
 
 # MovieLens is downloaded, or read from a prepared folder: make bench TFDS_DIR=DIR
 bench: $(VENV)/.dev

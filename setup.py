@@ -8,7 +8,9 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)[1]
-ROOMS = find_packages(include=["pipeline", "pipeline.*", "models", "models.*", "optimizers", "optimizers.*"])
+ROOMS = find_packages(
+    include=[pattern for room in ("pipeline", "models", "optimizers", "foundation") for pattern in (room, f"{room}.*")]
+)
 
 
 class BuildModules(build_py):

@@ -39,9 +39,9 @@ with quiet_import():
     import tensorflow as tf
     import tf_keras
 
+    from steadyrank.foundation.auc import exact_auc
+    from steadyrank.foundation.signed_log import signed_log
     from steadyrank.models.schema import MISSING_INTEGER, MISSING_STRING, Feature, Schema, Task
-    from steadyrank.models.statistics import signed_log
-    from steadyrank.pipeline.data.ceiling import exact_auc
     from steadyrank.pipeline.data.movielens.log import MovielensLog
     from steadyrank.pipeline.data.source import Columns, Source
 

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from ..foundation.signed_log import signed_log
 from .schema import MISSING_INTEGER, MISSING_STRING, Feature, Schema
 from .statistics import Statistics
 
@@ -109,7 +110,7 @@ class Normalizer(tf_keras.layers.Layer):
         if self._feature.normalization == "none":
             return numbers
         if self._feature.normalization == "log":
-            numbers = tf.sign(numbers) * tf.math.log1p(tf.abs(numbers))
+            numbers = signed_log(numbers, tf.math)
         return (numbers - self._mean) / self._deviation
 
 

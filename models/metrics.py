@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tf_keras
 
+from ..foundation.auc import auc_from_rank_sum
 from .schema import Task
 
 # AUC is computed from a histogram of logits. Buckets of 1/32 between -16 and 16: pairs that fall into one bucket count
@@ -104,6 +105,6 @@ def area_under_curve(histogram: tf.Tensor) -> tf.Tensor:
     bucket count half. NaN without both classes.
     """
     negatives, positives = histogram[:, 0], histogram[:, 1]
-    below = tf.cumsum(negatives, exclusive=True)
-    wins = tf.reduce_sum(positives * (below + negatives / 2))
-    return wins / (tf.reduce_sum(negatives) * tf.reduce_sum(positives))
+    rows = negatives + positives
+    mean_ranks = tf.cumsum(rows, exclusive=True) + (rows + 1.0) / 2.0
+    return auc_from_rank_sum(tf.reduce_sum(positives * mean_ranks), tf.reduce_sum(positives), tf.reduce_sum(negatives))

@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras
 
+from ..foundation.constant_baseline import constant_cross_entropy, smoothed_share
 from .encoders import Encoder
 from .heads import Head, Sums
 from .metrics import area_under_curve
@@ -107,7 +108,7 @@ class MultitaskRanker(tfrs.Model):
 
         When ``on_measured`` is set, it is called while the step is traced, before the optimizer, with what is measured of
         this step alone: scalars over the whole batch, all replicas together. They are ``loss``, and for each task t
-        ``loss/t``; ``examples/t``, its rows with a label; ``excess/t``, the loss in units of that of the best constant
+        ``loss/t``; ``examples/t``, its rows with a label; ``normalized_loss/t``, the loss in units of that of the best constant
         prediction for this batch; ``calibration/t``, mean prediction over mean label; ``auc/t`` of a binary task. Without
         labels the loss and what follows it have no meaning.
         """
@@ -175,16 +176,15 @@ class MultitaskRanker(tfrs.Model):
         loss, prediction, label, square = (
             each / sums.examples for each in (sums.loss, sums.prediction, sums.label, sums.label_squared)
         )
-        # As if half a row of each class had been seen as well, so that a batch of one class has no entropy of 0.
-        share = (sums.label + 0.5) / (sums.examples + 1.0)
-        entropy = -(label * tf.math.log(share) + (1.0 - label) * tf.math.log(1.0 - share))
+        # A batch of one class must not have an entropy of 0.
+        entropy = constant_cross_entropy(label, smoothed_share(sums.label, sums.examples), tf.math.log)
         binary = tf.constant([head.task.kind == "binary" for head in self._heads])
         constant = tf.where(binary, entropy, square - tf.square(label))
         of_tasks = {
             "loss": loss,
             "examples": sums.examples,
             # Where all labels are the same, no prediction is better than the constant one.
-            "excess": tf.where(constant > 0, loss / constant, 0.0),
+            "normalized_loss": tf.where(constant > 0, loss / constant, 0.0),
             "calibration": prediction / label,
         }
         weighted = tf.cast(self._weights(), tf.float64) * tf.where(sums.examples > 0, loss, 0.0)

@@ -13,7 +13,7 @@ class Statistics:
     """Means and deviations of features and labels.
 
     Attributes:
-      mean: For each normalised numerical feature, the mean of its values (of their :func:`signed_log`, where its
+      mean: For each normalised numerical feature, the mean of its values (of their :func:`~steadyrank.foundation.signed_log.signed_log`, where its
         normalization is ``log``), shape ``(width,)``.
       deviation: Likewise the standard deviation, above 0.
       label_mean: For each task, the mean of the labels that are there.
@@ -22,8 +22,3 @@ class Statistics:
     mean: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     deviation: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     label_mean: Mapping[str, float] = dataclasses.field(default_factory=dict)
-
-
-def signed_log(numbers: np.ndarray) -> np.ndarray:
-    """``sign(x) * log(1 + |x|)``: what normalization ``log`` does first; it tames both tails and keeps the sign."""
-    return np.sign(numbers) * np.log1p(np.abs(numbers))

@@ -14,8 +14,8 @@ import signal
 
 from absl import flags
 
+from ..foundation.formatting import first_line
 from .config import UserError, command
-from .config.errors import first_line
 from .config.quiet import quiet_import
 
 _ROLES = ("dispatcher", "worker")

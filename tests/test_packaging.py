@@ -48,7 +48,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_holds_the_packages_modules_and_nothing_else(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    rooms = ("pipeline", "models", "optimizers")
+    rooms = ("pipeline", "models", "optimizers", "foundation")
     modules = {f"steadyrank/{path.relative_to(ROOT)}" for room in rooms for path in (ROOT / room).rglob("*.py")}
     assert names == modules | {"steadyrank/__init__.py", "steadyrank/py.typed"}
 
@@ -61,7 +61,7 @@ def test_works_where_it_is_installed(wheel, tmp_path):
     code = (
         "import importlib.util, steadyrank, steadyrank.pipeline.config\n"
         "print(steadyrank.__file__, steadyrank.pipeline.config.__file__)\n"
-        "assert not [n for n in ('pipeline', 'models', 'optimizers', 'tests') if importlib.util.find_spec(n)]\n"
+        "assert not [n for n in ('pipeline', 'models', 'optimizers', 'foundation', 'tests') if importlib.util.find_spec(n)]\n"
     )
     found = succeeds(sys.executable, "-c", code, cwd=elsewhere, env=environment).split()
     assert [Path(path).is_relative_to(site) for path in found] == [True, True]

@@ -11,10 +11,5 @@ class UserError(Exception):
     """
 
 
-def first_line(error: Exception) -> str:
-    """What an error says, on one line; its name where it says nothing."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
 class ConfigError(UserError, ValueError):
     """A setting is unknown, of the wrong type, or contradicts another; the message names it by its dotted path."""

@@ -37,7 +37,7 @@ PRESETS: dict[str, Config] = {
         # The rate, its fall and l2 were chosen on periods 14 and 15, after training on those before. The rate falls, since
         # the last period's few users would otherwise have the last word.
         model=Model(shared_units=(128, 64), l2=1e-3),
-        optimizer=Optimizer(learning_rate=0.1, final_rate_share=0.0),
+        optimizer=Optimizer(learning_rate=0.1, final_learning_rate_factor=0.0),
         # A period is some 20 steps long: executions of 16 would leave most of it to a remainder.
         training=Training(steps_per_execution=8),
     ),

@@ -12,7 +12,7 @@ import re
 
 SOURCES = ("simulated", "movielens", "files")
 ON_INVALID = ("fail", "skip", "clamp")
-ON_ODD_DAY = ("tell", "skip", "fail")
+ON_ANOMALOUS_DAY = ("warn", "skip", "fail")
 RULES = ("none", "gc", "agc", "lamb", "clippy", "adagc")
 # What may share one factor under a rule, and whether the rule may scale the gradient or the step.
 _GRANULARITIES: dict[str, tuple[str, ...]] = {
@@ -76,22 +76,22 @@ class Files:
       on_invalid: What is done with a row that has numbers that are not finite, or features or labels out of range: ``fail``;
         ``skip``: it trains nothing, is counted, and is written to the run's ``quarantine.jsonl``; or ``clamp``: numbers
         beyond a bound are put to it, counted and written there, and a row that has other faults is skipped.
-      invalid_share: Most rows of a day that may be skipped, as a share; beyond it the run fails.
-      checked_rows: About how many rows of each day are looked at before the run, to hold them against those of the days
+      max_invalid_share: Most rows of a day that may be skipped, as a share; beyond it the run fails.
+      checked_rows_per_day: About how many rows of each day are looked at before the run, to hold them against those of the days
         before; 0: no day is checked.
-      on_odd_day: What is done about a day on which a check found something: ``tell`` says so and trains on it, ``skip`` trains
+      on_anomalous_day: What is done about a day on which a check found something: ``warn`` says so and trains on it, ``skip`` trains
         without it, ``fail`` ends the run before it begins. A day without rows ends it as well, unless it is skipped.
-      odd_days: Most days that may be left out, as a share; beyond it the run fails.
+      max_anomalous_share: Most days that may be left out, as a share; beyond it the run fails.
     """
 
     path: str = ""
     schema: str = ""
     periods: int = 10
     on_invalid: str = "fail"
-    invalid_share: float = 0.001
-    checked_rows: int = 32_768
-    on_odd_day: str = "tell"
-    odd_days: float = 0.1
+    max_invalid_share: float = 0.001
+    checked_rows_per_day: int = 32_768
+    on_anomalous_day: str = "warn"
+    max_anomalous_share: float = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,7 +183,7 @@ class Optimizer:
       rule: ``none`` (plain Adagrad), ``gc``, ``agc``, ``lamb``, ``clippy`` or ``adagc``.
       learning_rate: Rate after the warm-up.
       warmup_steps: Steps over which the rate rises in a straight line from 0 to ``learning_rate``.
-      final_rate_share: Share of the rate that is left at the end of the run, to which it falls in a straight line from the
+      final_learning_rate_factor: Share of the rate that is left at the end of the run, to which it falls in a straight line from the
         beginning on; 1 for a constant rate, which is what a run that will be continued day by day wants.
       initial_accumulator_value: Start of Adagrad's accumulators.
       threshold: Largest norm of the gradient (gc, usual value 1), largest ratio of its norm to the weights' (agc, 0.01) or to
@@ -203,7 +203,7 @@ class Optimizer:
     rule: str = "clippy"
     learning_rate: float = 0.5
     warmup_steps: int = 100
-    final_rate_share: float = 1.0
+    final_learning_rate_factor: float = 1.0
     initial_accumulator_value: float = 0.1
     threshold: float | None = None
     variable_relative_threshold: float = 0.5
@@ -235,8 +235,8 @@ class Training:
       sharpness_rows: Rows of the batch that it is measured on.
       on_divergence: What happens when a run fully diverges: ``stop`` ends it there, ``rollback`` goes back to the newest
         healthy checkpoint and on from the next batch with a smaller rate, ``observe`` does nothing.
-      rollbacks: Most rollbacks of a run, restarts included.
-      rollback_rate_share: What each leaves of the learning rate.
+      max_rollbacks: Most rollbacks of a run, restarts included.
+      rollback_learning_rate_factor: What each leaves of the learning rate.
       rollback_warmup_steps: Steps in which the rate rises again after one.
     """
 
@@ -250,8 +250,8 @@ class Training:
     sharpness_every_steps: int = 0
     sharpness_rows: int = 256
     on_divergence: str = "stop"
-    rollbacks: int = 3
-    rollback_rate_share: float = 0.5
+    max_rollbacks: int = 3
+    rollback_learning_rate_factor: float = 0.5
     rollback_warmup_steps: int = 100
 
 
@@ -288,15 +288,18 @@ def _problems(config: Config):
 
     yield from one_of("data.source", data.source, SOURCES)
     yield from one_of("data.files.on_invalid", data.files.on_invalid, ON_INVALID)
-    yield from one_of("data.files.on_odd_day", data.files.on_odd_day, ON_ODD_DAY)
-    for name, share in (("invalid_share", data.files.invalid_share), ("odd_days", data.files.odd_days)):
+    yield from one_of("data.files.on_anomalous_day", data.files.on_anomalous_day, ON_ANOMALOUS_DAY)
+    for name, share in (
+        ("max_invalid_share", data.files.max_invalid_share),
+        ("max_anomalous_share", data.files.max_anomalous_share),
+    ):
         if not 0 <= share <= 1:
             yield f"data.files.{name} must be between 0 and 1, got {share}"
     yield from one_of("model.precision", model.precision, PRECISIONS)
     yield from one_of("training.strategy", training.strategy, STRATEGIES)
     yield from one_of("training.on_divergence", training.on_divergence, ON_DIVERGENCE)
-    if not 0 < training.rollback_rate_share <= 1:
-        yield f"training.rollback_rate_share must be above 0 and at most 1, got {training.rollback_rate_share}"
+    if not 0 < training.rollback_learning_rate_factor <= 1:
+        yield f"training.rollback_learning_rate_factor must be above 0 and at most 1, got {training.rollback_learning_rate_factor}"
     yield from at_least(
         1,
         data__batch_size=data.batch_size,
@@ -315,7 +318,7 @@ def _problems(config: Config):
         data__holdout_days=data.holdout_days,
         data__shuffle_rows=data.shuffle_rows,
         data__statistics_rows=data.statistics_rows,
-        data__files__checked_rows=data.files.checked_rows,
+        data__files__checked_rows_per_day=data.files.checked_rows_per_day,
         data__simulated__seed=data.simulated.seed,
         model__cross_layers=model.cross_layers,
         model__cross_projection=model.cross_projection,
@@ -323,11 +326,11 @@ def _problems(config: Config):
         optimizer__warmup_steps=optimizer.warmup_steps,
         optimizer__learning_rate=optimizer.learning_rate,
         optimizer__initial_accumulator_value=optimizer.initial_accumulator_value,
-        optimizer__final_rate_share=optimizer.final_rate_share,
+        optimizer__final_learning_rate_factor=optimizer.final_learning_rate_factor,
         optimizer__max_skipped_steps=optimizer.max_skipped_steps,
         training__seed=training.seed,
         training__replicas=training.replicas,
-        training__rollbacks=training.rollbacks,
+        training__max_rollbacks=training.max_rollbacks,
         training__sharpness_every_steps=training.sharpness_every_steps,
         training__rollback_warmup_steps=training.rollback_warmup_steps,
         training__evaluation_rows=training.evaluation_rows,

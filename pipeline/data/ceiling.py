@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...foundation.auc import exact_auc
 from .source import Columns, Source
 
 
@@ -47,40 +48,6 @@ def ceiling(source: Source, day: int, rows: int = 0) -> dict[str, float] | None:
             error = np.square(value - label)
             measured[f"rmse/{task.name}"] = float(np.sqrt(error.mean())) if len(error) else float("nan")
     return measured
-
-
-def exact_auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """The share of pairs of a positive and a negative row that the scores put in order; a tie counts half.
-
-    Computed exactly, from average ranks, in O(n log n).
-
-    Args:
-      labels: 0 or 1, ``[n]``.
-      scores: Any numbers, ``[n]``; only their order counts.
-
-    Returns:
-      A number from 0 to 1; NaN when only one class is there, or when a score is NaN and so has no rank.
-
-    Raises:
-      ValueError: When the shapes differ or a label is neither 0 nor 1.
-    """
-    labels, scores = np.asarray(labels), np.asarray(scores)
-    if labels.shape != scores.shape or labels.ndim != 1:
-        raise ValueError(
-            f"labels and scores must have one and the same shape [n], got {labels.shape} and {scores.shape}"
-        )
-    positive = labels == 1
-    if not np.all(positive | (labels == 0)):
-        wrong = labels[~(positive | (labels == 0))][0]
-        raise ValueError(f"labels must be 0 or 1, got {wrong}; leave out rows without a label first")
-    positives = int(positive.sum())
-    negatives = len(labels) - positives
-    if not positives or not negatives or np.isnan(scores).any():
-        return float("nan")
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    average_rank = np.cumsum(counts) - (counts - 1) / 2
-    above = average_rank[place[positive]].sum() - positives * (positives + 1) / 2
-    return float(above / (positives * negatives))
 
 
 def _joined(parts: list[Columns], name: str) -> np.ndarray:

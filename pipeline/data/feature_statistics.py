@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from ...foundation.signed_log import signed_log
 from ...models.schema import MISSING_INTEGER, MISSING_STRING, Schema
-from ...models.statistics import Statistics, signed_log
+from ...models.statistics import Statistics
 from .source import Columns, Source
 
 # Values that are counted for each one that is wanted, at least; those that are rarest are forgotten first.

@@ -24,6 +24,7 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
+from ...foundation.constant_baseline import constant_cross_entropy
 from .readings import Reading
 from .shifts import Shifts
 
@@ -76,7 +77,7 @@ class _Task:
     best_auc: float = 0.5
     # Whether its loss was ever in range: before, a model has yet to begin to learn.
     entered: bool = False
-    # The least excess of its first window.
+    # The least normalized_loss of its first window.
     first: float | None = None
     # By what tells it ("steps", "publications"): since which step it is out of range.
     since: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -87,8 +88,8 @@ class _Task:
     spiked: int = 0
     # Of its last windows: mean, deviation and maximum of the loss …
     losses: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)
-    # … and of the excess.
-    excesses: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)
+    # … and of the normalized_loss.
+    normalized_losses: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)
 
 
 class Detector:
@@ -174,10 +175,10 @@ class Detector:
         thresholds: dict[str, float] = {}
         for task, state in self._tasks.items():
             suffix = f"/{task}" if task else ""
-            of_loss, of_excess = self._height_of_spikes(state.losses), self._height_of_spikes(state.excesses)
-            if state.excesses:
+            of_loss, of_excess = self._height_of_spikes(state.losses), self._height_of_spikes(state.normalized_losses)
+            if state.normalized_losses:
                 # A loss that the labels explain is no bad step.
-                thresholds[f"excess{suffix}"] = min(of_excess, self.loss_ratio if state.entered else math.inf)
+                thresholds[f"normalized_loss{suffix}"] = min(of_excess, self.loss_ratio if state.entered else math.inf)
             else:
                 thresholds[f"loss{suffix}"] = of_loss
         return thresholds
@@ -199,29 +200,39 @@ class Detector:
         """
         end = before + steps
         new = self._shifted(before, readings) + self._nonfinite_layers(before, readings)
-        excesses = {key.partition("/")[2]: reading for key, reading in readings.items() if _kind(key) == "excess"}
+        normalized_losses = {
+            key.partition("/")[2]: reading for key, reading in readings.items() if _kind(key) == "normalized_loss"
+        }
         # Labels that become harder to predict cost one task its skill; a divergence costs it all that share layers.
-        lost = [task for task, excess in excesses.items() if self._lost_skill(self._task(task), excess)]
-        gone = [task for task, excess in excesses.items() if self._has_no_skill(self._task(task), excess)]
+        lost = [
+            task
+            for task, normalized_loss in normalized_losses.items()
+            if self._lost_skill(self._task(task), normalized_loss)
+        ]
+        gone = [
+            task
+            for task, normalized_loss in normalized_losses.items()
+            if self._has_no_skill(self._task(task), normalized_loss)
+        ]
         for key, loss in readings.items():
             kind, _, task = key.partition("/")
             if kind != "loss" or (not task and any(other.startswith("loss/") for other in readings)):
                 continue
-            state, excess = self._task(task), excesses.get(task)
-            may_lose = 2 * len(lost) >= len(excesses) or "steps" in state.since
-            reason, since, run = self._steps_out_of_range(state, before, steps, loss, excess, may_lose)
+            state, normalized_loss = self._task(task), normalized_losses.get(task)
+            may_lose = 2 * len(lost) >= len(normalized_losses) or "steps" in state.since
+            reason, since, run = self._steps_out_of_range(state, before, steps, loss, normalized_loss, may_lose)
             if reason and (run >= _SHORTEST or "steps" in state.since):
-                stays = self._stays(task, gone, len(excesses), end - since + 1)
+                stays = self._stays(task, gone, len(normalized_losses), end - since + 1)
                 new += self._worse(state, "steps", since, end, task, reason, stays or run >= self._patience_steps)
             else:
                 # Back in range is who stayed there for a whole window.
                 new += [] if reason else self._better(state, "steps", end, task)
-                spikes = self._spikes(state, before, task, loss, excess)
+                spikes = self._spikes(state, before, task, loss, normalized_loss)
                 new += spikes
                 state.spiked = state.spiked + 1 if spikes else 0
             # A window with a spike would hide the next one; many in a row are what is usual now.
             if not state.since and not 0 < state.spiked < _OFTEN:
-                for kept, reading in ((state.losses, loss), (state.excesses, excess)):
+                for kept, reading in ((state.losses, loss), (state.normalized_losses, normalized_loss)):
                     if reading is not None and reading.finite:
                         kept[:] = [*kept, (reading.mean, reading.deviation, reading.maximum)][-_HISTORY:]
         new = [self._explained(event) for event in new] + self._dead_layers(end, readings)
@@ -303,7 +314,9 @@ class Detector:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """The inverse of :meth:`get_state`."""
         self._tasks = {
-            name: _Task(**(task | {kept: [tuple(one) for one in task[kept]] for kept in ("losses", "excesses")}))
+            name: _Task(
+                **(task | {kept: [tuple(one) for one in task[kept]] for kept in ("losses", "normalized_losses")})
+            )
             for name, task in state["tasks"].items()
         }
         self._ill_layers = dict(state["ill_layers"])
@@ -350,34 +363,43 @@ class Detector:
     # What single steps tell.
 
     def _steps_out_of_range(
-        self, state: _Task, before: int, steps: int, loss: Reading, excess: Reading | None, may_lose: bool
+        self, state: _Task, before: int, steps: int, loss: Reading, normalized_loss: Reading | None, may_lose: bool
     ) -> tuple[str, int, int]:
         """Why a task was out of range in a window, "" if it was not; since which step, and for how many in a row."""
         end = before + steps
-        if excess is not None:
-            if excess.finite:
-                state.first = excess.minimum if state.first is None else state.first
+        if normalized_loss is not None:
+            if normalized_loss.finite:
+                state.first = normalized_loss.minimum if state.first is None else state.first
                 # In range once; or never, and further away from it than it began.
-                in_range, away = excess.minimum <= self.loss_ratio, excess.minimum > self._growth * state.first
+                in_range, away = (
+                    normalized_loss.minimum <= self.loss_ratio,
+                    normalized_loss.minimum > self._growth * state.first,
+                )
                 begins = in_range and not state.entered
                 state.entered = bool(state.entered or in_range or away)
                 if begins:
                     # What was before it began to learn does not count.
-                    excess = dataclasses.replace(excess, longest_run=excess.run)
+                    normalized_loss = dataclasses.replace(normalized_loss, longest_run=normalized_loss.run)
             # A model that has not begun to learn is given time.
-            known = state.entered or excess.nonfinite
-            run = excess.longest_run if known else max(excess.longest_run - 8 * self._patience_steps, 0)
-            lost = self._lost_skill(state, excess) if may_lose else ""
+            known = state.entered or normalized_loss.nonfinite
+            run = (
+                normalized_loss.longest_run if known else max(normalized_loss.longest_run - 8 * self._patience_steps, 0)
+            )
+            lost = self._lost_skill(state, normalized_loss) if may_lose else ""
             if not run and not lost:
                 return "", 0, 0
-            began = end - excess.run + 1 if excess.run else before + max(excess.at_maximum - run + 1, 1)
+            began = (
+                end - normalized_loss.run + 1
+                if normalized_loss.run
+                else before + max(normalized_loss.at_maximum - run + 1, 1)
+            )
             since = state.since.get("steps", max(began if run else before + 1, 1))
             if loss.nonfinite:
                 return "the loss is not finite", min(since, before + loss.first_nonfinite), run
             if not run:
                 return lost, since, _SHORTEST
             return (
-                f"the loss is {loss.maximum:.4g}, {excess.maximum:.3g} times that of a constant prediction",
+                f"the loss is {loss.maximum:.4g}, {normalized_loss.maximum:.3g} times that of a constant prediction",
                 since,
                 run,
             )
@@ -391,41 +413,48 @@ class Detector:
         since = state.since.get("steps", before + 1)
         return f"the loss is {loss.mean:.4g}, it was {usual[0]:.4g}", since, end - since + 1
 
-    def _lost_skill(self, state: _Task, excess: Reading) -> str:
+    def _lost_skill(self, state: _Task, normalized_loss: Reading) -> str:
         """Why a task has lost most of its lead over a constant prediction; "" while it may have not."""
-        usual, error = _usual_excess(state), excess.deviation / math.sqrt(max(excess.finite, 1))
-        if usual is None or excess.finite < _ENOUGH:
+        usual, error = (
+            _usual_normalized_loss(state),
+            normalized_loss.deviation / math.sqrt(max(normalized_loss.finite, 1)),
+        )
+        if usual is None or normalized_loss.finite < _ENOUGH:
             return ""
         lead = 1.0 - usual
-        if lead < 4 * error or excess.mean - 2 * error <= 1.0 - self._collapse * lead:
+        if lead < 4 * error or normalized_loss.mean - 2 * error <= 1.0 - self._collapse * lead:
             return ""
-        return f"the loss is {excess.mean:.3g} times that of a constant prediction, it was {usual:.3g}"
+        return f"the loss is {normalized_loss.mean:.3g} times that of a constant prediction, it was {usual:.3g}"
 
-    def _has_no_skill(self, state: _Task, excess: Reading) -> bool:
+    def _has_no_skill(self, state: _Task, normalized_loss: Reading) -> bool:
         """Whether it was not once in a window better than a constant prediction, by anything worth the name."""
-        usual = _usual_excess(state)
+        usual = _usual_normalized_loss(state)
         lead = max(1.0 - usual, 0.0) if usual is not None else 0.0
-        return excess.finite + excess.nonfinite > 0 and not excess.minimum <= 1.0 - 0.1 * lead
+        return (
+            normalized_loss.finite + normalized_loss.nonfinite > 0 and not normalized_loss.minimum <= 1.0 - 0.1 * lead
+        )
 
-    def _spikes(self, state: _Task, before: int, task: str, loss: Reading, excess: Reading | None) -> list[Event]:
+    def _spikes(
+        self, state: _Task, before: int, task: str, loss: Reading, normalized_loss: Reading | None
+    ) -> list[Event]:
         if state.since:
             return []
         if loss.nonfinite:
             evidence = f"the loss was not finite in {loss.nonfinite} step{'s' * (loss.nonfinite > 1)}"
             return [Event(before + loss.first_nonfinite, "spike", task, evidence)]
-        if excess is not None and excess.maximum > self._height_of_spikes(state.excesses):
-            mean, deviation, _ = _usual(state.excesses)
+        if normalized_loss is not None and normalized_loss.maximum > self._height_of_spikes(state.normalized_losses):
+            mean, deviation, _ = _usual(state.normalized_losses)
             evidence = (
-                f"the loss is {excess.maximum:.3g} times that of a constant prediction, usually {mean:.3g} give or take "
+                f"the loss is {normalized_loss.maximum:.3g} times that of a constant prediction, usually {mean:.3g} give or take "
                 f"{deviation:.2g}"
             )
-            return [Event(before + excess.at_maximum, "spike", task, evidence)]
+            return [Event(before + normalized_loss.at_maximum, "spike", task, evidence)]
         # Where the labels explain it, they must be very unusual.
-        if loss.maximum <= self._height_of_spikes(state.losses, times=2 if excess is None else 4):
+        if loss.maximum <= self._height_of_spikes(state.losses, times=2 if normalized_loss is None else 4):
             return []
         mean, deviation, _ = _usual(state.losses)
         evidence = f"the loss is {loss.maximum:.4g}, usually {mean:.4g} give or take {deviation:.2g}"
-        if excess is not None:
+        if normalized_loss is not None:
             evidence += "; that of a constant prediction is as unusual: the labels of the batch are"
         return [Event(before + loss.at_maximum, "spike", task, evidence)]
 
@@ -533,8 +562,8 @@ def _usual(history: list[tuple[float, float, float]]) -> tuple[float, float, flo
     return statistics.median(means), statistics.median(deviations), reach
 
 
-def _usual_excess(state: _Task) -> float | None:
-    known = [mean for mean, _, _ in state.excesses]
+def _usual_normalized_loss(state: _Task) -> float | None:
+    known = [mean for mean, _, _ in state.normalized_losses]
     return statistics.median(known) if len(known) >= _ENOUGH else None
 
 
@@ -555,7 +584,7 @@ def _loss_of_constant(name: str, metrics: Mapping[str, float]) -> float | None:
     share = metrics.get(f"label_mean/{name}")
     if share is None or not 0 < share < 1:
         return None
-    return -share * math.log(share) - (1 - share) * math.log(1 - share)
+    return constant_cross_entropy(share, share)
 
 
 def _auc_noise(name: str, metrics: Mapping[str, float]) -> float:

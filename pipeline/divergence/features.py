@@ -12,6 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from ...foundation.signed_log import signed_log
+
 # A wider matrix is one feature; of a narrower one each column is.
 _TOLD_APART = 64
 _BUCKETS = 1 << 24
@@ -48,7 +50,7 @@ def batch_statistics(inputs: Any, names: Sequence[str] | None = None) -> dict[st
         labels = [label for some, _ in group for label in some]
         numbers = tf.concat([columns for _, columns in group], axis=0)
         finite = tf.math.is_finite(numbers)
-        numbers = tf.where(finite, tf.sign(numbers) * tf.math.log1p(tf.abs(numbers)), 0.0)
+        numbers = tf.where(finite, signed_log(numbers, tf.math), 0.0)
         share = tf.reduce_mean(tf.cast(finite, tf.float32), axis=1)
         mean = tf.math.divide_no_nan(tf.reduce_mean(numbers, axis=1), share)
         centered = tf.where(finite, numbers - mean[:, tf.newaxis], 0.0)

@@ -8,7 +8,7 @@ signals, by name:
 |---|---|---|
 | ``loss`` | the batch's loss | all |
 | ``loss/<task>`` | the task's | several outputs |
-| ``excess``, ``excess/<task>`` | the loss in units of the best constant prediction's | cross entropy and squared error |
+| ``normalized_loss``, ``normalized_loss/<task>`` | the loss in units of the best constant prediction's | cross entropy and squared error |
 | ``calibration/<task>`` | mean prediction over mean label | likewise |
 | ``auc/<task>`` | of the batch's rows | binary tasks |
 | ``feature/<name>``, ``spread/<name>``, ``missing/<name>`` | what came in, see :mod:`.features` | all |
@@ -33,6 +33,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from ...foundation.auc import auc_from_rank_sum
+from ...foundation.constant_baseline import constant_cross_entropy, smoothed_share
 from .bundle import Bundles, save_in_graph
 from .either_keras import has_relu, inner, layer_of, leaves, path_of, strategy_of
 from .features import batch_statistics
@@ -281,7 +283,7 @@ def _sampled(gradient: Any) -> Any:
 
 
 def of_outputs(model: Any, labels: Any, predictions: Any) -> dict[str, tf.Tensor]:
-    """What can be measured of a compiled model's outputs: loss, excess and calibration of each, from one batch.
+    """What can be measured of a compiled model's outputs: loss, normalized_loss and calibration of each, from one batch.
 
     An output is measured whose loss is known by name or is one of Keras's cross entropies or squared errors; of others
     nothing is said.
@@ -311,15 +313,15 @@ def _of_one(kind: str, logits: bool, y: tf.Tensor, p: tf.Tensor, suffix: str) ->
         loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=raw))
         p = tf.sigmoid(p) if logits else p
         rows = tf.cast(tf.size(y), tf.float32)
-        share, smooth = tf.reduce_mean(y), (tf.reduce_sum(y) + 0.5) / (rows + 1.0)
-        constant = -(share * tf.math.log(smooth) + (1.0 - share) * tf.math.log(1.0 - smooth))
+        smoothed = smoothed_share(tf.reduce_sum(y), rows)
+        constant = constant_cross_entropy(tf.reduce_mean(y), smoothed, tf.math.log)
         others = {f"auc{suffix}": area_under_curve(y, raw)}
     else:
         loss = tf.reduce_mean(tf.square(y - p))
         constant, others = tf.math.reduce_variance(y), {}
     return others | {
         f"loss{suffix}": loss,
-        f"excess{suffix}": tf.where(constant > 0, loss / constant, 0.0),
+        f"normalized_loss{suffix}": tf.where(constant > 0, loss / constant, 0.0),
         f"calibration{suffix}": tf.reduce_mean(p) / tf.reduce_mean(y),
         f"examples{suffix}": tf.cast(tf.size(y), tf.float32),
     }
@@ -342,9 +344,9 @@ def area_under_curve(labels: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
     ranks = (tf.cast(places[0], tf.float64) + 1.0) / 2.0
     labels = tf.cast(labels, tf.float64)
     positives = tf.reduce_sum(labels)
-    pairs = positives * (tf.cast(tf.size(labels), tf.float64) - positives)
-    wins = tf.reduce_sum(labels * ranks) - positives * (positives + 1.0) / 2.0
-    return tf.where(pairs > 0, wins / pairs, 0.5)
+    negatives = tf.cast(tf.size(labels), tf.float64) - positives
+    auc = auc_from_rank_sum(tf.reduce_sum(labels * ranks), positives, negatives)
+    return tf.where(positives * negatives > 0, auc, 0.5)
 
 
 def _signals_of(measures: Mapping[str, tf.Tensor], limit: float) -> list[Signal]:
@@ -354,9 +356,9 @@ def _signals_of(measures: Mapping[str, tf.Tensor], limit: float) -> list[Signal]
         examples = measures.get(f"examples{slash}{task}")
         if kind == "examples":
             continue
-        least = _ENOUGH_ROWS if kind == "excess" else 1
+        least = _ENOUGH_ROWS if kind == "normalized_loss" else 1
         there = None if examples is None else examples >= least
-        signals.append(Signal(name, value, there=there, **({"limit": limit} if kind == "excess" else {})))
+        signals.append(Signal(name, value, there=there, **({"limit": limit} if kind == "normalized_loss" else {})))
     return signals
 
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ...foundation.signed_log import inverse_signed_log
 from .readings import Reading
 
 # Windows before anything is judged, those that are remembered, and those after which what was new is usual.
@@ -163,10 +164,5 @@ def _words(kind: str, now: float, usual: float, is_number: bool) -> str:
             return "its values differ, they were all the same before"
         return f"its values vary {now / usual:.3g} times as much as usual"
     if is_number:
-        return f"its typical value is {_back(now):.4g}, usually {_back(usual):.4g}"
+        return f"its typical value is {inverse_signed_log(now):.4g}, usually {inverse_signed_log(usual):.4g}"
     return "other ids than usual came, or one of them much more often"
-
-
-def _back(number: float) -> float:
-    """The inverse of ``sign(x) * log(1 + |x|)``."""
-    return math.copysign(math.expm1(min(abs(number), 700.0)), number)

@@ -359,7 +359,7 @@ def _metrics_of(readings: Mapping[str, Reading], before: int) -> dict[str, float
             metrics[f"nonfinite/{kind}{slash}{subject}"] = reading.nonfinite
         if not reading.finite:
             continue
-        if kind in ("loss", "excess"):
+        if kind in ("loss", "normalized_loss"):
             metrics[f"{kind}_max{slash}{subject}"] = reading.maximum
             metrics[f"{kind}_max_step{slash}{subject}"] = before + reading.at_maximum
             metrics[f"{kind}_min{slash}{subject}"] = reading.minimum

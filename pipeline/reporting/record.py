@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-_NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+from ...foundation.json_values import from_json_value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,7 @@ def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         # The lines are flat, so the last brace begins the object that is whole.
         line = _parsed(text) or _parsed(text[max(text.rfind("{"), 0) :])
         if line is not None:
-            lines.append({key: _number(value) for key, value in line.items()})
+            lines.append({key: from_json_value(value) for key, value in line.items()})
         elif number < len(texts):
             raise ValueError(
                 f"{os.fspath(path)}, line {number}: expected one JSON object, got {text[:40]!r}; delete that line and "
@@ -92,15 +92,9 @@ def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return _numbers(_parsed(file.read()) or {})
+            return from_json_value(_parsed(file.read()) or {})
     except (OSError, RecursionError):
         return {}
-
-
-def _numbers(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _numbers(item) for key, item in value.items()}
-    return [_numbers(item) for item in value] if isinstance(value, list) else _number(value)
 
 
 def _parsed(text: str) -> dict[str, Any] | None:
@@ -109,7 +103,3 @@ def _parsed(text: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return line if isinstance(line, dict) else None
-
-
-def _number(value: Any) -> Any:
-    return _NON_FINITE.get(value, value) if isinstance(value, str) else value

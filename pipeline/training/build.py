@@ -50,7 +50,7 @@ def make_optimizer(settings: Optimizer, total_steps: int) -> tf_keras.optimizers
     excluded = (
         None if settings.exclude_from_clipping == Optimizer().exclude_from_clipping else settings.exclude_from_clipping
     )
-    rate, share = settings.learning_rate, settings.final_rate_share
+    rate, share = settings.learning_rate, settings.final_learning_rate_factor
     if share != 1:
         rate = tf_keras.optimizers.schedules.PolynomialDecay(rate, max(total_steps, 1), rate * share)
     return Adagrad(

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from ...foundation.atomic_files import write_json, write_text
 from ...models.ranker import MultitaskRanker
 from ..config.errors import UserError
 from ..divergence import DivergenceMonitor
-from .files import write_json, write_text
 
 # So many steps may pass until a divergence is seen: a healthy checkpoint that is older is kept besides the newest ones.
 _SEEN_WITHIN = 64

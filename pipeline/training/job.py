@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tf_keras
 
+from ...foundation.atomic_files import write_json
 from ...models.ranker import MultitaskRanker
 from ..config.errors import UserError
 from ..config.settings import Config
@@ -29,7 +30,6 @@ from ..serving import export_ranker, reasons_not_to_publish
 from .build import make_ranker
 from .checkpoints import Checkpoints
 from .distribution import check_divides, make_strategy
-from .files import write_json
 from .loop import Plan, Preempted, train
 from .progress import Look, Progress
 from .publisher import Publisher
@@ -93,8 +93,8 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         monitor = DivergenceMonitor(
             on_full=None if config.training.on_divergence == "observe" else config.training.on_divergence,
             tell=lambda event: progress.note(str(event)),
-            rollbacks=config.training.rollbacks,
-            rate_share=config.training.rollback_rate_share,
+            rollbacks=config.training.max_rollbacks,
+            rate_share=config.training.rollback_learning_rate_factor,
             warmup_steps=config.training.rollback_warmup_steps,
             snapshots=checkpoints,
             bundles=Bundles(run.bundles, files=(run.config_file, run.schema_file)),

@@ -107,7 +107,12 @@ def _outcome(
 ) -> tuple[Outcome, dict[str, float]]:
     """One step of the ranker as it stands, its optimizer with what was kept; and the signals that were measured of it."""
     constant = dataclasses.replace(
-        settings, learning_rate=rate, warmup_steps=0, final_rate_share=1.0, explain=True, max_skipped_steps=10**6
+        settings,
+        learning_rate=rate,
+        warmup_steps=0,
+        final_learning_rate_factor=1.0,
+        explain=True,
+        max_skipped_steps=10**6,
     )
     optimizer = make_optimizer(constant, 1)
     ranker.compile(optimizer=optimizer)

@@ -6,8 +6,8 @@ import json
 
 import yaml
 
+from ...foundation.atomic_files import write_text
 from ..reporting import RunRecord, read_lines, read_object, render
-from .files import write_text
 from .run_directory import RunDirectory
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
+from ...foundation.atomic_files import write_json, write_text
 from ...models.schema import Schema
 from ..config import Config, UserError, load, read, to_plain, to_yaml
 from ..data.checks.validation import CheckedDay, from_dict
-from .files import write_json, write_text
 from .writers import JsonLinesWriter, TensorBoardWriter, Writer, Writers, rewind
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from .files import jsonable
+from ...foundation.json_values import to_json_value
 
 Metrics = Mapping[str, Any]
 
@@ -40,7 +40,7 @@ class JsonLinesWriter:
 
     def write(self, step: int, metrics: Metrics) -> None:
         """Appends a line."""
-        line = json.dumps(jsonable({"step": step} | dict(metrics))) + "\n"
+        line = json.dumps(to_json_value({"step": step} | dict(metrics))) + "\n"
         self._file.write(line.encode())
 
     def close(self) -> None:

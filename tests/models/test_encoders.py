@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from steadyrank.foundation.signed_log import signed_log
 from steadyrank.models import Feature, Schema, Statistics, Task
 from steadyrank.models.encoders import Encoder, IdLookup
-from steadyrank.models.statistics import signed_log
 
 TASKS = (Task("click", "binary"),)
 

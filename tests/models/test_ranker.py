@@ -270,8 +270,8 @@ class TestWhatAStepMeasures:
             "loss": crossed + 0.25 * squared,
             "loss/click": crossed,
             "loss/minutes": squared,
-            "excess/click": crossed / entropy,
-            "excess/minutes": squared / minutes.var(),
+            "normalized_loss/click": crossed / entropy,
+            "normalized_loss/minutes": squared / minutes.var(),
             "calibration/click": p.mean() / y.mean(),
             "calibration/minutes": predicted["minutes"][there].mean() / minutes.mean(),
             "examples/click": 64,
@@ -290,7 +290,7 @@ class TestWhatAStepMeasures:
 
     def test_a_batch_of_one_class_has_a_constant_to_compare_with(self):
         told = self.measured(rows(32) | {"click": np.zeros(32, np.float32)})
-        assert np.isfinite(told["excess/click"])
+        assert np.isfinite(told["normalized_loss/click"])
 
     def test_the_tasks_losses_add_up_and_touch_no_metric(self):
         columns, model = rows(64), ranker()

@@ -37,7 +37,7 @@ DAYS, FILES, ROWS = 5, 3, 400
 FAULTY = {("day=2026-11-02", 1): 17, ("day=2026-11-04", 0): 333}
 SETTINGS = (
     *("--config=demo", "--config.data.source=files", "--config.data.shuffle_rows=300", "--config.data.batch_size=32"),
-    *("--config.data.files.on_invalid=skip", "--config.data.files.invalid_share=0.01"),
+    *("--config.data.files.on_invalid=skip", "--config.data.files.max_invalid_share=0.01"),
     *("--config.model.shared_units=[8,8]", "--config.model.tower_units=[4,4]", "--config.optimizer.learning_rate=0.1"),
     *("--config.training.steps_per_execution=4", "--config.training.publish_every_steps=8"),
     "--config.training.checkpoint_every_steps=12",
@@ -256,11 +256,11 @@ class TestALogThatChanges:
             place = table.column_names.index("minutes")
             times = pa.array(60 * table["minutes"].to_numpy() + 300)
             pq.write_table(table.set_column(place, "minutes", times), path)
-        ran = run(*command(changed, tmp_path / "fail", "--config.data.files.on_odd_day=fail"))
+        ran = run(*command(changed, tmp_path / "fail", "--config.data.files.on_anomalous_day=fail"))
         assert ran.returncode == 2
         assert "the log is odd: day=2026-11-04: minutes: mean " in ran.stderr
         assert not (tmp_path / "fail").exists()
-        more = ("--config.data.files.on_odd_day=skip", "--config.data.files.odd_days=0.2")
+        more = ("--config.data.files.on_anomalous_day=skip", "--config.data.files.max_anomalous_share=0.2")
         ran = run(*command(changed, tmp_path / "skip", *more))
         assert ran.returncode == 0, ran.stderr
         assert "day=2026-11-04 is left out: minutes: mean " in ran.stderr

@@ -139,7 +139,7 @@ class TestDivergence:
             *HAZARD,
             "--config.data.simulated.days=6",
             "--config.training.on_divergence=rollback",
-            "--config.training.rollback_rate_share=0.2",
+            "--config.training.rollback_learning_rate_factor=0.2",
             "--config.training.rollback_warmup_steps=20",
         )
         assert ran.returncode == 0, ran.stderr

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ....foundation.signed_log import inverse_signed_log
 from .day_statistics import ColumnStatistics
 
 # Days that a day is held against, at most: a log may change over months.
@@ -265,5 +266,5 @@ def _percent(share: float) -> str:
 
 def _number(value: float, logs: bool = False) -> str:
     if logs:
-        value = math.copysign(math.expm1(min(abs(value), 700)), value)
+        value = inverse_signed_log(value)
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"

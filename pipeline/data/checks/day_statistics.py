@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ....foundation.signed_log import signed_log
 from ....models.schema import MISSING_INTEGER, MISSING_STRING, Feature, Schema
-from ....models.statistics import signed_log
 from ..source import Coded, CodedColumns, rows_of
 
 # The values of ids that are remembered with their shares: the most frequent ones.

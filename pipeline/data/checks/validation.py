@@ -86,8 +86,8 @@ def check_log(
     first_needed = max(new[0] - WINDOW, 0) if new else len(names)
     groups: dict[Hashable, tuple[str, int]] = {}
     for place, name in enumerate(names):
-        looked_at = bool(settings.checked_rows) and place >= first_needed
-        day = _look(log, place, settings.checked_rows) if looked_at else None
+        looked_at = bool(settings.checked_rows_per_day) and place >= first_needed
+        day = _look(log, place, settings.checked_rows_per_day) if looked_at else None
         suspected = _suspected(log, place, groups) if looked_at else []
         if name in held:
             one = held[name]
@@ -96,7 +96,7 @@ def check_log(
             if day is not None:
                 # Whole groups tell more than rows that are equal by chance or for the same reason.
                 found += [each for each in oddities(day, before) if not (found and each.check == "duplicates")]
-            left_out = settings.on_odd_day == "skip" and any(each.check in _SPOILING for each in found)
+            left_out = settings.on_anomalous_day == "skip" and any(each.check in _SPOILING for each in found)
             statistics = {} if day is None else {column: each.plain() for column, each in day.columns.items()}
             rows = sum(log.block_rows(place))
             one = CheckedDay(name, rows, len(log.files(place)), log.content(place), statistics, tuple(found), left_out)
@@ -168,19 +168,19 @@ def _twice(log: TableLog, suspected: Sequence[tuple[tuple[str, int], tuple[str, 
 
 def _judge(checked: Sequence[CheckedDay], settings: Files, new: Sequence[str]) -> None:
     """Ends the run where the policy says so."""
-    if settings.on_odd_day == "fail":
+    if settings.on_anomalous_day == "fail":
         found = [f"{day.name}: {each}" for day in checked if day.name in new for each in day.findings]
         if found:
             raise UserError(
-                f"the log is odd: {_some(found)}. Mend it, or train on it as it is, --config.data.files.on_odd_day=tell, or "
+                f"the log is odd: {_some(found)}. Mend it, or train on it as it is, --config.data.files.on_anomalous_day=warn, or "
                 "without the days that are odd, =skip"
             )
     left_out = [day for day in checked if day.left_out]
-    if len(left_out) > settings.odd_days * len(checked):
+    if len(left_out) > settings.max_anomalous_share * len(checked):
         found = [f"{day.name}: {each}" for day in left_out for each in day.findings]
         raise UserError(
-            f"{len(left_out):,} of {len(checked):,} days would be left out, more than {settings.odd_days:.0%}: {_some(found)}. "
-            "Mend them, or allow more: --config.data.files.odd_days"
+            f"{len(left_out):,} of {len(checked):,} days would be left out, more than {settings.max_anomalous_share:.0%}: {_some(found)}. "
+            "Mend them, or allow more: --config.data.files.max_anomalous_share"
         )
 
 

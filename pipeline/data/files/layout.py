@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 from pyarrow import fs
 
-from ...config.errors import UserError, first_line
+from ....foundation.formatting import first_line
+from ...config.errors import UserError
 from ..tfds import address as tfds_log
 from ..tfds.features import Known
 

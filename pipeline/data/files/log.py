@@ -141,14 +141,14 @@ class TableLog:
             self._checked.add((note.day, note.index))
             self._skipped_of_day[note.day] += note.faulty
             self._count(self._quarantine.add(note.rows))
-            total, allowed = sum(self.block_rows(note.day)), self._settings.invalid_share
+            total, allowed = sum(self.block_rows(note.day)), self._settings.max_invalid_share
             skipped = self._skipped_of_day[note.day]
             if note.faulty and skipped > allowed * total:
                 last = next(row for row in note.rows if not row.get("clamped"))
                 raise UserError(
                     f"{self.days[note.day] or self._settings.path}: more than {allowed:.2%} of the rows are faulty "
                     f"({skipped:,} of {total:,} so far; at last {last['file']}, row {last['row']:,}: {last['reasons'][0]}). "
-                    "Mend them, or allow more: --config.data.files.invalid_share"
+                    "Mend them, or allow more: --config.data.files.max_invalid_share"
                 )
 
     def expected(self, day: int, index: int) -> Columns | None:
@@ -233,13 +233,13 @@ class TableLog:
                     if rows:
                         parts.append(_Part(file, group, 0, rows, before))
                     before += rows
-            if not parts and name and self._settings.on_odd_day == "skip":
+            if not parts and name and self._settings.on_anomalous_day == "skip":
                 self.empty.append(name)
                 continue
             if not parts:
                 raise UserError(
                     f"{self._settings.path}: {name or 'the log'} has no rows; remove the day, put its files there"
-                    + (", or train without it: --config.data.files.on_odd_day=skip" if name else "")
+                    + (", or train without it: --config.data.files.on_anomalous_day=skip" if name else "")
                 )
             days.append((name, parts))
         if not days:

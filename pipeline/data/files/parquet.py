@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from ....foundation.formatting import first_line
 from ....models.schema import Schema
-from ...config.errors import UserError, first_line
+from ...config.errors import UserError
 from ..source import CodedColumns
 from .arrow_columns import Findings, convert, needed_columns, string_columns
 

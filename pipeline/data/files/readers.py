@@ -7,8 +7,9 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from ....foundation.formatting import first_line
 from ....models.schema import Schema
-from ...config.errors import UserError, first_line
+from ...config.errors import UserError
 from ..source import CodedColumns
 from .arrow_columns import Findings
 from .layout import Layout

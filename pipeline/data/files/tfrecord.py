@@ -21,8 +21,9 @@ import pyarrow.compute as pc
 import tensorflow as tf
 from pyarrow import fs
 
+from ....foundation.formatting import first_line
 from ....models.schema import Schema
-from ...config.errors import UserError, first_line
+from ...config.errors import UserError
 from ..source import CodedColumns
 from ..tfds.features import Known
 from .arrow_columns import Findings, convert, needed_columns

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steadyrank.foundation.auc import exact_auc
 from steadyrank.models.schema import Feature, Schema, Task
 from steadyrank.pipeline.config.settings import Simulated
-from steadyrank.pipeline.data.ceiling import ceiling, exact_auc
+from steadyrank.pipeline.data.ceiling import ceiling
 from steadyrank.pipeline.data.simulated.log import SimulatedLog
 
 

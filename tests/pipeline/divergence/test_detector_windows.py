@@ -29,7 +29,7 @@ class Log:
         finite = values[np.isfinite(values)]
         run, longest = self._runs.get(name, 0), self._runs.get(name, 0)
         for value in values:
-            run = run + 1 if name.startswith("excess") and not value <= LIMIT else 0
+            run = run + 1 if name.startswith("normalized_loss") and not value <= LIMIT else 0
             longest = max(longest, run)
         self._runs[name] = run
         bad = np.flatnonzero(~np.isfinite(values))
@@ -56,10 +56,12 @@ class Log:
         self.before += STEPS
         return [(event.step, event.kind, event.task or event.layer) for event in new]
 
-    def tasks(self, **excesses: list[float]) -> list[tuple[int, str, str]]:
-        """One window of tasks whose losses are half of their excess."""
-        series = {f"excess__{task}": each for task, each in excesses.items()}
-        return self.window(**series, **{f"loss__{task}": [e / 2 for e in each] for task, each in excesses.items()})
+    def tasks(self, **normalized_losses: list[float]) -> list[tuple[int, str, str]]:
+        """One window of tasks whose losses are half of their normalized_loss."""
+        series = {f"excess__{task}": each for task, each in normalized_losses.items()}
+        return self.window(
+            **series, **{f"loss__{task}": [e / 2 for e in each] for task, each in normalized_losses.items()}
+        )
 
     def calm(self, count: int, *names: str) -> None:
         for i in range(count):
@@ -128,11 +130,11 @@ def test_a_spike_is_told_in_units_of_the_constants_loss():
 def test_a_loss_that_the_labels_explain_is_told_as_that_and_raises_no_alarm():
     log = Log()
     log.calm(6)
-    log.window(excess__a=noise(0), loss__a=[0.45] * 7 + [30.0] + [0.45] * 8)
+    log.window(normalized_loss__a=noise(0), loss__a=[0.45] * 7 + [30.0] + [0.45] * 8)
     [event] = log.detector.events
     assert (event.step, event.kind) == (6 * STEPS + 8, "spike")
     assert event.evidence.endswith("the labels of the batch are")
-    assert set(log.detector.alarms()) == {"excess/a", "excess/b", "excess/c"}
+    assert set(log.detector.alarms()) == {"normalized_loss/a", "normalized_loss/b", "normalized_loss/c"}
     assert all(0.9 < threshold <= LIMIT for threshold in log.detector.alarms().values())
 
 

@@ -194,9 +194,11 @@ class TestDetector:
         def show(before, mean, losses):
             [features] = windows_of(rng, 1, mean=mean)
             readings = {name: window(values) for name, values in features.items()}
-            excess = window(losses)
+            normalized_loss = window(losses)
             limit = int((np.asarray(losses) > 2).sum())
-            readings["loss"] = readings["excess"] = dataclasses.replace(excess, run=limit, longest_run=limit)
+            readings["loss"] = readings["normalized_loss"] = dataclasses.replace(
+                normalized_loss, run=limit, longest_run=limit
+            )
             return detector.observe_window(before, 16, readings)
 
         for i in range(12):

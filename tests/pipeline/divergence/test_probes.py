@@ -87,7 +87,7 @@ def test_what_is_kept_equals_the_same_by_hand(either):
     crossed = -(share * np.log(p) + (1 - share) * np.log(1 - p)).mean(axis=1)
     for name, series in (
         ("loss/minutes", squared),
-        ("excess/minutes", squared / variance),
+        ("normalized_loss/minutes", squared / variance),
         ("loss/click", crossed),
         ("loss", squared + crossed),
         ("calibration/click", p.mean(axis=1) / share.mean(axis=1)),

@@ -64,7 +64,9 @@ def test_groups_have_rules_of_their_own():
 
 
 def test_the_rate_falls_to_its_share_at_the_end_of_the_run():
-    optimizer = make_optimizer(Optimizer(learning_rate=0.5, warmup_steps=0, final_rate_share=0.1), total_steps=4)
+    optimizer = make_optimizer(
+        Optimizer(learning_rate=0.5, warmup_steps=0, final_learning_rate_factor=0.1), total_steps=4
+    )
     w, rates = tf.Variable([1.0]), []
     for _ in range(6):
         optimizer.apply_gradients([(tf.constant([0.1]), w)])

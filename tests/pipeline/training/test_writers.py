@@ -6,8 +6,9 @@ import os
 
 import pytest
 
+from steadyrank.foundation.atomic_files import write_json, write_text
+from steadyrank.foundation.json_values import to_json_value
 from steadyrank.pipeline.reporting import read_lines
-from steadyrank.pipeline.training.files import jsonable, write_json, write_text
 from steadyrank.pipeline.training.writers import JsonLinesWriter, MemoryWriter, Writers, rewind
 
 
@@ -63,7 +64,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_plain_types_stay():
-    assert jsonable({"a": [1, True, None, "x", 0.5], "b": {"c": (2,)}}) == {
+    assert to_json_value({"a": [1, True, None, "x", 0.5], "b": {"c": (2,)}}) == {
         "a": [1, True, None, "x", 0.5],
         "b": {"c": [2]},
     }

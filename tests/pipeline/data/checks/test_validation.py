@@ -207,23 +207,25 @@ class TestPolicies:
 
     def test_skip_leaves_it_out_and_an_empty_one_too(self, check, spoiled, schema_file):
         (spoiled / name_of(16)).mkdir()
-        checked = check(spoiled, on_odd_day="skip", odd_days=0.2)
+        checked = check(spoiled, on_anomalous_day="skip", max_anomalous_share=0.2)
         left_out = [day.name for day in checked if day.left_out]
         assert left_out == [name_of(8), name_of(16)]
         assert found_in(checked)[name_of(16)] == [("empty", "")]
-        source = TableLog(Files(path=str(spoiled), schema=schema_file, on_odd_day="skip"), left_out=left_out)
+        source = TableLog(Files(path=str(spoiled), schema=schema_file, on_anomalous_day="skip"), left_out=left_out)
         assert source.days == [name_of(day) for day in range(16) if day != 8]
 
     def test_skip_has_a_budget(self, check, spoiled):
-        with pytest.raises(UserError, match=r"1 of 16 days would be left out, more than 5%: .*: age: mean .*odd_days"):
-            check(spoiled, on_odd_day="skip", odd_days=0.05)
+        with pytest.raises(
+            UserError, match=r"1 of 16 days would be left out, more than 5%: .*: age: mean .*max_anomalous_share"
+        ):
+            check(spoiled, on_anomalous_day="skip", max_anomalous_share=0.05)
 
     def test_fail_says_what_is_odd(self, check, spoiled):
         with pytest.raises(UserError, match=rf"the log is odd: {name_of(8)}: age: mean 4.*where the days before had 3"):
-            check(spoiled, on_odd_day="fail")
+            check(spoiled, on_anomalous_day="fail")
 
     def test_without_checks_nothing_is_read(self, check, spoiled):
-        checked = check(spoiled, on_odd_day="fail", checked_rows=0)
+        checked = check(spoiled, on_anomalous_day="fail", checked_rows_per_day=0)
         assert len(checked) == 16
         assert not any(day.findings or day.statistics for day in checked)
 
@@ -231,12 +233,12 @@ class TestPolicies:
 class TestGoingOn:
     def test_what_was_found_stands_and_new_days_are_checked(self, check, log):
         write(log / name_of(8) / "part-0.parquet", SPOILED["a unit that changed"][0](columns(8)))
-        first = check(log, on_odd_day="skip")
+        first = check(log, on_anomalous_day="skip")
         known = [from_dict(day.to_dict() | {"use": "trained"}) for day in first]
         assert known == first
-        assert check(log, known, on_odd_day="skip") == first
+        assert check(log, known, on_anomalous_day="skip") == first
         write(log / name_of(16) / "part-0.parquet", SPOILED["no click"][0](columns(16)))
-        second = check(log, known, on_odd_day="skip", odd_days=0.2)
+        second = check(log, known, on_anomalous_day="skip", max_anomalous_share=0.2)
         assert second[:16] == first
         assert second[16].left_out
 

@@ -85,7 +85,7 @@ def good(tmp_path_factory) -> Path:
 
 def read(root: Path, schema: Path, quarantine: Path, on_invalid: str) -> tuple[dict, dict]:
     """By day the columns, and the rows that were skipped."""
-    settings = Files(path=str(root), schema=str(schema), on_invalid=on_invalid, invalid_share=0.2)
+    settings = Files(path=str(root), schema=str(schema), on_invalid=on_invalid, max_invalid_share=0.2)
     source = TableLog(settings)
     source.keep_quarantine(quarantine)
     for day in check_log(source, settings):

@@ -329,7 +329,7 @@ class TestFaultyRows:
             source.block(0, 1)
 
     def test_skip_keeps_every_other_row_in_its_place_and_counts(self, log, tmp_path):
-        source = log({"a.parquet": self.faulty()}, periods=1, on_invalid="skip", invalid_share=0.1)
+        source = log({"a.parquet": self.faulty()}, periods=1, on_invalid="skip", max_invalid_share=0.1)
         source.keep_quarantine(tmp_path / "quarantine.jsonl")
         for _ in range(2):  # each is counted once, however often it is read
             rows = rows_of(evaluation_batches(source, 0, batch_size=8))
@@ -347,7 +347,7 @@ class TestFaultyRows:
     def test_what_stands_in_the_quarantine_is_not_written_again(self, log, tmp_path):
         path = tmp_path / "quarantine.jsonl"
         for _ in range(2):
-            source = log({"a.parquet": self.faulty()}, periods=1, on_invalid="skip", invalid_share=0.1)
+            source = log({"a.parquet": self.faulty()}, periods=1, on_invalid="skip", max_invalid_share=0.1)
             source.keep_quarantine(path)
             for index in range(10):
                 source.block(0, index)
@@ -360,7 +360,7 @@ class TestFaultyRows:
         assert [json.loads(line)["row"] for line in path.read_text().splitlines()] == [13, 40, 41, 77]
 
     def test_beyond_the_budget_the_run_fails_in_one_line(self, log):
-        source = log({"a.parquet": self.faulty()}, periods=1, on_invalid="skip", invalid_share=0.02)
+        source = log({"a.parquet": self.faulty()}, periods=1, on_invalid="skip", max_invalid_share=0.02)
         with pytest.raises(
             UserError, match=r"more than 2.00% of the rows are faulty \(3 of 100 so far; at last .*row 40"
         ):
@@ -396,7 +396,7 @@ tasks:
                 schema=str(schema),
                 periods=1,
                 on_invalid=on_invalid,
-                invalid_share=1.0,
+                max_invalid_share=1.0,
             )
             return TableLog(settings)
 

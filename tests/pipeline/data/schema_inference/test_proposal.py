@@ -167,7 +167,7 @@ def test_damaged_while_it_trains_it_ends_in_one_line(log, tmp_path):
     skipped = run(
         *arguments,
         "--config.data.files.on_invalid=skip",
-        "--config.data.files.invalid_share=0.01",
+        "--config.data.files.max_invalid_share=0.01",
         f"--model_dir={tmp_path / 'skipped'}",
     )
     assert skipped.returncode == 0, skipped.stderr

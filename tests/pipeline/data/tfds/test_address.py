@@ -188,7 +188,7 @@ class TestReading:
 
     def test_faulty_rows_are_kept(self, tmp_path, schema_file):
         store(tmp_path, make=lambda i: row(i) | {"vector": [np.inf if i == 7 else 0.0] * 3})
-        log = opened(address(tmp_path, "train"), schema_file, periods=1, on_invalid="skip", invalid_share=0.1)
+        log = opened(address(tmp_path, "train"), schema_file, periods=1, on_invalid="skip", max_invalid_share=0.1)
         log.keep_quarantine(tmp_path / "quarantine.jsonl")
         labels = columns_of(log, 0)["click"]
         [line] = map(json.loads, (tmp_path / "quarantine.jsonl").read_text().splitlines())
