@@ -33,9 +33,9 @@ def main(arguments: flags.FlagValues, source: str, target: str) -> int:
     """Writes the target; returns the exit code."""
     with quiet_import():
         from .data.files.conversion import convert
-        from .training.progress import Bar
+        from .training.progress import ProgressBar
 
-    bar = Bar(sys.stderr)
+    bar = ProgressBar(sys.stderr)
     try:
         rows, files = convert(source, target, arguments.format, arguments.rows_per_group, bar.show)
     finally:

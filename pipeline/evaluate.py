@@ -26,9 +26,10 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
     """Evaluates and prints; returns the exit code."""
     with quiet_import():
         from .data import open_source
-        from .training.loop import Plan, evaluate_day
+        from .training.evaluation import evaluate_day
         from .training.restore import restore_ranker
         from .training.run_directory import RunDirectory
+        from .training.schedule import TrainingSchedule
 
     run = RunDirectory(arguments.model_dir)
     config = config if is_configured(arguments) else run.read_config()
@@ -41,7 +42,7 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
     ranker, step = restore_ranker(run)
     if ranker.schema.columns != source.schema.columns:
         raise UserError(f"the log's schema is not that of {run.schema_file}; evaluate on a log with the same columns")
-    days = [source.days.index(name) for name in arguments.days] or Plan(config, source).holdout_days
+    days = [source.days.index(name) for name in arguments.days] or TrainingSchedule(config, source).holdout_days
     print(f"{'day':<26} {'task':<16} {'metric':<6} {'reached':>9} {'chance':>9} {'ceiling':>9}   (step {step:,})")
     for day in days:
         metrics = evaluate_day(config, source, ranker, day)

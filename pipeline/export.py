@@ -25,12 +25,12 @@ def main(arguments: flags.FlagValues) -> int:
     """Exports; returns the exit code."""
     with quiet_import():
         from .serving import export_ranker, reasons_not_to_publish
-        from .training.restore import restore_ranker, verdict_of
+        from .training.restore import read_verdict, restore_ranker
         from .training.run_directory import RunDirectory
 
     run = RunDirectory(arguments.model_dir)
     ranker, step = restore_ranker(run)
-    reasons = reasons_not_to_publish(ranker, verdict_of(run))
+    reasons = reasons_not_to_publish(ranker, read_verdict(run))
     if reasons:
         print(f"not exported: {'; '.join(reasons)}", file=sys.stderr)
         return 3

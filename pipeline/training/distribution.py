@@ -47,7 +47,7 @@ def check_divides(batch_size: int, strategy: tf.distribute.Strategy) -> None:
         raise UserError(f"data.batch_size must be a multiple of the {replicas} replicas, got {batch_size}")
 
 
-def feed(
+def distribute_batches(
     strategy: tf.distribute.Strategy, batches: Callable[..., tf.data.Dataset], clock: WaitClock | None = None
 ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
     """What Keras's ``fit`` and ``evaluate`` read under ``strategy``.

@@ -30,11 +30,12 @@ from ..serving import export_ranker, reasons_not_to_publish
 from .build import make_ranker
 from .checkpoints import Checkpoints
 from .distribution import check_divides, make_strategy
-from .loop import Plan, Preempted, train
+from .loop import Preempted, train
 from .progress import Look, Progress
 from .publisher import Publisher
 from .report import write_report
 from .run_directory import RunDirectory
+from .schedule import TrainingSchedule
 
 # Lines about the log before the first step.
 _SHOWN = 10
@@ -80,15 +81,15 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
     step = run.read_status().get("step", 0)
     try:
         run.write_status("running", step)
-        plan = Plan(config, source)
-        progress = Progress(plan.total_steps, config.data.batch_size, sys.stderr)
+        schedule = TrainingSchedule(config, source)
+        progress = Progress(schedule.total_steps, config.data.batch_size, sys.stderr)
         if days:
-            run.write_log(config.data.files.path, days, [source.days[day] for day in plan.holdout_days])
+            run.write_log(config.data.files.path, days, [source.days[day] for day in schedule.holdout_days])
             for line in _odd(days):
                 progress.note(line)
-        learned = learn(source, config.data.statistics_rows, plan.train_days, Look(sys.stderr, "rows").show)
+        learned = learn(source, config.data.statistics_rows, schedule.train_days, Look(sys.stderr, "rows").show)
         with strategy.scope():
-            ranker = make_ranker(config, run.settled_schema(learned.schema), learned.statistics, plan.total_steps)
+            ranker = make_ranker(config, run.settled_schema(learned.schema), learned.statistics, schedule.total_steps)
         checkpoints = Checkpoints(run.checkpoints, ranker)
         monitor = DivergenceMonitor(
             on_full=None if config.training.on_divergence == "observe" else config.training.on_divergence,

@@ -13,57 +13,21 @@ import tf_keras
 from ...models.ranker import MultitaskRanker
 from ...optimizers import skipped_too_often
 from ..config.settings import Config
-from ..data.batching.dataset import Service, evaluation_batches, steps_of, training_batches
+from ..data.batching.dataset import Service, training_batches
 from ..data.batching.wait_clock import WaitClock
-from ..data.ceiling import ceiling
 from ..data.source import Source
 from ..divergence.monitor import DivergenceMonitor
 from .checkpoints import Checkpoints
 from .curvature import Curvature
-from .distribution import feed
-from .publisher import Publisher, defined
+from .distribution import distribute_batches
+from .evaluation import average_over_rows, evaluate_day
+from .publisher import Publisher
+from .schedule import TrainingSchedule
 from .writers import Writer
 
 
 class Preempted(Exception):
     """SIGTERM came; everything is saved."""
-
-
-class Plan:
-    """Which batch of which day stands where in a run: a pure function of the configuration and the log.
-
-    Args:
-      config: The configuration.
-      source: The log.
-
-    Attributes:
-      train_days: Positions of the days that are trained on.
-      holdout_days: Positions of the days that never are.
-    """
-
-    def __init__(self, config: Config, source: Source):
-        days = range(len(source.days))
-        cut = len(days) - config.data.holdout_days
-        self.train_days, self.holdout_days = days[:cut], days[cut:]
-        self._passes = config.data.passes
-        steps = [steps_of(sum(source.block_rows(day)), config.data.batch_size) for day in self.train_days]
-        self._legs = [
-            (day, index, n) for day, n in zip(self.train_days, steps, strict=True) for index in range(self._passes)
-        ]
-
-    @property
-    def total_steps(self) -> int:
-        """Steps of the whole run."""
-        return sum(steps for _, _, steps in self._legs)
-
-    def legs(self, position: int):
-        """What is left after ``position`` batches: for each pass over a day ``(day, pass_index, start, steps)``."""
-        before = 0
-        for day, index, steps in self._legs:
-            start = max(position - before, 0)
-            if start < steps:
-                yield day, index, start, steps - start
-            before += steps
 
 
 def train(
@@ -97,7 +61,7 @@ def train(
     Raises:
       Preempted: After SIGTERM, once everything is saved.
     """
-    plan = Plan(config, source)
+    schedule = TrainingSchedule(config, source)
     keeper = _Keeper(config.training.checkpoint_every_steps, checkpoints, publisher, monitor)
     curvature = Curvature(config.training.sharpness_every_steps, monitor)
 
@@ -108,7 +72,7 @@ def train(
 
     with _handling_sigterm(keeper.preempt):
         # After a rollback the run goes on behind the steps that could not be taken.
-        while legs := list(plan.legs(publisher.step)):
+        while legs := list(schedule.remaining_legs(publisher.step)):
             for day, index, start, steps in legs:
                 publisher.begin_day(source.days[day], start)
                 if index == start == 0:
@@ -128,7 +92,7 @@ def train(
                 if config.training.sharpness_every_steps:
                     first = next(iter(training_batches(source, day, batch_size=config.training.sharpness_rows, seed=0)))
                     curvature.begin_day(first)
-                fed = feed(ranker.distribute_strategy, batches, clock)
+                fed = distribute_batches(ranker.distribute_strategy, batches, clock)
                 try:
                     ranker.fit(fed, steps_per_epoch=steps, verbose=0, callbacks=[monitor, curvature, publisher, keeper])
                 except tf.errors.InvalidArgumentError as error:
@@ -145,32 +109,7 @@ def train(
                 keeper.raise_if_preempted()
                 if ranker.stop_training:
                     return {}
-        return _over_rows([evaluate(day, "holdout") for day in plan.holdout_days])
-
-
-def evaluate_day(
-    config: Config, source: Source, ranker: MultitaskRanker, day: int, service: Service | None = None
-) -> dict[str, float]:
-    """The ranker's metrics on a day, each row once; with the log's ceiling under ``ceiling/…``, where it is known."""
-    rows = sum(source.block_rows(day))
-    rows = min(config.training.evaluation_rows or rows, rows)
-    batches = functools.partial(
-        evaluation_batches, source, day, batch_size=config.data.batch_size, rows=rows, service=service
-    )
-    fed = feed(ranker.distribute_strategy, batches)
-    measured = ranker.evaluate(fed, steps=steps_of(rows, config.data.batch_size), verbose=0, return_dict=True)
-    best = ceiling(source, day, rows) or {}
-    metrics = defined({key: float(value) for key, value in measured.items()})
-    return {"rows": rows} | metrics | {f"ceiling/{key}": value for key, value in best.items()}
-
-
-def _over_rows(evaluations: list[dict[str, float]]) -> dict[str, float]:
-    keys = {key for each in evaluations for key in each} - {"rows"}
-    means = {}
-    for key in sorted(keys):
-        there = [(each[key], each["rows"]) for each in evaluations if key in each]
-        means[key] = sum(value * rows for value, rows in there) / sum(rows for _, rows in there)
-    return means
+        return average_over_rows([evaluate(day, "holdout") for day in schedule.holdout_days])
 
 
 class _Keeper(tf_keras.callbacks.Callback):

@@ -48,7 +48,7 @@ class Line:
             self._stream.flush()
 
 
-class Bar:
+class ProgressBar:
     """How much of something is done, and the time left.
 
     Args:

@@ -112,7 +112,7 @@ class Publisher(tf_keras.callbacks.Callback):
     def _publish(self, logs: Mapping[str, Any]) -> None:
         seconds = time.perf_counter() - self._began
         self.seconds += seconds
-        metrics = defined({key: float(value) for key, value in logs.items()})
+        metrics = drop_undefined({key: float(value) for key, value in logs.items()})
         metrics["learning_rate"] = float(tf.convert_to_tensor(inner(self.model.optimizer).learning_rate))
         metrics |= self._monitor.measures()
         metrics["examples_per_second"] = (self.step - self._published) * self._batch_size / seconds
@@ -132,7 +132,7 @@ class Publisher(tf_keras.callbacks.Callback):
         self._began, self._waited = time.perf_counter(), self._clock.seconds
 
 
-def defined(metrics: Mapping[str, float]) -> dict[str, float]:
+def drop_undefined(metrics: Mapping[str, float]) -> dict[str, float]:
     """The metrics without those that have no value: a task without labels, an AUC without both classes.
 
     A loss that is not finite stays: it has a value, and that is it.

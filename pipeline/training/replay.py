@@ -16,7 +16,7 @@ from ..config import UserError, read
 from ..config.settings import Config, Optimizer
 from ..divergence.bundle import Bundle
 from .build import make_optimizer
-from .restore import blank_ranker
+from .restore import make_untrained_ranker
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,7 @@ def replay(path: str | Path, rules: Sequence[str], shares: Sequence[float]) -> R
     # Every rule has a step of its own to trace, and TensorFlow would warn of that.
     tf.get_logger().setLevel("ERROR")
     config = read(Config, bundle.path / "config.yaml")
-    ranker = blank_ranker(config, read(Schema, bundle.path / "schema.yaml"))
+    ranker = make_untrained_ranker(config, read(Schema, bundle.path / "schema.yaml"))
     rate = bundle.signals["learning_rate"]
     own = config.optimizer
     kept = _put_into(bundle, ranker, own)

@@ -22,14 +22,14 @@ def restore_ranker(run: RunDirectory) -> tuple[MultitaskRanker, int]:
     Raises:
       UserError: When the folder holds no run, or the run no checkpoint that can be read.
     """
-    ranker = blank_ranker(run.read_config(), read(Schema, run.schema_file))
+    ranker = make_untrained_ranker(run.read_config(), read(Schema, run.schema_file))
     step = Checkpoints(run.checkpoints, ranker).resume(lambda line: print(line, file=sys.stderr))
     if not step:
         raise UserError(f"--model_dir={run.path} holds no checkpoint yet; train first")
     return ranker, step
 
 
-def blank_ranker(config: Config, schema: Schema) -> MultitaskRanker:
+def make_untrained_ranker(config: Config, schema: Schema) -> MultitaskRanker:
     """A compiled ranker that waits for its weights."""
     # Means and deviations are weights: those that are put into it are the learned ones.
     numerical = [f for f in schema.features if f.kind == "numerical" and f.normalization != "none"]
@@ -38,7 +38,7 @@ def blank_ranker(config: Config, schema: Schema) -> MultitaskRanker:
     return make_ranker(config, schema, Statistics(mean=ones, deviation=ones), total_steps=1)
 
 
-def verdict_of(run: RunDirectory) -> str:
+def read_verdict(run: RunDirectory) -> str:
     """The verdict on the run: that of divergence.json, or ``healthy`` while there is none."""
     if not run.divergence_file.exists():
         return "healthy"

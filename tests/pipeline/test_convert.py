@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from steadyrank.pipeline.config import UserError
 from steadyrank.pipeline.data.files import conversion
-from steadyrank.pipeline.training.progress import Bar
+from steadyrank.pipeline.training.progress import ProgressBar
 
 
 def table(rows: int, first: int = 0, **replaced) -> pa.Table:
@@ -244,7 +244,7 @@ def test_a_terminal_gets_a_bar_that_goes_away(tmp_path):
 
     pq.write_table(table(20_000), tmp_path / "a.parquet")
     stream = Terminal()
-    bar = Bar(stream)
+    bar = ProgressBar(stream)
     conversion.convert(str(tmp_path / "a.parquet"), str(tmp_path / "b.tfrecord"), "", 1, bar.show)
     bar.clear()
     lines = stream.getvalue().split("\r\x1b[2K")

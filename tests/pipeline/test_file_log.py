@@ -20,8 +20,8 @@ import pytest
 from pyarrow import fs
 
 from tests.addresses import free_addresses
-from tests.pipeline.test_commands import run
-from tests.pipeline.test_train import assert_equal_to_the_bit, measured
+from tests.pipeline.commands import run_command
+from tests.pipeline.run_files import assert_bitwise_equal, read_repeatable_metrics
 
 SCHEMA = """
 features:
@@ -81,7 +81,7 @@ def command(log: Path, model_dir: Path, *more: str) -> list[str]:
 def calm(log, tmp_path_factory) -> Path:
     """A run that nothing disturbed."""
     model_dir = tmp_path_factory.mktemp("calm") / "run"
-    ran = run(*command(log, model_dir))
+    ran = run_command(*command(log, model_dir))
     assert ran.returncode == 0, ran.stderr
     return model_dir
 
@@ -111,11 +111,11 @@ def test_killed_five_times_it_sees_each_row_once_and_in_the_same_order(calm, log
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert json.loads((model_dir / "status.json").read_text())["status"] == "running"
-    ran = run(*arguments)
+    ran = run_command(*arguments)
     assert ran.returncode == 0, ran.stderr
-    assert_equal_to_the_bit(calm, model_dir)
+    assert_bitwise_equal(calm, model_dir)
     for name in ("train.jsonl", "eval.jsonl"):
-        lines, expected = (measured(each / "metrics" / name) for each in (model_dir, calm))
+        lines, expected = (read_repeatable_metrics(each / "metrics" / name) for each in (model_dir, calm))
         # What was met is told when it is met, which is when a process reads ahead.
         assert [without(line, "skipped_examples") for line in lines] == [
             without(line, "skipped_examples") for line in expected
@@ -192,13 +192,13 @@ class TestInAnObjectStore:
         return f"s3://bucket/own/log?endpoint_override={store[1]}&scheme=http&region=us-east-1"
 
     def test_a_run_is_that_of_a_folder_to_the_bit(self, bucket, log, calm, tmp_path):
-        proposed = run("describe", bucket)
+        proposed = run_command("describe", bucket)
         assert proposed.returncode == 0, proposed.stderr
-        here = run("describe", str(log))
+        here = run_command("describe", str(log))
         assert proposed.stdout.splitlines()[1:] == here.stdout.splitlines()[1:]
-        ran = run(*command(log, tmp_path / "run", f"--config.data.files.path={bucket}"))
+        ran = run_command(*command(log, tmp_path / "run", f"--config.data.files.path={bucket}"))
         assert ran.returncode == 0, ran.stderr
-        assert_equal_to_the_bit(calm, tmp_path / "run")
+        assert_bitwise_equal(calm, tmp_path / "run")
 
     def test_a_store_that_is_gone_is_one_line(self, store, bucket, log, tmp_path):
         process, address = store
@@ -211,7 +211,7 @@ class TestInAnObjectStore:
         assert "Traceback" not in told
         assert told.splitlines()[-1].startswith("error: bucket/own/log/day=2026-11-0")
         assert "connect" in told.splitlines()[-1]
-        ran = run("describe", bucket)
+        ran = run_command("describe", bucket)
         assert ran.returncode == 2
         assert ran.stderr.startswith(f"error: {bucket}: cannot be read: ")
         assert address in ran.stderr
@@ -219,7 +219,7 @@ class TestInAnObjectStore:
 
     def test_a_bucket_that_is_not_there_is_one_line(self, bucket):
         address = bucket.replace("bucket/own", "bucket/other")
-        ran = run("describe", address)
+        ran = run_command("describe", address)
         assert (ran.returncode, ran.stderr) == (2, f"error: {address}: there is no such file or folder\n")
 
 
@@ -233,17 +233,17 @@ class TestALogThatChanges:
         last = changed / "day=2026-11-05"
         last.rename(tmp_path / last.name)
         model_dir = tmp_path / "run"
-        ran = run(*command(changed, model_dir))
+        ran = run_command(*command(changed, model_dir))
         assert ran.returncode == 0, ran.stderr
         before = json.loads((model_dir / "status.json").read_text())["step"]
         (tmp_path / last.name).rename(last)
-        ran = run("train", f"--model_dir={model_dir}", "--resume")
+        ran = run_command("train", f"--model_dir={model_dir}", "--resume")
         assert ran.returncode == 0, ran.stderr
         assert json.loads((model_dir / "status.json").read_text())["step"] > before
         uses = [day["use"] for day in json.loads((model_dir / "log.json").read_text())["days"]]
         assert uses == ["trained"] * 4 + ["held out"]
         (changed / "day=2026-11-02" / "part-1.parquet").unlink()
-        ran = run("train", f"--model_dir={model_dir}", "--resume")
+        ran = run_command("train", f"--model_dir={model_dir}", "--resume")
         assert ran.returncode == 2
         assert ran.stderr.startswith("error: day=2026-11-02 has changed since this run was begun: it had 1,200 rows")
         assert "Traceback" not in ran.stderr
@@ -256,16 +256,16 @@ class TestALogThatChanges:
             place = table.column_names.index("minutes")
             times = pa.array(60 * table["minutes"].to_numpy() + 300)
             pq.write_table(table.set_column(place, "minutes", times), path)
-        ran = run(*command(changed, tmp_path / "fail", "--config.data.files.on_anomalous_day=fail"))
+        ran = run_command(*command(changed, tmp_path / "fail", "--config.data.files.on_anomalous_day=fail"))
         assert ran.returncode == 2
         assert "the log is odd: day=2026-11-04: minutes: mean " in ran.stderr
         assert not (tmp_path / "fail").exists()
         more = ("--config.data.files.on_anomalous_day=skip", "--config.data.files.max_anomalous_share=0.2")
-        ran = run(*command(changed, tmp_path / "skip", *more))
+        ran = run_command(*command(changed, tmp_path / "skip", *more))
         assert ran.returncode == 0, ran.stderr
         assert "day=2026-11-04 is left out: minutes: mean " in ran.stderr
         told = json.loads((tmp_path / "skip" / "log.json").read_text())["days"]
         assert [day["use"] for day in told] == ["trained"] * 3 + ["left out", "held out"]
-        shown = run("evaluate", f"--model_dir={tmp_path / 'skip'}")
+        shown = run_command("evaluate", f"--model_dir={tmp_path / 'skip'}")
         assert shown.returncode == 0, shown.stderr
         assert "day=2026-11-05" in shown.stdout

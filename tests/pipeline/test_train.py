@@ -11,36 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import yaml
 
 from steadyrank.pipeline.reporting import read_lines
-from tests.pipeline.test_commands import run
+from tests.pipeline.commands import run_command
+from tests.pipeline.run_files import assert_bitwise_equal, read_repeatable_metrics
 
 HAZARD = ("--config.data.simulated.hazards=shift@1", "--config.optimizer.learning_rate=1.0")
-
-
-def weights(model_dir: Path) -> dict[str, np.ndarray]:
-    """Everything that the newest checkpoint holds."""
-    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(model_dir / "checkpoints")))
-    names = [
-        name for name in reader.get_variable_to_shape_map() if not name.startswith(("_CHECKPOINTABLE", "save_counter"))
-    ]
-    return {name: reader.get_tensor(name) for name in names}
-
-
-def assert_equal_to_the_bit(one: Path, other: Path) -> None:
-    a, b = weights(one), weights(other)
-    assert a.keys() == b.keys()
-    assert len(a) > 50
-    different = [name for name in a if not np.array_equal(a[name], b[name])]
-    assert not different
-
-
-def measured(path: Path) -> list[dict]:
-    """The lines of a metrics file without what depends on the machine's speed."""
-    timing = ("examples_per_second", "input_wait_fraction")
-    return [{k: v for k, v in line.items() if k not in timing} for line in read_lines(path)]
 
 
 class TestAFinishedRun:
@@ -103,9 +80,11 @@ class TestAFinishedRun:
     def test_its_configuration_repeats_it_to_the_bit(self, finished, train, tmp_path):
         ran = train(tmp_path / "again", small=(f"--config={finished / 'config.yaml'}",))
         assert ran.returncode == 0, ran.stderr
-        assert_equal_to_the_bit(finished, tmp_path / "again")
+        assert_bitwise_equal(finished, tmp_path / "again")
         for name in ("train.jsonl", "eval.jsonl"):
-            assert measured(finished / "metrics" / name) == measured(tmp_path / "again" / "metrics" / name)
+            assert read_repeatable_metrics(finished / "metrics" / name) == read_repeatable_metrics(
+                tmp_path / "again" / "metrics" / name
+            )
 
 
 class TestDivergence:
@@ -122,7 +101,7 @@ class TestDivergence:
         assert "Traceback" not in ran.stderr
         # The first bad step was saved, and is taken again to the bit.
         first, *_ = sorted((tmp_path / "run" / "bundles").iterdir())
-        again = run("replay", str(first), "--rules=clippy", "--shares=0.1")
+        again = run_command("replay", str(first), "--rules=clippy", "--shares=0.1")
         assert again.returncode == 0, again.stderr + again.stdout
         lines = again.stdout.splitlines()
         assert lines[0].startswith(f"step {int(first.name.removeprefix('step-'))}, alarm of ")
@@ -200,9 +179,11 @@ class TestInterruption:
         assert json.loads((run / "status.json").read_text())["status"] == "running"
         resumed = train(run, "--resume", small=())
         assert resumed.returncode == 0, resumed.stderr
-        assert_equal_to_the_bit(finished, run)
+        assert_bitwise_equal(finished, run)
         for name in ("train.jsonl", "eval.jsonl"):
-            assert measured(finished / "metrics" / name) == measured(run / "metrics" / name)
+            assert read_repeatable_metrics(finished / "metrics" / name) == read_repeatable_metrics(
+                run / "metrics" / name
+            )
 
     def test_sigterm_saves_and_exits_143(self, finished, train, start, tmp_path):
         run = tmp_path / "run"
@@ -217,7 +198,7 @@ class TestInterruption:
         assert (run / "checkpoints" / f"ckpt-{status['step']}.index").exists()
         resumed = train(run, "--resume", small=())
         assert resumed.returncode == 0, resumed.stderr
-        assert_equal_to_the_bit(finished, run)
+        assert_bitwise_equal(finished, run)
 
 
 @pytest.fixture

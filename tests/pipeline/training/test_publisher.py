@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 
-from steadyrank.pipeline.training.publisher import defined
+from steadyrank.pipeline.training.publisher import drop_undefined
 
 
 def test_what_has_no_value_is_left_out_and_a_bad_loss_is_not():
@@ -15,6 +15,6 @@ def test_what_has_no_value_is_left_out_and_a_bad_loss_is_not():
         "loss/b": math.nan,
         "rmse/b": math.nan,
     }
-    kept = defined(metrics)
+    kept = drop_undefined(metrics)
     assert list(kept) == ["loss", "examples/a", "loss/a"]
     assert math.isnan(kept["loss/a"])

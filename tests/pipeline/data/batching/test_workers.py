@@ -34,7 +34,7 @@ strategy = tf.distribute.MultiWorkerMirroredStrategy()
 from steadyrank.pipeline.config.settings import Files
 from steadyrank.pipeline.data.batching.dataset import evaluation_batches, training_batches
 from steadyrank.pipeline.data.files.log import TableLog
-from steadyrank.pipeline.training.distribution import feed
+from steadyrank.pipeline.training.distribution import distribute_batches
 
 path, schema, start = sys.argv[1:]
 source = TableLog(Files(path=path, schema=schema, periods=1))
@@ -46,7 +46,7 @@ for name, batches in {
     "evaluated": functools.partial(evaluation_batches, source, 0, batch_size=64),
 }.items():
     told[name] = []
-    for batch in feed(strategy, batches):
+    for batch in distribute_batches(strategy, batches):
         [users] = strategy.experimental_local_results(batch["user"])
         [labels] = strategy.experimental_local_results(batch["click"])
         there = ~np.isnan(labels.numpy())

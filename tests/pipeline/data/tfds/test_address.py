@@ -19,7 +19,7 @@ from steadyrank.pipeline.data.files.log import TableLog
 from steadyrank.pipeline.data.schema_inference.proposal import propose
 from steadyrank.pipeline.data.schema_inference.to_yaml import to_yaml
 from steadyrank.pipeline.data.tfds.folder import prepare_command
-from tests.pipeline.test_commands import run
+from tests.pipeline.commands import run_command
 
 TRAIN, TEST, SHARDS = 50, 20, 3
 GENRES = ("Drama", "Sci-Fi: the rest, #1", "Comedy")
@@ -362,7 +362,7 @@ class TestConverting:
 def test_from_a_prepared_dataset_to_a_served_model_without_a_line_of_python(movielens_dir, train, tmp_path):
     path = f"tfds://movielens/100k-ratings?data_dir={movielens_dir}"
     schema, model_dir = tmp_path / "schema.yaml", tmp_path / "run"
-    described = run("describe", path, "--labels=user_rating,user_gender", f"--out={schema}")
+    described = run_command("describe", path, "--labels=user_rating,user_gender", f"--out={schema}")
     assert described.returncode == 0, described.stderr
     assert "tasks: user_gender, user_rating" in described.stdout
     ran = train(

@@ -1,0 +1,61 @@
+"""Evaluates a ranker on the days of a log."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+from ...models.ranker import MultitaskRanker
+from ..config.settings import Config
+from ..data.batching.dataset import Service, evaluation_batches, steps_of
+from ..data.ceiling import ceiling
+from ..data.source import Source
+from .distribution import distribute_batches
+from .publisher import drop_undefined
+
+
+def evaluate_day(
+    config: Config, source: Source, ranker: MultitaskRanker, day: int, service: Service | None = None
+) -> dict[str, float]:
+    """Computes the ranker's metrics on one day.
+
+    Each row counts once. If the source knows the truth, as a simulated log does, the best values that any ranker can reach
+    are added under ``ceiling/…``.
+
+    Args:
+      config: The configuration: ``data.batch_size`` and ``training.evaluation_rows``.
+      source: The log.
+      ranker: The compiled ranker.
+      day: Position of the day in ``source.days``.
+      service: Reads the log on other machines. None: this process reads it.
+
+    Returns:
+      The metrics by key, and ``rows``, the number of rows that were evaluated.
+    """
+    rows = sum(source.block_rows(day))
+    rows = min(config.training.evaluation_rows or rows, rows)
+    batches = functools.partial(
+        evaluation_batches, source, day, batch_size=config.data.batch_size, rows=rows, service=service
+    )
+    dataset = distribute_batches(ranker.distribute_strategy, batches)
+    logs = ranker.evaluate(dataset, steps=steps_of(rows, config.data.batch_size), verbose=0, return_dict=True)
+    best = ceiling(source, day, rows) or {}
+    metrics = drop_undefined({key: float(value) for key, value in logs.items()})
+    return {"rows": rows} | metrics | {f"ceiling/{key}": value for key, value in best.items()}
+
+
+def average_over_rows(evaluations: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Averages the metrics of several days, each weighted by its ``rows``.
+
+    A metric that is missing on some days is averaged over the others.
+
+    Example:
+    >>> average_over_rows([{"rows": 1, "loss": 4.0}, {"rows": 3, "loss": 2.0, "auc/click": 0.7}])
+    {'auc/click': 0.7, 'loss': 2.5}
+    """
+    keys = {key for evaluation in evaluations for key in evaluation} - {"rows"}
+    averages = {}
+    for key in sorted(keys):
+        values = [(evaluation[key], evaluation["rows"]) for evaluation in evaluations if key in evaluation]
+        averages[key] = sum(value * rows for value, rows in values) / sum(rows for _, rows in values)
+    return averages
