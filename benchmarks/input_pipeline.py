@@ -217,10 +217,10 @@ def ours(folder: Path) -> dict:
 
     from steadyrank.pipeline.config.settings import Files
     from steadyrank.pipeline.data.batching.dataset import training_batches
-    from steadyrank.pipeline.data.files.log import TableLog
+    from steadyrank.pipeline.data.files.log import FileLog
 
     def read() -> tf.data.Dataset:
-        log = TableLog(Files(path=str(folder / "table.parquet"), schema=str(folder / "schema.yaml"), periods=1))
+        log = FileLog(Files(path=str(folder / "table.parquet"), schema=str(folder / "schema.yaml"), periods=1))
         return training_batches(log, 0, batch_size=BATCH, seed=1, shuffle_rows=WINDOW)
 
     return measure(read, ROWS.value, warm=True)

@@ -32,12 +32,12 @@ def define_flags() -> None:
 def main(arguments: flags.FlagValues, source: str, target: str) -> int:
     """Writes the target; returns the exit code."""
     with quiet_import():
-        from .data.files.conversion import convert
+        from .data.files.conversion import convert_log
         from .training.progress import ProgressBar
 
     bar = ProgressBar(sys.stderr)
     try:
-        rows, files = convert(source, target, arguments.format, arguments.rows_per_group, bar.show)
+        rows, files = convert_log(source, target, arguments.format, arguments.rows_per_group, bar.show)
     finally:
         bar.clear()
     print(f"{rows:,} rows in {files:,} {'file' if files == 1 else 'files'} of {source} -> {target}")

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from ...models.schema import Schema
 from ..config.settings import Data
-from .files.log import TableLog
+from .files.log import FileLog
 from .movielens.log import MovielensLog
 from .simulated.log import SimulatedLog
 from .source import Source
@@ -26,5 +26,5 @@ def open_source(data: Data, schema: Schema | None = None, left_out: Collection[s
     if data.source == "movielens":
         return MovielensLog(data.movielens)
     if data.source == "files":
-        return TableLog(data.files, schema, left_out)
+        return FileLog(data.files, schema, left_out)
     return SimulatedLog(data.simulated)

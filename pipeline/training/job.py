@@ -22,7 +22,7 @@ from ..data.batching.input_service import InputService
 from ..data.batching.wait_clock import WaitClock
 from ..data.checks.validation import CheckedDay, check_log
 from ..data.feature_statistics import learn
-from ..data.files.log import TableLog
+from ..data.files.log import FileLog
 from ..data.open import open_source
 from ..data.source import Source
 from ..divergence import Bundles, DivergenceMonitor
@@ -65,17 +65,17 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
     tf_keras.utils.set_random_seed(config.training.seed)
     check_divides(config.data.batch_size, strategy)
     source = open_source(config.data)
-    own = source if isinstance(source, TableLog) else None
+    own = source if isinstance(source, FileLog) else None
     days: list[CheckedDay] = []
     left_out: set[str] = set()
     if own is not None:
         days = check_log(own, config.data.files, run.read_log() if resume else (), Look(sys.stderr, "days").show)
         left_out = {day.name for day in days if day.left_out}
-        own.leave_out(left_out)
+        own.exclude_days(left_out)
     service = InputService(config.data, source, left_out) if config.data.service else None
     run.claim(config, source.schema)
     if own is not None:
-        own.keep_quarantine(run.quarantine)
+        own.open_quarantine(run.quarantine)
     skipped_before = own.skipped_rows if own is not None else 0
 
     step = run.read_status().get("step", 0)

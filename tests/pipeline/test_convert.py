@@ -39,7 +39,7 @@ def table(rows: int, first: int = 0, **replaced) -> pa.Table:
 
 
 def convert(source, target, form: str = "", rows_per_group: int = 65_536) -> tuple[int, int]:
-    return conversion.convert(str(source), str(target), form, rows_per_group)
+    return conversion.convert_log(str(source), str(target), form, rows_per_group)
 
 
 def values(path) -> dict[str, list]:
@@ -245,7 +245,7 @@ def test_a_terminal_gets_a_bar_that_goes_away(tmp_path):
     pq.write_table(table(20_000), tmp_path / "a.parquet")
     stream = Terminal()
     bar = ProgressBar(stream)
-    conversion.convert(str(tmp_path / "a.parquet"), str(tmp_path / "b.tfrecord"), "", 1, bar.show)
+    conversion.convert_log(str(tmp_path / "a.parquet"), str(tmp_path / "b.tfrecord"), "", 1, bar.show)
     bar.clear()
     lines = stream.getvalue().split("\r\x1b[2K")
     assert lines[1].startswith("[#########")

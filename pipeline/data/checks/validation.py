@@ -10,7 +10,7 @@ import numpy as np
 
 from ...config.errors import UserError
 from ...config.settings import Files
-from ..files.log import TableLog
+from ..files.log import FileLog
 from .comparison import WINDOW, Day, Oddity, oddities
 from .day_statistics import repeated_share, row_hashes, statistics_of
 
@@ -57,7 +57,7 @@ def from_dict(told: Mapping[str, Any]) -> CheckedDay:
 
 
 def check_log(
-    log: TableLog,
+    log: FileLog,
     settings: Files,
     known: Sequence[CheckedDay] = (),
     tell: Callable[[int, int], None] | None = None,
@@ -99,19 +99,21 @@ def check_log(
             left_out = settings.on_anomalous_day == "skip" and any(each.check in _SPOILING for each in found)
             statistics = {} if day is None else {column: each.plain() for column, each in day.columns.items()}
             rows = sum(log.block_rows(place))
-            one = CheckedDay(name, rows, len(log.files(place)), log.content(place), statistics, tuple(found), left_out)
+            one = CheckedDay(
+                name, rows, len(log.day_files(place)), log.content(place), statistics, tuple(found), left_out
+            )
         checked.append(one)
         if day is not None and not one.left_out:
             before.append(day)
         if tell is not None:
             tell(place + 1, len(names))
     empty = Oddity("empty", "", "the day has no rows")
-    checked += [CheckedDay(name, 0, 0, 0, {}, (empty,), True) for name in log.empty]
+    checked += [CheckedDay(name, 0, 0, 0, {}, (empty,), True) for name in log.empty_days]
     _judge(checked, settings, [names[place] for place in new])
     return checked
 
 
-def _compare(log: TableLog, names: Sequence[str], held: Mapping[str, CheckedDay]) -> None:
+def _compare(log: FileLog, names: Sequence[str], held: Mapping[str, CheckedDay]) -> None:
     for name, day in held.items():
         if not day.rows:
             continue
@@ -123,28 +125,28 @@ def _compare(log: TableLog, names: Sequence[str], held: Mapping[str, CheckedDay]
         if log.content(place) != day.content:
             raise UserError(
                 f"{name} has changed since this run was begun: it had {day.rows:,} rows in {day.files:,} file(s), and has "
-                f"{sum(log.block_rows(place)):,} in {len(log.files(place)):,}, or other ones; a run that goes on needs the "
+                f"{sum(log.block_rows(place)):,} in {len(log.day_files(place)):,}, or other ones; a run that goes on needs the "
                 "same rows, put them back or begin another run"
             )
 
 
-def _look(log: TableLog, place: int, rows: int) -> Day:
-    blocks = log.sample(place, rows)
+def _look(log: FileLog, place: int, rows: int) -> Day:
+    blocks = log.sample_rows(place, rows)
     return Day(
         log.days[place],
         sum(log.block_rows(place)),
         statistics_of(blocks, log.schema),
         repeated_share(blocks),
-        log.fields(place),
+        log.column_types(place),
     )
 
 
 def _suspected(
-    log: TableLog, place: int, groups: dict[Hashable, tuple[str, int]]
+    log: FileLog, place: int, groups: dict[Hashable, tuple[str, int]]
 ) -> list[tuple[tuple[str, int], tuple[str, int], int]]:
     """Groups of a day that look like one before, on this day or an earlier one, with that and their rows; the others are added."""
     suspected: list[tuple[tuple[str, int], tuple[str, int], int]] = []
-    for found, rows, signature in log.groups(place):
+    for found, rows, signature in log.group_signatures(place):
         if rows >= _FEWEST_ROWS:
             first = groups.setdefault(signature, found)
             if first != found:
@@ -152,17 +154,19 @@ def _suspected(
     return suspected
 
 
-def _twice(log: TableLog, suspected: Sequence[tuple[tuple[str, int], tuple[str, int], int]]) -> list[Oddity]:
+def _twice(log: FileLog, suspected: Sequence[tuple[tuple[str, int], tuple[str, int], int]]) -> list[Oddity]:
     """Whether groups of rows that look alike are."""
     compared = suspected[:_COMPARED]
     alike = [
-        each for each in compared if np.array_equal(row_hashes(log.group(*each[0])), row_hashes(log.group(*each[1])))
+        each
+        for each in compared
+        if np.array_equal(row_hashes(log.read_group(*each[0])), row_hashes(log.read_group(*each[1])))
     ]
     if not alike:
         return []
     (file, group), (other, at), _ = alike[0]
     count = sum(rows for *_, rows in (suspected if len(alike) == len(compared) else alike))
-    text = f"{count:,} rows stand in the log twice: group {group} of {log.name_of(file)} is group {at} of {log.name_of(other)}"
+    text = f"{count:,} rows stand in the log twice: group {group} of {log.relative_name(file)} is group {at} of {log.relative_name(other)}"
     return [Oddity("duplicates", "", text)]
 
 

@@ -15,28 +15,28 @@ from ....models.schema import MISSING_INTEGER, Feature, Schema, Task
 from ...config.errors import UserError
 from ..source import Coded, CodedColumns
 
-Faults = dict[str, np.ndarray]
+RowMasks = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass
-class Findings:
+class FaultMasks:
     """Which rows of a table are not as its schema says, by reason; only reasons that occur.
 
     Attributes:
-      faults: Rows that cannot be trained on.
+      faulty: Rows that cannot be trained on.
       clamped: Rows of which a value was put to the bound that it was beyond.
     """
 
-    faults: Faults = dataclasses.field(default_factory=dict)
-    clamped: Faults = dataclasses.field(default_factory=dict)
+    faulty: RowMasks = dataclasses.field(default_factory=dict)
+    clamped: RowMasks = dataclasses.field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.faults or self.clamped)
+        return bool(self.faulty or self.clamped)
 
-    def part(self, rows: slice) -> Findings:
+    def part(self, rows: slice) -> FaultMasks:
         """Those of some of the rows."""
-        return Findings(
-            *({r: f[rows] for r, f in each.items() if f[rows].any()} for each in (self.faults, self.clamped))
+        return FaultMasks(
+            *({r: f[rows] for r, f in each.items() if f[rows].any()} for each in (self.faulty, self.clamped))
         )
 
 
@@ -44,28 +44,28 @@ class Findings:
 LONGEST_STRING = 1024
 
 
-def needed_columns(schema: Schema) -> list[str]:
+def list_log_columns(schema: Schema) -> list[str]:
     """The columns of a log that a schema reads, each once."""
     labels = [name for task in schema.tasks for name in (task.label, task.mask) if name]
     return list(dict.fromkeys([*(feature.log_column for feature in schema.features), *labels]))
 
 
-def string_columns(schema: Schema) -> list[str]:
+def list_string_columns(schema: Schema) -> list[str]:
     """Those that are read as strings."""
     return list(dict.fromkeys(feature.log_column for feature in schema.features if feature.dtype == "string"))
 
 
-def convert(
+def convert_table(
     table: pa.Table,
     schema: Schema,
     where: str,
     clamp: bool = False,
     names: Callable[[], Iterable[str]] | None = None,
-) -> tuple[CodedColumns, Findings]:
+) -> tuple[CodedColumns, FaultMasks]:
     """The columns that ``schema`` describes.
 
     Args:
-      table: With the columns of :func:`needed_columns`.
+      table: With the columns of :func:`list_log_columns`.
       schema: What is to be made of them.
       where: The file, for errors.
       clamp: Whether numbers beyond their bounds are put to these, instead of being faults.
@@ -78,7 +78,7 @@ def convert(
       UserError: When a column is missing, damaged, or of a type that cannot be what the schema says.
     """
     columns: CodedColumns = {}
-    found = Findings()
+    found = FaultMasks()
     for feature in schema.features:
         given = _column(table, feature.log_column, f"feature '{feature.name}'", where, names)
         try:
@@ -99,7 +99,7 @@ def convert(
     return columns, found.part(slice(None))
 
 
-def without_faulty(columns: CodedColumns, faulty: np.ndarray, schema: Schema) -> CodedColumns:
+def blank_faulty_rows(columns: CodedColumns, faulty: np.ndarray, schema: Schema) -> CodedColumns:
     """The same rows in the same places, the faulty ones without labels and with features that do no harm: they train nothing."""
     cleaned: CodedColumns = {}
     for name, column in columns.items():
@@ -131,10 +131,10 @@ def _column(table: pa.Table, name: str, of: str, where: str, names: Callable[[],
         )
     if len(places) > 1:
         raise UserError(f"{where}: column '{name}', {of}, stands there {len(places)} times")
-    return in_one(table.column(places[0]))
+    return to_single_array(table.column(places[0]))
 
 
-def in_one(column: pa.ChunkedArray) -> pa.Array:
+def to_single_array(column: pa.ChunkedArray) -> pa.Array:
     """A column as one array."""
     if column.num_chunks == 1:
         # Combining would copy it.
@@ -143,7 +143,7 @@ def in_one(column: pa.ChunkedArray) -> pa.Array:
     return combined.combine_chunks() if isinstance(combined, pa.ChunkedArray) else combined
 
 
-def filled(given: pa.Array, filling: Any) -> pa.Array:
+def fill_nulls(given: pa.Array, filling: Any) -> pa.Array:
     """The same with ``filling`` where there is no value; Arrow would copy a column that has all."""
     return pc.fill_null(given, filling) if given.null_count else given
 
@@ -165,7 +165,7 @@ def is_list(kind: pa.DataType) -> bool:
     return any(test(kind) for test in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list))
 
 
-def in_lists(given: pa.Array) -> tuple[pa.Array, np.ndarray]:
+def flatten_lists(given: pa.Array) -> tuple[pa.Array, np.ndarray]:
     """The values of all rows after one another, and how many each row has; none where it is null.
 
     Raises:
@@ -175,7 +175,7 @@ def in_lists(given: pa.Array) -> tuple[pa.Array, np.ndarray]:
         raise TypeError(given.type)
     if pa.types.is_fixed_size_list(given.type):
         given = given.cast(pa.list_(given.type.value_type))
-    lengths = filled(pc.list_value_length(given), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    lengths = fill_nulls(pc.list_value_length(given), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     return given.flatten(), lengths
 
 
@@ -192,34 +192,36 @@ def _wanted(feature: Feature) -> str:
     return what if feature.kind == "categorical" else f"lists of {what}"
 
 
-def _feature(given: pa.Array, feature: Feature, found: Findings, clamp: bool) -> np.ndarray | Coded:
+def _feature(given: pa.Array, feature: Feature, found: FaultMasks, clamp: bool) -> np.ndarray | Coded:
     if feature.kind != "numerical":
         ids, endless = _bag(given, feature) if feature.kind == "bag" else _ids(given, feature.dtype)
-        _add(found.faults, f"{feature.name}: a string of more than {LONGEST_STRING:,} bytes", endless)
+        _add(found.faulty, f"{feature.name}: a string of more than {LONGEST_STRING:,} bytes", endless)
         return ids
     if feature.width == 1:
         numbers = _numbers(given)
     else:
         numbers, short = _vectors(given, feature.width)
-        _add(found.faults, f"{feature.name}: not {feature.width} numbers", short)
+        _add(found.faulty, f"{feature.name}: not {feature.width} numbers", short)
     numbers = _within(numbers, feature.bounds, f"{feature.name}: out of range", found, clamp)
     bad = np.isinf(numbers) if feature.default is not None else ~np.isfinite(numbers)
-    _add(found.faults, f"{feature.name}: not finite", _of_rows(bad))
+    _add(found.faulty, f"{feature.name}: not finite", _of_rows(bad))
     return numbers
 
 
-def _label(given: pa.Array, mask: pa.Array | None, task: Task, found: Findings, clamp: bool) -> np.ndarray:
+def _label(given: pa.Array, mask: pa.Array | None, task: Task, found: FaultMasks, clamp: bool) -> np.ndarray:
     label = _numbers(given)
     if mask is not None:
         there = _numbers(mask)
         label = np.where(np.nan_to_num(there, nan=0.0) != 0, label, np.float32(np.nan))
     reason = f"{task.label}: out of range"
     label = _within(label, task.bounds, reason, found, clamp)
-    _add(found.faults, reason, np.isinf(label))
+    _add(found.faulty, reason, np.isinf(label))
     return label if task.above is None else np.where(np.isnan(label), label, label > task.above).astype(np.float32)
 
 
-def _within(numbers: np.ndarray, bounds: tuple[float, float], reason: str, found: Findings, clamp: bool) -> np.ndarray:
+def _within(
+    numbers: np.ndarray, bounds: tuple[float, float], reason: str, found: FaultMasks, clamp: bool
+) -> np.ndarray:
     """The numbers, those beyond the bounds put to them if they are to be; what is NaN stays."""
     low, high = bounds
     if low == -np.inf and high == np.inf:
@@ -228,7 +230,7 @@ def _within(numbers: np.ndarray, bounds: tuple[float, float], reason: str, found
         beyond = (numbers < low) | (numbers > high)
     if not beyond.any():
         return numbers
-    _add(found.clamped if clamp else found.faults, reason, _of_rows(beyond))
+    _add(found.clamped if clamp else found.faulty, reason, _of_rows(beyond))
     return np.clip(numbers, np.float32(low), np.float32(high)) if clamp else numbers
 
 
@@ -236,7 +238,7 @@ def _of_rows(found: np.ndarray) -> np.ndarray:
     return np.any(found, axis=1) if found.ndim == 2 else found
 
 
-def _add(faults: Faults, reason: str, rows: np.ndarray) -> None:
+def _add(faults: RowMasks, reason: str, rows: np.ndarray) -> None:
     faults[reason] = faults[reason] | rows if reason in faults else rows
 
 
@@ -257,7 +259,7 @@ def _numbers(given: pa.Array) -> np.ndarray:
         else pc.cast(pc.cast(given, pa.int8()), pa.float64())
     )
     with np.errstate(over="ignore"):
-        return filled(wide, float("nan")).to_numpy(zero_copy_only=False).astype(np.float32)
+        return fill_nulls(wide, float("nan")).to_numpy(zero_copy_only=False).astype(np.float32)
 
 
 def _ids(given: pa.Array, dtype: str) -> tuple[np.ndarray | Coded, np.ndarray]:
@@ -281,8 +283,8 @@ def _integers(given: pa.Array) -> np.ndarray:
         raise TypeError(kind)
     if pa.types.is_uint64(kind):
         # Hashes use all 64 bits; the same bits as a signed number are the same id.
-        return filled(given, 2**64 - 1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return filled(pc.cast(given, pa.int64()), MISSING_INTEGER).to_numpy(zero_copy_only=False)
+        return fill_nulls(given, 2**64 - 1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return fill_nulls(pc.cast(given, pa.int64()), MISSING_INTEGER).to_numpy(zero_copy_only=False)
 
 
 def _strings(given: pa.Array) -> tuple[Coded, np.ndarray]:
@@ -302,13 +304,13 @@ def _strings(given: pa.Array) -> tuple[Coded, np.ndarray]:
     if bounds["min"].is_valid and not 0 <= bounds["min"].as_py() <= bounds["max"].as_py() < len(given.dictionary):
         # Arrow does not look at it when it reads.
         raise IndexError("a string is not in its dictionary")
-    places = filled(pc.cast(given.indices, pa.int32()), len(values) - 1).to_numpy(zero_copy_only=False)
+    places = fill_nulls(pc.cast(given.indices, pa.int32()), len(values) - 1).to_numpy(zero_copy_only=False)
     return Coded(values, places), endless[places]
 
 
 def _bytes(given: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """Strings as they lie there, and one more that is empty; ``b""`` where there is none, or one that is too long."""
-    wide = filled(pc.cast(given, pa.large_binary()), b"")
+    wide = fill_nulls(pc.cast(given, pa.large_binary()), b"")
     endless = pc.greater(pc.binary_length(wide), LONGEST_STRING)
     if pc.any(endless).as_py():
         wide = pc.if_else(endless, b"", wide)
@@ -325,7 +327,7 @@ def _bytes(given: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 def _bag(given: pa.Array, feature: Feature) -> tuple[np.ndarray | Coded, np.ndarray]:
     """``[rows, width]``: the first values of each row, then the missing form; and which rows have one that is too long."""
-    values, lengths = in_lists(given)
+    values, lengths = flatten_lists(given)
     ids, endless = _ids(values, feature.dtype)
     rows = np.zeros(len(given), bool)
     if endless.any():
@@ -337,7 +339,7 @@ def _bag(given: pa.Array, feature: Feature) -> tuple[np.ndarray | Coded, np.ndar
 
 def _vectors(given: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]:
     """``[rows, width]``, and the rows that have another number of values; a null row is all NaN, and none of those."""
-    values, lengths = in_lists(given)
+    values, lengths = flatten_lists(given)
     numbers = _numbers(values)
     wrong = (lengths != width) & ~given.is_null().to_numpy(zero_copy_only=False)
     return _padded(numbers, lengths, width, np.float32(np.nan)), wrong

@@ -18,16 +18,16 @@ import tensorflow as tf
 
 from ...config.errors import UserError
 from . import layout
-from .arrow_columns import in_lists, in_one, is_list, is_text
+from .arrow_columns import flatten_lists, is_list, is_text, to_single_array
 from .parquet import ParquetReader
-from .tfrecord import RECORDS_OF_A_GROUP, TFRecordReader, simplified
+from .tfrecord import RECORDS_PER_GROUP, TFRecordReader, simplify_table
 
 _ENDING = re.compile(r"(\.parquet|\.tfrecords?)(\.gz)?(-\d{5}-of-\d{5})?$")
 
 _Tell = Callable[[int, int], None]
 
 
-def convert(
+def convert_log(
     source: str, target: str, form: str, rows_per_group: int, tell: _Tell = lambda done, total: None
 ) -> tuple[int, int]:
     """Writes all columns of a log in another format. See :mod:`..convert` for what changes.
@@ -35,7 +35,7 @@ def convert(
     The target takes its name once it is whole.
 
     Args:
-      source: See :func:`.layout.find`. Each of several splits of a dataset gets a folder, ``split=0-train``.
+      source: See :func:`.layout.find_layout`. Each of several splits of a dataset gets a folder, ``split=0-train``.
       target: A local file or folder that is not there.
       form: ``parquet`` or ``tfrecord``, the format that the source does not have; "": that one.
       rows_per_group: Rows of a row group of Parquet.
@@ -48,7 +48,7 @@ def convert(
       UserError: When there is no source or it cannot be read, a column has no counterpart, or the target is there already
         or cannot be written.
     """
-    found = layout.find(source)
+    found = layout.find_layout(source)
     form = form or ("tfrecord" if found.format == "parquet" else "parquet")
     if form == found.format:
         raise UserError(f"{source} is {_title(form)} already")
@@ -59,7 +59,7 @@ def convert(
         raise UserError(f"{target} is there already; remove it, or name another target")
     files = [file for _, some in found.days for file in some]
     one = files == [found.root]
-    if one and layout.format_by_name(final.name) != form:
+    if one and layout.detect_format(final.name) != form:
         raise UserError(f"{target}: the name of a file of {_title(form)} ends in .{form}")
     if not one and Path(found.root) in final.parents:
         raise UserError(f"{target} lies within {source}; name a target beside it")
@@ -99,7 +99,7 @@ def convert(
     return rows, len(files)
 
 
-def _folders(found: layout.Layout) -> list[str]:
+def _folders(found: layout.LogLayout) -> list[str]:
     """The days' folders in the target. Those of a dataset's splits, which have none, keep their order when they are read."""
     digits = len(str(len(found.days) - 1))
     return [
@@ -107,7 +107,7 @@ def _folders(found: layout.Layout) -> list[str]:
     ]
 
 
-def _places(found: layout.Layout) -> Iterator[tuple[str, str]]:
+def _places(found: layout.LogLayout) -> Iterator[tuple[str, str]]:
     """For each file the folder in the target, and what it is called there before it is renamed."""
     for folder, (name, files) in zip(_folders(found), found.days, strict=True):
         for file in files:
@@ -115,17 +115,17 @@ def _places(found: layout.Layout) -> Iterator[tuple[str, str]]:
             yield ("", within) if folder == name else (folder, within)
 
 
-def _to_tfrecord(found: layout.Layout, files: list[str], places: list[Path], packed: bool, tell: _Tell) -> int:
+def _to_tfrecord(found: layout.LogLayout, files: list[str], places: list[Path], packed: bool, tell: _Tell) -> int:
     reader = ParquetReader(found.filesystem, None)
-    rows = sum(sum(reader.groups(file)) for file in files)
+    rows = sum(sum(reader.group_rows(file)) for file in files)
     done = 0
     options = tf.io.TFRecordOptions(compression_type="GZIP" if packed else "")
     for file, place in zip(files, places, strict=True):
         with tf.io.TFRecordWriter(str(place), options) as writer:
-            for group in range(len(reader.groups(file))):
-                table = reader.table(file, group)
-                for first in range(0, table.num_rows, RECORDS_OF_A_GROUP):
-                    part = table.slice(first, RECORDS_OF_A_GROUP)
+            for group in range(len(reader.group_rows(file))):
+                table = reader.read_table(file, group)
+                for first in range(0, table.num_rows, RECORDS_PER_GROUP):
+                    part = table.slice(first, RECORDS_PER_GROUP)
                     for record in _examples(part, file):
                         writer.write(record)
                     done += part.num_rows
@@ -133,15 +133,15 @@ def _to_tfrecord(found: layout.Layout, files: list[str], places: list[Path], pac
     return rows
 
 
-def _to_parquet(found: layout.Layout, files: list[str], places: list[Path], rows_per_group: int, tell: _Tell) -> int:
-    reader = TFRecordReader(found.filesystem, None, look_at=0, rows=found.rows)
-    groups = [(file, group, rows) for file in files for group, rows in enumerate(reader.groups(file))]
+def _to_parquet(found: layout.LogLayout, files: list[str], places: list[Path], rows_per_group: int, tell: _Tell) -> int:
+    reader = TFRecordReader(found.filesystem, None, inspected_records=0, rows=found.rows)
+    groups = [(file, group, rows) for file in files for group, rows in enumerate(reader.group_rows(file))]
     rows = sum(rows for *_, rows in groups)
     # All is read twice: what a column holds is known only once all of it was seen.
     done = 0
     kinds: dict[str, pa.DataType] = {}
     for file, group, count in groups:
-        for field in simplified(reader.table(file, group), found.known).schema:
+        for field in simplify_table(reader.read_table(file, group), found.column_metadata).schema:
             kinds[field.name] = _wider(kinds.get(field.name, pa.null()), field.type, f"{file}: column '{field.name}'")
         done += count
         tell(done, 2 * rows)
@@ -149,8 +149,8 @@ def _to_parquet(found: layout.Layout, files: list[str], places: list[Path], rows
     for file, place in zip(files, places, strict=True):
         with pq.ParquetWriter(place, schema) as writer:
             waiting: list[pa.Table] = []
-            for group, count in enumerate(reader.groups(file)):
-                waiting.append(_as(reader.table(file, group), schema))
+            for group, count in enumerate(reader.group_rows(file)):
+                waiting.append(_as(reader.read_table(file, group), schema))
                 done += count
                 tell(done, 2 * rows)
                 while sum(map(len, waiting)) >= rows_per_group:
@@ -212,9 +212,9 @@ def _values(column: pa.ChunkedArray, what: str) -> tuple[str, list, list[int]]:
 
     The field is "" for a column of nulls.
     """
-    given = in_one(column)
+    given = to_single_array(column)
     if is_list(given.type):
-        values, lengths = in_lists(given)
+        values, lengths = flatten_lists(given)
         if values.null_count:
             raise UserError(
                 f"{what} has lists with missing values, which a tf.Example does not hold; fill or drop them"

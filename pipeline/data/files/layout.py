@@ -15,7 +15,7 @@ from pyarrow import fs
 from ....foundation.formatting import first_line
 from ...config.errors import UserError
 from ..tfds import address as tfds_log
-from ..tfds.features import Known
+from ..tfds.features import ColumnMetadata
 
 _PARTITION = re.compile(r"[^/=]+=[^/]+")
 _ENDINGS = {".parquet": "parquet", ".tfrecord": "tfrecord", ".tfrecord.gz": "tfrecord", ".tfrecords": "tfrecord"}
@@ -23,7 +23,7 @@ _TFDS_SHARD = re.compile(r"\.tfrecord-\d{5}-of-\d{5}$")
 
 
 @dataclasses.dataclass(frozen=True)
-class Layout:
+class LogLayout:
     """The files of a log.
 
     Attributes:
@@ -33,7 +33,7 @@ class Layout:
       root: The file or the folder itself.
       infos: Of each file its size and its time, as they were found.
       rows: How many rows a file should have, where that is known.
-      known: What is known of columns beside what the files tell.
+      column_metadata: What is known of columns beside what the files tell.
     """
 
     filesystem: fs.FileSystem
@@ -42,10 +42,10 @@ class Layout:
     root: str
     infos: Mapping[str, fs.FileInfo] = dataclasses.field(default_factory=dict)
     rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    known: Mapping[str, Known] = dataclasses.field(default_factory=dict)
+    column_metadata: Mapping[str, ColumnMetadata] = dataclasses.field(default_factory=dict)
 
 
-def find(path: str) -> Layout:
+def find_layout(path: str) -> LogLayout:
     """Looks at a file or a folder.
 
     A folder whose folders are called ``key=value``, as Spark and BigQuery write them, is one day each, in the order of their
@@ -53,7 +53,7 @@ def find(path: str) -> Layout:
 
     Args:
       path: A path, an address such as ``s3://bucket/log`` or ``gs://bucket/log``, or that of a dataset, see
-        :func:`.tfds_log.find`, of which each split is a day where several are named.
+        :func:`.tfds_log.find_dataset`, of which each split is a day where several are named.
 
     Raises:
       UserError: When there is nothing, or nothing of a known format.
@@ -65,7 +65,7 @@ def find(path: str) -> Layout:
     if info.type == fs.FileType.NotFound:
         raise UserError(f"{path}: there is no such file or folder")
     if info.type == fs.FileType.File:
-        return Layout(filesystem, _format_of([root], path), (("", (root,)),), root, {root: info})
+        return LogLayout(filesystem, _format_of([root], path), (("", (root,)),), root, {root: info})
     found = _infos(filesystem, fs.FileSelector(root, recursive=True), path)
     infos = {each.path: each for each in found if each.type == fs.FileType.File and _is_data(each.path, root)}
     files = sorted(infos)
@@ -87,18 +87,18 @@ def find(path: str) -> Layout:
             f"{path}: files lie beside folders of days ({', '.join(sorted(by_day)[1:3])} …); put them into a day, or name one folder"
         )
     days = tuple((name, tuple(some)) for name, some in sorted(by_day.items()))
-    return Layout(filesystem, _format_of(files, path), days, root, infos)
+    return LogLayout(filesystem, _format_of(files, path), days, root, infos)
 
 
-def format_by_name(path: str) -> str:
+def detect_format(path: str) -> str:
     """``parquet`` or ``tfrecord``, as a file's name tells; "" when it tells of neither."""
     if _TFDS_SHARD.search(path):
         return "tfrecord"
     return next((name for ending, name in _ENDINGS.items() if path.endswith(ending)), "")
 
 
-def _prepared(address: str) -> Layout:
-    dataset = tfds_log.find(address)
+def _prepared(address: str) -> LogLayout:
+    dataset = tfds_log.find_dataset(address)
     filesystem, root = _open(dataset.folder)
     rows: dict[str, int] = {}
     days = []
@@ -108,7 +108,7 @@ def _prepared(address: str) -> Layout:
         rows.update(zip(files, (count for _, count in shards), strict=True))
         days.append((name if len(dataset.splits) > 1 else "", tuple(files)))
     infos = {info.path: info for info in _infos(filesystem, list(rows), address)}
-    return Layout(filesystem, "tfrecord", tuple(days), root, infos, rows, dataset.columns)
+    return LogLayout(filesystem, "tfrecord", tuple(days), root, infos, rows, dataset.columns)
 
 
 def _open(path: str) -> tuple[fs.FileSystem, str]:
@@ -129,13 +129,13 @@ def _infos(filesystem: fs.FileSystem, asked: list[str] | fs.FileSelector, shown:
 
 def _is_data(path: str, root: str) -> bool:
     """Whether a file is one of the log's, by its name."""
-    return bool(format_by_name(path)) and not any(
+    return bool(detect_format(path)) and not any(
         part.startswith((".", "_")) for part in posixpath.relpath(path, root).split("/")
     )
 
 
 def _format_of(files: Sequence[str], shown: str) -> str:
-    formats = sorted({format_by_name(file) for file in files})
+    formats = sorted({detect_format(file) for file in files})
     if len(formats) > 1:
         raise UserError(f"{shown}: files of several formats lie there ({' and '.join(formats)}); name a folder of one")
     if not formats[0]:

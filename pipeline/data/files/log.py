@@ -26,11 +26,10 @@ from ...config.settings import Files
 from ...config.yaml_files import read
 from ..source import CodedColumns, Columns, Note, decoded
 from . import layout
-from .arrow_columns import Faults, Findings, without_faulty
-from .readers import reader_of
+from .arrow_columns import FaultMasks, RowMasks, blank_faulty_rows
+from .quarantine import MAX_ROWS_WITH_VALUES, Quarantine, to_plain_value
+from .readers import make_reader
 
-# Faulty rows of which the values are kept as well; of others the place and the reason.
-_WITH_VALUES = 1000
 # Blocks of which a sample is made, at least: a day may begin well.
 _LEAST_PARTS = 2
 _ASKED_AT_ONCE = 8
@@ -47,16 +46,16 @@ class _Part:
     row_of_file: int
 
 
-class TableLog:
+class FileLog:
     """The log in a file or a folder.
 
     Args:
       settings: Where it lies, and what is done with faulty rows.
       schema: Taken instead of the schema's file.
-      left_out: Names of days that the log is to be without.
+      excluded_days: Names of days that the log is to be without.
 
     Attributes:
-      empty: Names of days without rows, which are left out where that is allowed.
+      empty_days: Names of days without rows, which are left out where that is allowed.
       skipped_rows: How many faulty rows were skipped so far; each once, however often it is read.
       skipped: Likewise by reason, of which a row may have several.
       clamped: Likewise, of the others, in how many a number was put to its bound.
@@ -65,7 +64,7 @@ class TableLog:
       UserError: When there is no log, or its files or the schema cannot be read.
     """
 
-    def __init__(self, settings: Files, schema: Schema | None = None, left_out: Collection[str] = ()):
+    def __init__(self, settings: Files, schema: Schema | None = None, excluded_days: Collection[str] = ()):
         if not settings.path or not (settings.schema or schema):
             missing = "path" if not settings.path else "schema"
             hint = "" if settings.path else "the file or the folder of the log"
@@ -73,14 +72,14 @@ class TableLog:
             raise UserError(f"data.files.{missing} is needed: {hint}")
         self._settings = settings
         self.schema = read(Schema, settings.schema) if schema is None else schema
-        found = layout.find(settings.path)
+        found = layout.find_layout(settings.path)
         self._infos = found.infos
         self._root = found.root
-        self._reader = reader_of(found, self.schema)
-        self.empty: list[str] = []
+        self._reader = make_reader(found, self.schema)
+        self.empty_days: list[str] = []
         self._days = self._cut(found)
-        self.leave_out(left_out)
-        self._quarantine = _Quarantine()
+        self.exclude_days(excluded_days)
+        self._quarantine = Quarantine()
         self._lock = threading.Lock()
         self._checked: set[tuple[int, int]] = set()
         self._skipped_of_day: Counter[int] = Counter()
@@ -93,7 +92,7 @@ class TableLog:
         """The days' names, in order."""
         return [name for name, _ in self._days]
 
-    def leave_out(self, names: Collection[str]) -> None:
+    def exclude_days(self, names: Collection[str]) -> None:
         """From now on the log is without these days; before any is read.
 
         Raises:
@@ -109,7 +108,7 @@ class TableLog:
 
     def runs(self, day: int) -> Sequence[Hashable]:
         """Of each block what it is a part of, the parts of which are best read one after the other."""
-        return [(part.file, self._reader.run(part.file, part.group)) for part in self._days[day][1]]
+        return [(part.file, self._reader.sequential_run(part.file, part.group)) for part in self._days[day][1]]
 
     def block(self, day: int, index: int) -> Columns:
         """The columns of one block."""
@@ -121,17 +120,17 @@ class TableLog:
     def read(self, day: int, index: int) -> tuple[CodedColumns, Note | None]:
         """The columns of one block, the strings coded, and what was wrong with its rows."""
         part = self._days[day][1][index]
-        columns, findings = self._reader.columns(part.file, part.group, self._settings.on_invalid == "clamp")
+        columns, findings = self._reader.read_columns(part.file, part.group, self._settings.on_invalid == "clamp")
         rows = slice(part.first, part.first + part.rows)
         columns = {name: column[rows] for name, column in columns.items()}
         findings = findings.part(rows)
         if not findings:
             return columns, None
-        faulty = np.logical_or.reduce([np.zeros(part.rows, bool), *findings.faults.values()])
+        faulty = np.logical_or.reduce([np.zeros(part.rows, bool), *findings.faulty.values()])
         if faulty.any() and self._settings.on_invalid == "fail":
-            self._fail(part, findings.faults, faulty)
+            self._fail(part, findings.faulty, faulty)
         note = _note(day, index, part, columns, findings, faulty)
-        return without_faulty(columns, faulty, self.schema), note
+        return blank_faulty_rows(columns, faulty, self.schema), note
 
     def take(self, note: Note) -> None:
         """Counts what was wrong with a block and writes it down, once; beyond what is allowed it is an error."""
@@ -157,29 +156,29 @@ class TableLog:
 
     def fingerprint(self, days: Sequence[int]) -> list[Any]:
         """Tells the content of some days: changes when a file does."""
-        files = sorted({file for day in days for file in self.files(day)})
+        files = sorted({file for day in days for file in self.day_files(day)})
         infos = [self._infos[file] for file in files]
         parts = [[(part.file, part.group, part.first, part.rows) for part in self._days[day][1]] for day in days]
         return [[(info.path, info.size, info.mtime_ns) for info in infos], parts]
 
-    def files(self, day: int) -> list[str]:
+    def day_files(self, day: int) -> list[str]:
         """The files that have rows of a day."""
         return list(dict.fromkeys(part.file for part in self._days[day][1]))
 
     def content(self, day: int) -> int:
         """Tells whether a day is the one that it was: by the sizes of its files and the rows of their groups."""
-        sizes = [self._infos[file].size for file in self.files(day)]
+        sizes = [self._infos[file].size for file in self.day_files(day)]
         parts = [(part.group, part.first, part.rows) for part in self._days[day][1]]
         return zlib.crc32(json.dumps([sizes, parts]).encode())
 
-    def fields(self, day: int) -> dict[str, str]:
+    def column_types(self, day: int) -> dict[str, str]:
         """The columns of a day's files and their types; of a column that is not alike in all of them, every type."""
-        found = [self._reader.fields(file) for file in self.files(day)]
+        found = [self._reader.column_types(file) for file in self.day_files(day)]
         names = dict.fromkeys(name for fields in found for name in fields)
         kinds = {name: {fields.get(name, "in some files only") for fields in found} for name in names}
         return {name: " and ".join(sorted(kind)) for name, kind in kinds.items()}
 
-    def sample(self, day: int, rows: int) -> list[CodedColumns]:
+    def sample_rows(self, day: int, rows: int) -> list[CodedColumns]:
         """About so many of a day's rows that have no fault, from blocks that are spread over it."""
         parts = self._days[day][1]
         wanted = -(-rows * len(parts) // max(sum(part.rows for part in parts), 1))
@@ -187,31 +186,31 @@ class TableLog:
         blocks = []
         for place in places.tolist():
             part = parts[place]
-            columns, findings = self._reader.columns(part.file, part.group, self._settings.on_invalid == "clamp")
+            columns, findings = self._reader.read_columns(part.file, part.group, self._settings.on_invalid == "clamp")
             taken = np.arange(part.first, part.first + min(part.rows, rows))
-            for faulty in findings.faults.values():
+            for faulty in findings.faulty.values():
                 taken = taken[~faulty[taken]]
             blocks.append({name: column[taken] for name, column in columns.items()})
         return blocks
 
-    def groups(self, day: int) -> Iterator[tuple[tuple[str, int], int, Hashable]]:
+    def group_signatures(self, day: int) -> Iterator[tuple[tuple[str, int], int, Hashable]]:
         """The whole groups of a day: file and place, rows, and a signature that those of equal content share."""
         for part in self._days[day][1]:
             if not part.first:
-                yield (part.file, part.group), part.rows, self._reader.signature(part.file, part.group)
+                yield (part.file, part.group), part.rows, self._reader.group_signature(part.file, part.group)
 
-    def name_of(self, file: str) -> str:
+    def relative_name(self, file: str) -> str:
         """A file's name within the log."""
         return posixpath.basename(file) if file == self._root else posixpath.relpath(file, self._root)
 
-    def group(self, file: str, place: int) -> CodedColumns:
+    def read_group(self, file: str, place: int) -> CodedColumns:
         """The columns of one whole group, faulty rows as they stand there."""
-        return self._reader.columns(file, place)[0]
+        return self._reader.read_columns(file, place)[0]
 
-    def keep_quarantine(self, path: Path) -> None:
+    def open_quarantine(self, path: Path) -> None:
         """From now on every faulty row is written to this file, a line of JSON each; those that stand there count as met."""
-        self._quarantine = _Quarantine(path)
-        self._count(self._quarantine.held)
+        self._quarantine = Quarantine(path)
+        self._count(self._quarantine.recorded_rows)
 
     def _count(self, rows: Sequence[Mapping[str, Any]]) -> None:
         for row in rows:
@@ -219,11 +218,11 @@ class TableLog:
             self.skipped.update(row["reasons"] if not row.get("clamped") else ())
             self.clamped.update(row["reasons"] if row.get("clamped") else ())
 
-    def _cut(self, found: layout.Layout) -> list[tuple[str, list[_Part]]]:
+    def _cut(self, found: layout.LogLayout) -> list[tuple[str, list[_Part]]]:
         # Each file is asked for its groups, which takes a while in an object store.
         all_files = [file for _, files in found.days for file in files]
         with futures.ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-            groups = dict(zip(all_files, pool.map(self._reader.groups, all_files), strict=True))
+            groups = dict(zip(all_files, pool.map(self._reader.group_rows, all_files), strict=True))
         days = []
         for name, files in found.days:
             parts = []
@@ -234,7 +233,7 @@ class TableLog:
                         parts.append(_Part(file, group, 0, rows, before))
                     before += rows
             if not parts and name and self._settings.on_anomalous_day == "skip":
-                self.empty.append(name)
+                self.empty_days.append(name)
                 continue
             if not parts:
                 raise UserError(
@@ -246,7 +245,7 @@ class TableLog:
             raise UserError(f"{self._settings.path}: no day has any rows")
         return days if days[0][0] else _periods(days[0][1], self._settings)
 
-    def _fail(self, part: _Part, faults: Faults, faulty: np.ndarray) -> NoReturn:
+    def _fail(self, part: _Part, faults: RowMasks, faulty: np.ndarray) -> NoReturn:
         first = int(np.flatnonzero(faulty)[0])
         reason = next(reason for reason, rows in faults.items() if rows[first])
         raise UserError(
@@ -256,8 +255,8 @@ class TableLog:
         )
 
 
-def _note(day: int, index: int, part: _Part, columns: CodedColumns, findings: Findings, faulty: np.ndarray) -> Note:
-    noted = np.logical_or.reduce([*findings.clamped.values(), *findings.faults.values()])
+def _note(day: int, index: int, part: _Part, columns: CodedColumns, findings: FaultMasks, faulty: np.ndarray) -> Note:
+    noted = np.logical_or.reduce([*findings.clamped.values(), *findings.faulty.values()])
     plain = decoded(columns)
     rows: list[dict[str, Any]] = []
     for place in np.flatnonzero(noted):
@@ -266,62 +265,16 @@ def _note(day: int, index: int, part: _Part, columns: CodedColumns, findings: Fi
             "row": part.row_of_file + part.first + int(place),
             "reasons": [
                 reason
-                for reason, found in (findings.faults if faulty[place] else findings.clamped).items()
+                for reason, found in (findings.faulty if faulty[place] else findings.clamped).items()
                 if found[place]
             ],
         }
         if not faulty[place]:
             told["clamped"] = True
-        if len(rows) < _WITH_VALUES:
-            told["values"] = {name: _plain(column[place]) for name, column in plain.items()}
+        if len(rows) < MAX_ROWS_WITH_VALUES:
+            told["values"] = {name: to_plain_value(column[place]) for name, column in plain.items()}
         rows.append(told)
     return Note(day, index, int(faulty.sum()), rows)
-
-
-class _Quarantine:
-    """The faulty rows, and the file that they are written to.
-
-    Attributes:
-      held: Those that stood there before.
-    """
-
-    def __init__(self, path: Path | None = None):
-        self._path = path
-        self._known: set[tuple[str, int]] = set()
-        self.held: list[dict[str, Any]] = []
-        if path is None or not path.exists():
-            return
-        with open(path, "r+b") as opened:
-            whole = opened.read()
-            # Without the last line of a process that was killed while it wrote it.
-            whole = whole[: whole.rfind(b"\n") + 1]
-            opened.truncate(len(whole))
-        self.held = [json.loads(line) for line in whole.splitlines()]
-        self._known = {(row["file"], row["row"]) for row in self.held}
-
-    def add(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Writes down those that are new, and returns them."""
-        new = [row for row in rows if (row["file"], row["row"]) not in self._known]
-        lines = []
-        for row in new:
-            self._known.add((row["file"], row["row"]))
-            kept = row if len(self._known) <= _WITH_VALUES else {k: v for k, v in row.items() if k != "values"}
-            lines.append(json.dumps(kept))
-        if lines and self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self._path, "ab", buffering=0) as opened:
-                opened.write(("\n".join(lines) + "\n").encode())
-        return new
-
-
-def _plain(value: np.ndarray | np.generic | bytes) -> object:
-    plain = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
-    if isinstance(plain, list):
-        return [_plain(each) for each in plain]
-    if isinstance(plain, bytes):
-        return plain.decode("utf-8", "backslashreplace")
-    # JSON has neither.
-    return str(plain) if isinstance(plain, float) and not np.isfinite(plain) else plain
 
 
 def _periods(parts: list[_Part], settings: Files) -> list[tuple[str, list[_Part]]]:

@@ -14,7 +14,7 @@ from ....foundation.formatting import first_line
 from ....models.schema import Schema
 from ...config.errors import UserError
 from ..source import CodedColumns
-from .arrow_columns import Findings, convert, needed_columns, string_columns
+from .arrow_columns import FaultMasks, convert_table, list_log_columns, list_string_columns
 
 # What Arrow raises on bytes that make no sense; names that are no UTF-8 are a ValueError.
 _DAMAGED = (OSError, pa.ArrowException, ValueError, KeyError, IndexError, MemoryError, OverflowError)
@@ -58,40 +58,40 @@ class ParquetReader:
     def __init__(self, filesystem: fs.FileSystem, schema: Schema | None):
         self._filesystem = filesystem
         self._schema = schema
-        self._columns = needed_columns(schema) if schema else None
-        self._strings = string_columns(schema) if schema else []
+        self._columns = list_log_columns(schema) if schema else None
+        self._strings = list_string_columns(schema) if schema else []
         self._footers: dict[str, tuple[pq.FileMetaData, list[_Group]]] = {}
         self._open: dict[tuple[str, int], _InParts] = {}
         self._lock = threading.Lock()
 
-    def groups(self, file: str) -> list[int]:
+    def group_rows(self, file: str) -> list[int]:
         """Rows of each row group, or of each part of a large one."""
         return [group.rows for group in self._footer(file)[1]]
 
-    def run(self, file: str, group: int) -> int:
+    def sequential_run(self, file: str, group: int) -> int:
         """The row group, of which the parts are best read one after the other."""
         return self._footer(file)[1][group].row_group
 
-    def fields(self, file: str) -> dict[str, str]:
+    def column_types(self, file: str) -> dict[str, str]:
         """All columns of the file and their types."""
         try:
             return {field.name: str(field.type) for field in self._footer(file)[0].schema.to_arrow_schema()}
         except _DAMAGED as error:
             raise _damaged(file, "the footer", error) from error
 
-    def signature(self, file: str, group: int) -> Hashable:
+    def group_signature(self, file: str, group: int) -> Hashable:
         """Equal for groups of equal content; others hardly ever have the same."""
         footer, groups = self._footer(file)
         found = footer.row_group(groups[group].row_group)
         sizes = [found.column(i).total_compressed_size for i in range(found.num_columns)]
         return found.num_rows, groups[group].part, tuple(sizes)
 
-    def columns(self, file: str, group: int, clamp: bool = False) -> tuple[CodedColumns, Findings]:
-        """The columns of one row group, and what was found wrong; see :func:`.from_arrow.convert`."""
+    def read_columns(self, file: str, group: int, clamp: bool = False) -> tuple[CodedColumns, FaultMasks]:
+        """The columns of one row group, and what was found wrong; see :func:`.arrow_columns.convert_table`."""
         assert self._schema is not None
-        return convert(self.table(file, group), self._schema, file, clamp, lambda: self.fields(file))
+        return convert_table(self.read_table(file, group), self._schema, file, clamp, lambda: self.column_types(file))
 
-    def table(self, file: str, group: int) -> pa.Table:
+    def read_table(self, file: str, group: int) -> pa.Table:
         """The row group, or the part of it, as it lies there."""
         found = self._footer(file)[1][group]
         try:

@@ -25,11 +25,11 @@ from ....foundation.formatting import first_line
 from ....models.schema import Schema
 from ...config.errors import UserError
 from ..source import CodedColumns
-from ..tfds.features import Known
-from .arrow_columns import Findings, convert, needed_columns
+from ..tfds.features import ColumnMetadata
+from .arrow_columns import FaultMasks, convert_table, list_log_columns
 from .crc32c import masked_crc32c
 
-RECORDS_OF_A_GROUP = 8192
+RECORDS_PER_GROUP = 8192
 # A record is its length (8 bytes), the length's checksum (4), the data, and the data's checksum (4).
 _HEADER, _FRAME = 12, 16
 _LENGTH = struct.Struct("<Q")
@@ -54,7 +54,7 @@ class TFRecordReader:
     Args:
       filesystem: Where the files lie.
       schema: Which columns, and as what. None: to look at records with all their columns.
-      look_at: Without a schema, how many of a file's records tell which columns there are; 0: all.
+      inspected_records: Without a schema, how many of a file's records tell which columns there are; 0: all.
       rows: How many records a file should have, where that is known: one that was cut off between two records is whole.
     """
 
@@ -62,14 +62,14 @@ class TFRecordReader:
         self,
         filesystem: fs.FileSystem,
         schema: Schema | None,
-        look_at: int = _FIRST_RECORDS,
+        inspected_records: int = _FIRST_RECORDS,
         rows: Mapping[str, int] = MappingProxyType({}),
     ):
         self._filesystem = filesystem
         self._schema = schema
-        self._look_at = look_at
+        self._look_at = inspected_records
         self._rows = rows
-        self._columns = needed_columns(schema) if schema else []
+        self._columns = list_log_columns(schema) if schema else []
         lists = {f.log_column for f in schema.features if f.kind == "bag" or f.width > 1} if schema else set()
         self._singles = set(self._columns) - lists
         self._indexes: dict[str, tuple[np.ndarray, int]] = {}
@@ -79,21 +79,21 @@ class TFRecordReader:
         self._lock = threading.Lock()
         self._unpacking = threading.Lock()
 
-    def groups(self, file: str) -> list[int]:
+    def group_rows(self, file: str) -> list[int]:
         """Records of each group."""
         _, records = self._index(file)
-        whole, rest = divmod(records, RECORDS_OF_A_GROUP)
-        return [RECORDS_OF_A_GROUP] * whole + [rest] * bool(rest)
+        whole, rest = divmod(records, RECORDS_PER_GROUP)
+        return [RECORDS_PER_GROUP] * whole + [rest] * bool(rest)
 
-    def run(self, file: str, group: int) -> int:
+    def sequential_run(self, file: str, group: int) -> int:
         """Each group by itself."""
         return group
 
-    def fields(self, file: str) -> dict[str, str]:
+    def column_types(self, file: str) -> dict[str, str]:
         """Nothing: each record has columns of its own."""
         return {}
 
-    def signature(self, file: str, group: int) -> Hashable:
+    def group_signature(self, file: str, group: int) -> Hashable:
         """Equal for groups of equal content; others hardly ever have the same."""
         starts, _ = self._index(file)
         begin, end = int(starts[group]), int(starts[group + 1])
@@ -101,12 +101,12 @@ class TFRecordReader:
             # The last bytes are a checksum of the last record's data.
             return end - begin, opened.read_at(min(_READ_FIRST, end - begin), begin), opened.read_at(4, end - 4)
 
-    def columns(self, file: str, group: int, clamp: bool = False) -> tuple[CodedColumns, Findings]:
-        """The columns of one group, and what was found wrong; see :func:`.from_arrow.convert`."""
+    def read_columns(self, file: str, group: int, clamp: bool = False) -> tuple[CodedColumns, FaultMasks]:
+        """The columns of one group, and what was found wrong; see :func:`.arrow_columns.convert_table`."""
         assert self._schema is not None
-        return convert(self.table(file, group), self._schema, file, clamp, lambda: self._names[file])
+        return convert_table(self.read_table(file, group), self._schema, file, clamp, lambda: self._names[file])
 
-    def table(self, file: str, group: int) -> pa.Table:
+    def read_table(self, file: str, group: int) -> pa.Table:
         """The columns of one group: int64, float32 or binary, single values where the schema wants them, or lists."""
         records = self._records(file, group)
         dtypes = self._dtypes_of(file)
@@ -120,7 +120,7 @@ class TFRecordReader:
         )
 
     def _parsed(self, file: str, group: int, records: list[bytes], dtypes: dict[str, tf.DType]) -> dict[str, Any]:
-        first = group * RECORDS_OF_A_GROUP
+        first = group * RECORDS_PER_GROUP
         try:
             with tf.device("CPU:0"):
                 return tf.io.parse_example(
@@ -179,7 +179,7 @@ class TFRecordReader:
     def _numbered(self, file: str, most: int) -> Iterator[tuple[int, bytes]]:
         """The first records of a file, 0: all, each with its number."""
         number = 0
-        for group in range(len(self.groups(file))):
+        for group in range(len(self.group_rows(file))):
             for record in self._records(file, group):
                 yield number, record
                 number += 1
@@ -188,13 +188,13 @@ class TFRecordReader:
 
     def _records(self, file: str, group: int) -> list[bytes]:
         starts, total = self._index(file)
-        first = group * RECORDS_OF_A_GROUP
+        first = group * RECORDS_PER_GROUP
         begin, end = int(starts[group]), int(starts[group + 1])
         with self._opened(file) as opened:
             data = opened.read_at(end - begin, begin)
         places, behind = _hop(data)
         _check_headers(file, first, data, places)
-        if behind != len(data) or len(places) != min(RECORDS_OF_A_GROUP, total - first):
+        if behind != len(data) or len(places) != min(RECORDS_PER_GROUP, total - first):
             raise _damaged(file, first + max(len(places) - 1, 0), "the file was changed or cut off meanwhile")
         ends = np.append(places[1:], len(data))
         begins, lengths = places + _HEADER, ends - places - _FRAME
@@ -243,17 +243,17 @@ class TFRecordReader:
             raise UserError(f"{file}: the file cannot be read: {first_line(error)}") from error
 
 
-def simplified(table: pa.Table, known: Mapping[str, Known]) -> pa.Table:
+def simplify_table(table: pa.Table, known: Mapping[str, ColumnMetadata]) -> pa.Table:
     """Lists as single values where no row has more than one, and bytes as strings where all of them are UTF-8.
 
     Args:
-      table: From :meth:`TFRecordReader.table` without a schema: its lists are null where they are empty.
+      table: From :meth:`TFRecordReader.read_table` without a schema: its lists are null where they are empty.
       known: Columns that are known to hold lists stay lists.
     """
     columns = {}
     for name in table.column_names:
         column = table.column(name)
-        lists = name in known and known[name].lists
+        lists = name in known and known[name].is_list
         if not lists and pa.types.is_list(column.type) and (pc.max(pc.list_value_length(column)).as_py() or 0) <= 1:
             column = pc.list_element(column, 0)
         kind = column.type
@@ -283,7 +283,7 @@ def _index(file: str, opened: pa.NativeFile) -> tuple[np.ndarray, int]:
         _check_headers(file, records, chunk, places)
         if not len(places) or position + behind > size:
             raise _damaged(file, records + max(len(places) - 1, 0), "the file ends within it")
-        starts.append(position + places[-records % RECORDS_OF_A_GROUP :: RECORDS_OF_A_GROUP])
+        starts.append(position + places[-records % RECORDS_PER_GROUP :: RECORDS_PER_GROUP])
         records += len(places)
         position += behind
     return np.concatenate([*starts, [size]]).astype(np.int64), records

@@ -19,7 +19,14 @@ import numpy as np
 from absl import logging
 
 from ...config.errors import ConfigError, UserError
-from ..tfds.folder import builder_of, data_root, one_line, prepare_command, shards_of, silenced
+from ..tfds.folder import (
+    format_prepare_command,
+    list_shards,
+    load_builder,
+    resolve_data_dir,
+    silence_tfds,
+    summarize_error,
+)
 from .features import Ratings
 
 if TYPE_CHECKING:
@@ -53,10 +60,10 @@ def read_ratings(name: str, data_dir: str = "") -> Ratings:
 
     folder = _prepared(tfds, name, data_dir)
     try:
-        builder = builder_of(folder)
-        shards = shards_of(builder, "train")
+        builder = load_builder(folder)
+        shards = list_shards(builder, "train")
     except Exception as error:  # Whatever TFDS and its parts raise on files that are not what they wrote.
-        raise _damaged(name, folder, f"its description cannot be read ({one_line(error)})") from error
+        raise _damaged(name, folder, f"its description cannot be read ({summarize_error(error)})") from error
     return _read(name, folder, builder, shards)
 
 
@@ -68,7 +75,7 @@ def _prepared(tfds: Any, name: str, data_dir: str) -> tfds.core.Path:
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.3)
         meant = f"; did you mean '{near[0]}'?" if near else ""
         raise ConfigError(f"data.movielens.name must be one of {', '.join(names)}, got '{name}'{meant}")
-    root = data_root(data_dir)
+    root = resolve_data_dir(data_dir)
     if data_dir and not root.is_dir():
         raise ConfigError(
             f"data.movielens.data_dir must be a folder that holds TFDS's folder 'movielens', got '{data_dir}', which is "
@@ -98,7 +105,7 @@ def _download(tfds: Any, name: str, url: str, folder: tfds.core.Path) -> None:
     tfds.disable_progress_bar()
     try:
         os.makedirs(root, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".movielens_", dir=root) as scratch, silenced():
+        with tempfile.TemporaryDirectory(prefix=".movielens_", dir=root) as scratch, silence_tfds():
             builder = tfds.builder(f"movielens/{name}", data_dir=scratch)
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
             os.makedirs(folder.parent, exist_ok=True)
@@ -106,7 +113,7 @@ def _download(tfds: Any, name: str, url: str, folder: tfds.core.Path) -> None:
     except Exception as error:  # TFDS lets through what its parts raise: requests, zipfile, the file system.
         if folder.exists():  # Another process was faster.
             return
-        raise _not_there(name, folder, f"preparing it from {url} failed ({one_line(error)})") from error
+        raise _not_there(name, folder, f"preparing it from {url} failed ({summarize_error(error)})") from error
 
 
 def _read(
@@ -138,7 +145,7 @@ def _read(
                 movie = movies.places(columns["movie_id"], {key: columns[key] for key in _MOVIE_ATTRIBUTES})
                 parts.append((columns["timestamp"], user, movie, columns["user_rating"]))
         except (tf.errors.OpError, OSError) as error:
-            came_instead = "no such file" if not tf.io.gfile.exists(path) else f"got {one_line(error)}"
+            came_instead = "no such file" if not tf.io.gfile.exists(path) else f"got {summarize_error(error)}"
             raise _damaged(name, folder, f"expected {rows} ratings in '{path}', {came_instead}") from error
         if came != rows:
             raise _damaged(name, folder, f"expected {rows} ratings in '{path}', got {came}")
@@ -196,6 +203,6 @@ def _damaged(name: str, folder: tfds.core.Path, what: str) -> UserError:
 
 def _how_to_prepare(name: str) -> str:
     return (
-        f"on a machine with network run {prepare_command(f'movielens/{name}', 'DIR')}, copy DIR here and pass "
+        f"on a machine with network run {format_prepare_command(f'movielens/{name}', 'DIR')}, copy DIR here and pass "
         "--config.data.movielens.data_dir=DIR"
     )

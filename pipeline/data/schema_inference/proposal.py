@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 
 from ....models.schema import Feature, Schema, Task
 from ..files import layout
-from ..files.arrow_columns import in_one, is_list, is_number, is_text
-from ..files.readers import read_whole
-from ..tfds.features import Known
+from ..files.arrow_columns import is_list, is_number, is_text, to_single_array
+from ..files.readers import read_sample
+from ..tfds.features import ColumnMetadata
 
 # Values of a vocabulary, ids that are counted from 0, places of a bag, and buckets of a hash.
 _MOST_WORDS, _MOST_LEARNED, _MOST_IDS, _MOST_PLACES, _MOST_BUCKETS = 100, 10_000, 1000, 50, 1 << 20
@@ -81,34 +81,35 @@ def propose(path: str, labels: Sequence[str] = (), rows: int = 200_000) -> Propo
     """Looks at parts of a log from its beginning, middle and end.
 
     Args:
-      path: See :func:`.layout.find`.
+      path: See :func:`.layout.find_layout`.
       labels: Columns that are to be predicted. None: those whose name and values look like it.
       rows: About how many rows are looked at.
 
     Raises:
       UserError: When there is no log, or it cannot be read.
     """
-    found = layout.find(path)
-    total, sample = read_whole(found, rows, _SAMPLE_PARTS)
+    found = layout.find_layout(path)
+    total, sample = read_sample(found, rows, _SAMPLE_PARTS)
     columns = [
-        _column(name, sample.column(name), labels, found.known.get(name, Known())) for name in sample.column_names
+        _column(name, sample.column(name), labels, found.column_metadata.get(name, ColumnMetadata()))
+        for name in sample.column_names
     ]
     return Proposal([name for name, _ in found.days], total, sample.num_rows, columns)
 
 
-def _column(name: str, column: pa.ChunkedArray, labels: Sequence[str], known: Known) -> Column:
-    if known.why_not:
-        return Column(name, f"in the files: {column.type}", why_not=known.why_not)
+def _column(name: str, column: pa.ChunkedArray, labels: Sequence[str], known: ColumnMetadata) -> Column:
+    if known.why_unsupported:
+        return Column(name, f"in the files: {column.type}", why_not=known.why_unsupported)
     # What has more than two classes is no label that a ranker predicts, whatever its name.
-    proposed = _from_values(name, column, labels, guess=not labels and known.classes <= 2)
-    return _of_classes(proposed, known) if known.classes else proposed
+    proposed = _from_values(name, column, labels, guess=not labels and known.num_classes <= 2)
+    return _of_classes(proposed, known) if known.num_classes else proposed
 
 
-def _of_classes(column: Column, known: Known) -> Column:
+def _of_classes(column: Column, known: ColumnMetadata) -> Column:
     """The same, with the number of classes that is known, and their names."""
-    names = ", ".join(f"{i} {_printable(name)}" for i, name in enumerate(known.names[:_MOST_NAMES]))
-    names += ", …" if len(known.names) > _MOST_NAMES else ""
-    seen = f"one of {known.classes:,} classes{': ' if names else ''}{names}; {column.seen}"
+    names = ", ".join(f"{i} {_printable(name)}" for i, name in enumerate(known.class_names[:_MOST_NAMES]))
+    names += ", …" if len(known.class_names) > _MOST_NAMES else ""
+    seen = f"one of {known.num_classes:,} classes{': ' if names else ''}{names}; {column.seen}"
     given = column.feature
     if given is None:
         return dataclasses.replace(column, seen=seen)
@@ -117,15 +118,15 @@ def _of_classes(column: Column, known: Known) -> Column:
         given.name,
         kind,
         width=given.width if kind == "bag" else 1,
-        num_ids=known.classes,
-        embedding_width=_width(known.classes),
+        num_ids=known.num_classes,
+        embedding_width=_width(known.num_classes),
         column=given.column,
     )
     return dataclasses.replace(column, seen=seen, feature=feature)
 
 
 def _from_values(name: str, column: pa.ChunkedArray, labels: Sequence[str], guess: bool) -> Column:
-    given = in_one(column)
+    given = to_single_array(column)
     kind = given.type
     if pa.types.is_dictionary(kind):
         given, kind = given.dictionary_decode(), kind.value_type

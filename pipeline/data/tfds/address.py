@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from ...config.errors import UserError
-from .features import Known, known_columns
-from .folder import builder_of, data_root, one_line, prepare_command, shards_of
+from .features import ColumnMetadata, describe_columns
+from .folder import format_prepare_command, list_shards, load_builder, resolve_data_dir, summarize_error
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -23,7 +23,7 @@ _ADDRESS = re.compile(r"tfds://(\w+)(?:/([^/:?'\"\s]+))?(?::(\d+\.\d+\.\d+))?(?:
 
 
 @dataclasses.dataclass(frozen=True)
-class Prepared:
+class PreparedDataset:
     """A prepared dataset.
 
     Attributes:
@@ -34,7 +34,7 @@ class Prepared:
 
     folder: str
     splits: Sequence[tuple[str, Sequence[tuple[str, int]]]]
-    columns: Mapping[str, Known]
+    columns: Mapping[str, ColumnMetadata]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ class _Address:
         return self.name + (f"/{self.config}" if self.config else "") + (f":{self.version}" if self.version else "")
 
 
-def find(address: str) -> Prepared:
+def find_dataset(address: str) -> PreparedDataset:
     """Finds a prepared dataset; nothing is downloaded.
 
     Args:
@@ -67,13 +67,13 @@ def find(address: str) -> Prepared:
     wanted = _parsed(address)
     folder = _folder(wanted)
     try:
-        builder = builder_of(folder)
+        builder = load_builder(folder)
         sizes = {name: split.num_examples for name, split in builder.info.splits.items()}
-        columns = known_columns(builder.info.features)
+        columns = describe_columns(builder.info.features)
     except Exception as error:  # Whatever TFDS and its parts raise on files that are not what they wrote.
         raise UserError(
             f"{address}: the description in '{folder}' cannot be read, the dataset is damaged or not TFDS's "
-            f"({one_line(error)}); prepare it anew, or name another folder by data_dir"
+            f"({summarize_error(error)}); prepare it anew, or name another folder by data_dir"
         ) from error
     form = builder.info.file_format.value
     if form != "tfrecord":
@@ -81,8 +81,8 @@ def find(address: str) -> Prepared:
             f"{address}: expected TFRecord files, TFDS's default, but '{folder}' holds {form}; prepare the dataset in another "
             "folder by download_and_prepare(file_format='tfrecord')"
         )
-    splits = [(name, shards_of(builder, name)) for name in _splits(wanted, sizes)]
-    return Prepared(os.fspath(folder), splits, columns)
+    splits = [(name, list_shards(builder, name)) for name in _splits(wanted, sizes)]
+    return PreparedDataset(os.fspath(folder), splits, columns)
 
 
 def _parsed(address: str) -> _Address:
@@ -99,7 +99,7 @@ def _parsed(address: str) -> _Address:
 
 def _folder(wanted: _Address) -> tfds.core.Path:
     """The folder of the version."""
-    root = data_root(wanted.data_dir)
+    root = resolve_data_dir(wanted.data_dir)
     if not root.is_dir():
         raise _not_prepared(wanted, root, "there is no such folder")
     there = root / wanted.name
@@ -107,20 +107,20 @@ def _folder(wanted: _Address) -> tfds.core.Path:
     versions = {config: numbers for config, numbers in versions.items() if numbers}
     if not versions:
         datasets = [name for name in _folders(root) if name != "downloads"]
-        raise _not_prepared(wanted, root, f"it holds {_some(datasets, wanted.name, 'no dataset')}")
+        raise _not_prepared(wanted, root, f"it holds {_list_names(datasets, wanted.name, 'no dataset')}")
     config = wanted.config
     if not config and "" not in versions:
         if len(versions) > 1:
             raise UserError(
-                f"{wanted.text}: '{there}' holds {_some(versions, '', '')}; name one: tfds://{wanted.name}/CONFIG"
+                f"{wanted.text}: '{there}' holds {_list_names(versions, '', '')}; name one: tfds://{wanted.name}/CONFIG"
             )
         [config] = versions
     if config not in versions:
         configs = [name for name in versions if name]
-        raise _not_prepared(wanted, root, f"of {wanted.name} it holds {_some(configs, config, 'no config')}")
+        raise _not_prepared(wanted, root, f"of {wanted.name} it holds {_list_names(configs, config, 'no config')}")
     version = wanted.version or versions[config][-1]
     if version not in versions[config]:
-        raise _not_prepared(wanted, root, f"of {wanted.name} it holds version {_some(versions[config], '', '')}")
+        raise _not_prepared(wanted, root, f"of {wanted.name} it holds version {_list_names(versions[config], '', '')}")
     return there / config / version
 
 
@@ -166,7 +166,7 @@ def _not_prepared(wanted: _Address, root: tfds.core.Path, found: str) -> UserErr
 
     known = tfds.list_builders(with_community_datasets=False)
     if wanted.name in known:
-        how = f"on a machine with network run {prepare_command(wanted.dataset, os.fspath(root))}"
+        how = f"on a machine with network run {format_prepare_command(wanted.dataset, os.fspath(root))}"
     else:
         near = difflib.get_close_matches(wanted.name, known, n=3)
         how = f"TFDS itself has none of that name{', but ' + ', '.join(near) if near else ''}; prepare yours there"
@@ -175,7 +175,7 @@ def _not_prepared(wanted: _Address, root: tfds.core.Path, found: str) -> UserErr
     )
 
 
-def _some(names: Iterable[str], near: str, none: str) -> str:
+def _list_names(names: Iterable[str], near: str, none: str) -> str:
     """A few names, those that look alike first."""
     names = list(names)
     alike = difflib.get_close_matches(near, names, n=3, cutoff=0.5)

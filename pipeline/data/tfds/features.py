@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Known:
+class ColumnMetadata:
     """What is known of a column.
 
     Attributes:
-      lists: Whether a row holds a list, even where none has more than one value.
-      classes: How many classes its numbers stand for, from 0 on; 0 where they stand for none.
-      names: The classes' names; empty where they have none.
-      why_not: Why a ranker cannot read it; empty where it can.
+      is_list: Whether a row holds a list, even where none has more than one value.
+      num_classes: How many classes its numbers stand for, from 0 on; 0 where they stand for none.
+      class_names: The classes' names; empty where they have none.
+      why_unsupported: Why a ranker cannot read it; empty where it can.
     """
 
-    lists: bool = False
-    classes: int = 0
-    names: tuple[str, ...] = ()
-    why_not: str = ""
+    is_list: bool = False
+    num_classes: int = 0
+    class_names: tuple[str, ...] = ()
+    why_unsupported: str = ""
 
 
-def known_columns(features: tfds.features.FeaturesDict) -> dict[str, Known]:
+def describe_columns(features: tfds.features.FeaturesDict) -> dict[str, ColumnMetadata]:
     """Each column of the tf.Examples, and what is known of it."""
     by_path = dict(_leaves(features, features.get_serialized_info(), ""))
     columns = {}
@@ -40,11 +40,11 @@ def known_columns(features: tfds.features.FeaturesDict) -> dict[str, Known]:
         path = column
         while path not in by_path and "/" in path:
             path = path.rpartition("/")[0]
-        columns[column] = by_path.get(path, Known())
+        columns[column] = by_path.get(path, ColumnMetadata())
     return columns
 
 
-def _leaves(feature: Any, info: Any, path: str) -> Iterator[tuple[str, Known]]:
+def _leaves(feature: Any, info: Any, path: str) -> Iterator[tuple[str, ColumnMetadata]]:
     """The features that hold values, by their paths. ``info`` says how TFDS writes them."""
     from tensorflow_datasets import features as kinds
 
@@ -57,17 +57,21 @@ def _leaves(feature: Any, info: Any, path: str) -> Iterator[tuple[str, Known]]:
         yield path, _known(feature, info, kinds)
 
 
-def _known(feature: Any, info: Any, kinds: Any) -> Known:
+def _known(feature: Any, info: Any, kinds: Any) -> ColumnMetadata:
     others = {"a picture": kinds.Image, "a video": kinds.Video, "sound": kinds.Audio, "a dataset": kinds.Dataset}
     what = next((words for words, kind in others.items() if isinstance(feature, kind)), "")
     if what:
-        return Known(why_not=f"it is {what}, which no ranker reads")
+        return ColumnMetadata(why_unsupported=f"it is {what}, which no ranker reads")
     if isinstance(info, dict) or info.np_dtype != feature.get_tensor_info().np_dtype:
-        return Known(why_not="TFDS wrote it in an encoding that no ranker reads; prepare the dataset without one")
+        return ColumnMetadata(
+            why_unsupported="TFDS wrote it in an encoding that no ranker reads; prepare the dataset without one"
+        )
     if len(info.shape) > 1:
-        return Known(why_not=f"each row holds an array of {len(info.shape)} dimensions, of which a ranker reads one")
+        return ColumnMetadata(
+            why_unsupported=f"each row holds an array of {len(info.shape)} dimensions, of which a ranker reads one"
+        )
     lists = len(info.shape) == 1 and info.shape != (1,)
     if not isinstance(feature, kinds.ClassLabel) or not feature.num_classes:
-        return Known(lists)
+        return ColumnMetadata(lists)
     names = tuple(map(str, feature.names))
-    return Known(lists, feature.num_classes, () if names == tuple(map(str, range(len(names)))) else names)
+    return ColumnMetadata(lists, feature.num_classes, () if names == tuple(map(str, range(len(names)))) else names)

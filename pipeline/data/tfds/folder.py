@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 _NODE = re.compile(r"\{\{.*?\}\}|\[Op:.*?\]( name:)?")
 
 
-def data_root(data_dir: str) -> tfds.core.Path:
+def resolve_data_dir(data_dir: str) -> tfds.core.Path:
     """The folder that holds TFDS's datasets. Empty: TFDS's own default."""
     import tensorflow_datasets as tfds
 
     return tfds.core.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
 
 
-def builder_of(folder: tfds.core.Path) -> tfds.core.DatasetBuilder:
+def load_builder(folder: tfds.core.Path) -> tfds.core.DatasetBuilder:
     """The builder of a prepared version, which reads its description; raises whatever TFDS raises where there is none."""
     import tensorflow_datasets as tfds
 
-    with silenced():
+    with silence_tfds():
         return tfds.builder_from_directory(folder)
 
 
-def shards_of(builder: tfds.core.DatasetBuilder, split: str) -> list[tuple[str, int]]:
+def list_shards(builder: tfds.core.DatasetBuilder, split: str) -> list[tuple[str, int]]:
     """The files of a split in their order, each with the number of rows that TFDS wrote.
 
     Raises:
@@ -49,7 +49,7 @@ def shards_of(builder: tfds.core.DatasetBuilder, split: str) -> list[tuple[str, 
     return [(os.fspath(path), rows) for path, rows in zip(found.filepaths, found.shard_lengths, strict=True)]
 
 
-def prepare_command(name: str, data_dir: str) -> str:
+def format_prepare_command(name: str, data_dir: str) -> str:
     """The command that downloads and prepares a dataset; TFDS's own, ``tfds build``, needs Apache Beam to start."""
     return (
         f"python -c \"import tensorflow_datasets as tfds; tfds.builder('{name}', data_dir='{data_dir}')"
@@ -58,7 +58,7 @@ def prepare_command(name: str, data_dir: str) -> str:
 
 
 @contextlib.contextmanager
-def silenced() -> Iterator[None]:
+def silence_tfds() -> Iterator[None]:
     """Without TFDS's log lines below errors and without what it prints; exceptions come through."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
@@ -69,7 +69,7 @@ def silenced() -> Iterator[None]:
         logging.set_verbosity(verbosity)
 
 
-def one_line(error: Exception) -> str:
+def summarize_error(error: Exception) -> str:
     """The kind of an error and the first line of its text, without TensorFlow's notes on nodes, cut to a readable length."""
     first = _NODE.sub("", str(error)).strip().partition("\n")[0]
     return f"{type(error).__name__}: {first[:160]}" if first else type(error).__name__

@@ -33,11 +33,11 @@ import tensorflow as tf
 strategy = tf.distribute.MultiWorkerMirroredStrategy()
 from steadyrank.pipeline.config.settings import Files
 from steadyrank.pipeline.data.batching.dataset import evaluation_batches, training_batches
-from steadyrank.pipeline.data.files.log import TableLog
+from steadyrank.pipeline.data.files.log import FileLog
 from steadyrank.pipeline.training.distribution import distribute_batches
 
 path, schema, start = sys.argv[1:]
-source = TableLog(Files(path=path, schema=schema, periods=1))
+source = FileLog(Files(path=path, schema=schema, periods=1))
 told = {}
 for name, batches in {
     "shuffled": functools.partial(

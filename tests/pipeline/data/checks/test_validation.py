@@ -14,7 +14,7 @@ from steadyrank.pipeline.config import UserError
 from steadyrank.pipeline.config.settings import Files
 from steadyrank.pipeline.data.checks.comparison import Day, oddities
 from steadyrank.pipeline.data.checks.validation import check_log, from_dict
-from steadyrank.pipeline.data.files.log import TableLog
+from steadyrank.pipeline.data.files.log import FileLog
 
 SCHEMA = """
 features:
@@ -80,7 +80,7 @@ def log(fortnight, tmp_path):
 def check(schema_file):
     def one(root, known=(), **settings):
         settings = Files(path=str(root), schema=schema_file, **settings)
-        return check_log(TableLog(settings), settings, known)
+        return check_log(FileLog(settings), settings, known)
 
     return one
 
@@ -211,7 +211,7 @@ class TestPolicies:
         left_out = [day.name for day in checked if day.left_out]
         assert left_out == [name_of(8), name_of(16)]
         assert found_in(checked)[name_of(16)] == [("empty", "")]
-        source = TableLog(Files(path=str(spoiled), schema=schema_file, on_anomalous_day="skip"), left_out=left_out)
+        source = FileLog(Files(path=str(spoiled), schema=schema_file, on_anomalous_day="skip"), excluded_days=left_out)
         assert source.days == [name_of(day) for day in range(16) if day != 8]
 
     def test_skip_has_a_budget(self, check, spoiled):

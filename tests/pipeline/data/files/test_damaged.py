@@ -23,7 +23,7 @@ import pytest
 from steadyrank.pipeline.config import UserError
 from steadyrank.pipeline.config.settings import Files
 from steadyrank.pipeline.data.checks.validation import check_log
-from steadyrank.pipeline.data.files.log import TableLog
+from steadyrank.pipeline.data.files.log import FileLog
 from steadyrank.pipeline.data.schema_inference.proposal import propose
 
 SCHEMA = """
@@ -86,8 +86,8 @@ def good(tmp_path_factory) -> Path:
 def read(root: Path, schema: Path, quarantine: Path, on_invalid: str) -> tuple[dict, dict]:
     """By day the columns, and the rows that were skipped."""
     settings = Files(path=str(root), schema=str(schema), on_invalid=on_invalid, max_invalid_share=0.2)
-    source = TableLog(settings)
-    source.keep_quarantine(quarantine)
+    source = FileLog(settings)
+    source.open_quarantine(quarantine)
     for day in check_log(source, settings):
         json.dumps(day.to_dict(), allow_nan=False)
     days = {}

@@ -16,8 +16,8 @@ from steadyrank.pipeline.config.settings import Files
 from steadyrank.pipeline.data.batching.dataset import evaluation_batches, training_batches
 from steadyrank.pipeline.data.feature_statistics import learn
 from steadyrank.pipeline.data.files import layout
-from steadyrank.pipeline.data.files.arrow_columns import convert
-from steadyrank.pipeline.data.files.log import TableLog
+from steadyrank.pipeline.data.files.arrow_columns import convert_table
+from steadyrank.pipeline.data.files.log import FileLog
 from steadyrank.pipeline.data.source import decoded
 
 SCHEMA = """
@@ -55,13 +55,13 @@ def table(rows: int, first: int = 0, **replaced) -> pa.Table:
 def log(tmp_path, schema_file):
     """Writes files by name and opens them as a log."""
 
-    def make(files: dict[str, pa.Table], group: int = 10, **settings) -> TableLog:
+    def make(files: dict[str, pa.Table], group: int = 10, **settings) -> FileLog:
         root = tmp_path / "log"
         for name, content in files.items():
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             pq.write_table(content, path, row_group_size=group)
-        return TableLog(Files(path=str(root), schema=schema_file, **settings))
+        return FileLog(Files(path=str(root), schema=schema_file, **settings))
 
     return make
 
@@ -119,7 +119,7 @@ class TestColumns:
     )
     def test_types_that_hold_the_same_give_the_same(self, log, schema_file, replaced, name):
         plain = log({"a.parquet": table(8)}, periods=1).block(0, 0)
-        other, faults = convert(table(8, **replaced), schema_of(schema_file), "other")
+        other, faults = convert_table(table(8, **replaced), schema_of(schema_file), "other")
         np.testing.assert_array_equal(decoded(other)[name], plain[name])
         assert not faults
 
@@ -184,7 +184,7 @@ class TestDays:
 
     def test_one_file_is_a_log(self, tmp_path, schema_file):
         pq.write_table(table(30), tmp_path / "one.parquet")
-        source = TableLog(Files(path=str(tmp_path / "one.parquet"), schema=schema_file, periods=3))
+        source = FileLog(Files(path=str(tmp_path / "one.parquet"), schema=schema_file, periods=3))
         assert [sum(source.block_rows(day)) for day in range(3)] == [10, 10, 10]
 
     def test_a_day_without_rows_is_told(self, log, tmp_path):
@@ -210,12 +210,12 @@ class TestDays:
             (tmp_path / "log" / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / "log" / name).write_bytes(content)
         with pytest.raises(UserError, match=told) as raised:
-            TableLog(Files(path=str(tmp_path / "log"), schema=schema_file))
+            FileLog(Files(path=str(tmp_path / "log"), schema=schema_file))
         assert len(str(raised.value).splitlines()) == 1
 
     def test_an_address_that_arrow_does_not_know_is_told(self):
         with pytest.raises(UserError, match="Arrow knows no such place"):
-            layout.find("nowhere://bucket/log")
+            layout.find_layout("nowhere://bucket/log")
 
     def test_a_file_that_vanished_or_was_damaged_meanwhile_is_told(self, log, tmp_path):
         source = log({"a.parquet": table(20), "b.parquet": table(20, 20)}, periods=1)
@@ -330,7 +330,7 @@ class TestFaultyRows:
 
     def test_skip_keeps_every_other_row_in_its_place_and_counts(self, log, tmp_path):
         source = log({"a.parquet": self.faulty()}, periods=1, on_invalid="skip", max_invalid_share=0.1)
-        source.keep_quarantine(tmp_path / "quarantine.jsonl")
+        source.open_quarantine(tmp_path / "quarantine.jsonl")
         for _ in range(2):  # each is counted once, however often it is read
             rows = rows_of(evaluation_batches(source, 0, batch_size=8))
         # 42 has no label, which is no fault.
@@ -348,13 +348,13 @@ class TestFaultyRows:
         path = tmp_path / "quarantine.jsonl"
         for _ in range(2):
             source = log({"a.parquet": self.faulty()}, periods=1, on_invalid="skip", max_invalid_share=0.1)
-            source.keep_quarantine(path)
+            source.open_quarantine(path)
             for index in range(10):
                 source.block(0, index)
         assert [json.loads(line)["row"] for line in path.read_text().splitlines()] == [13, 40, 41, 77]
         # A process that was killed in the middle of a line.
         path.write_bytes(path.read_bytes()[:-20])
-        source.keep_quarantine(path)
+        source.open_quarantine(path)
         source._checked.clear()
         source.block(0, 7)
         assert [json.loads(line)["row"] for line in path.read_text().splitlines()] == [13, 40, 41, 77]
@@ -398,10 +398,10 @@ tasks:
                 on_invalid=on_invalid,
                 max_invalid_share=1.0,
             )
-            return TableLog(settings)
+            return FileLog(settings)
 
         source = opened("clamp")
-        source.keep_quarantine(tmp_path / "quarantine.jsonl")
+        source.open_quarantine(tmp_path / "quarantine.jsonl")
         block = source.block(0, 0)
         # Rows 2 to 4 have a number without a bound, or none at all.
         good = [0, 1, 5]
@@ -425,7 +425,7 @@ tasks:
         assert [row for row in lines if lines[row].get("clamped")] == [0, 1]
         # Another process of the run counts what stands there, and nothing twice.
         again = opened("clamp")
-        again.keep_quarantine(tmp_path / "quarantine.jsonl")
+        again.open_quarantine(tmp_path / "quarantine.jsonl")
         again.block(0, 0)
         assert (again.skipped_rows, again.skipped, again.clamped) == (3, source.skipped, source.clamped)
 
@@ -497,7 +497,7 @@ def test_a_label_can_be_what_is_above_a_number():
         Task("hit", "binary", "stars", mask="on", above=4),
     )
     given = pa.table({"a": [1.0] * 4, "stars": [3, 4, None, 5], "on": [True, False, True, True]})
-    columns, found = convert(given, Schema((Feature("a", "numerical"),), tasks), "here")
+    columns, found = convert_table(given, Schema((Feature("a", "numerical"),), tasks), "here")
     assert not found
     np.testing.assert_array_equal(columns["stars"], [3, 4, np.nan, 5])
     np.testing.assert_array_equal(columns["like.label"], [0, 1, np.nan, 1])

@@ -17,7 +17,7 @@ from steadyrank.pipeline.config import UserError
 from steadyrank.pipeline.config.settings import Files
 from steadyrank.pipeline.data.batching.dataset import Order, Windows, evaluation_batches, training_batches
 from steadyrank.pipeline.data.files import parquet
-from steadyrank.pipeline.data.files.log import TableLog
+from steadyrank.pipeline.data.files.log import FileLog
 from steadyrank.pipeline.data.files.parquet import ParquetReader
 
 SCHEMA = Schema(
@@ -64,11 +64,11 @@ def test_a_large_row_group_is_parts_of_equal_size(tmp_path):
     reader = ParquetReader(fs.LocalFileSystem(), None)
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"a": np.zeros(500_001, np.int8)}), path, row_group_size=300_001)
-    assert reader.groups(str(path)) == [60_001, 60_001, 60_001, 60_001, 59_997, 50_000, 50_000, 50_000, 50_000]
-    assert [reader.run(str(path), i) for i in range(9)] == [0] * 5 + [1] * 4
-    assert len({reader.signature(str(path), i) for i in range(9)}) == 9
+    assert reader.group_rows(str(path)) == [60_001, 60_001, 60_001, 60_001, 59_997, 50_000, 50_000, 50_000, 50_000]
+    assert [reader.sequential_run(str(path), i) for i in range(9)] == [0] * 5 + [1] * 4
+    assert len({reader.group_signature(str(path), i) for i in range(9)}) == 9
     pq.write_table(pa.table({"a": np.zeros(131_072, np.int8)}), path)
-    assert ParquetReader(fs.LocalFileSystem(), None).groups(str(path)) == [131_072]
+    assert ParquetReader(fs.LocalFileSystem(), None).group_rows(str(path)) == [131_072]
 
 
 @pytest.mark.parametrize(("rows", "row_group"), [(11, 11), (23, 23), (50, 20), (9, 9), (10, 5), (0, 5)])
@@ -76,10 +76,10 @@ def test_a_large_row_group_is_parts_of_equal_size(tmp_path):
 def test_the_parts_make_up_the_file(tmp_path, small_parts, rows, row_group, schema):
     path = written(tmp_path / "a.parquet", rows, row_group)
     reader = ParquetReader(fs.LocalFileSystem(), schema)
-    groups = reader.groups(path)
+    groups = reader.group_rows(path)
     assert sum(groups) == rows
     assert max(groups, default=0) <= 10
-    parts = [reader.table(path, i) for i in range(len(groups))]
+    parts = [reader.read_table(path, i) for i in range(len(groups))]
     assert [part.num_rows for part in parts] == groups
     read = [row for part in parts for row in part.to_pylist()]
     assert read == table(rows).to_pylist()
@@ -90,18 +90,18 @@ def test_the_parts_make_up_the_file(tmp_path, small_parts, rows, row_group, sche
 def test_parts_are_the_same_in_whatever_order_they_are_asked_for(tmp_path, small_parts, places):
     path = written(tmp_path / "a.parquet", 40, 28)
     reader = ParquetReader(fs.LocalFileSystem(), SCHEMA)
-    first = np.cumsum([0, *reader.groups(path)])
+    first = np.cumsum([0, *reader.group_rows(path)])
     for place in places:
-        assert reader.table(path, place).column("row").to_pylist() == list(range(first[place], first[place + 1]))
+        assert reader.read_table(path, place).column("row").to_pylist() == list(range(first[place], first[place + 1]))
 
 
 def test_parts_are_the_same_from_many_threads(tmp_path, small_parts):
     path = written(tmp_path / "a.parquet", 200, 50)
     reader = ParquetReader(fs.LocalFileSystem(), SCHEMA)
-    places = np.random.default_rng(0).integers(0, len(reader.groups(path)), 200).tolist()
-    first = np.cumsum([0, *reader.groups(path)])
+    places = np.random.default_rng(0).integers(0, len(reader.group_rows(path)), 200).tolist()
+    first = np.cumsum([0, *reader.group_rows(path)])
     with futures.ThreadPoolExecutor(8) as pool:
-        for place, found in zip(places, pool.map(lambda place: reader.table(path, place), places), strict=True):
+        for place, found in zip(places, pool.map(lambda place: reader.read_table(path, place), places), strict=True):
             assert found.column("row").to_pylist() == list(range(first[place], first[place + 1]))
 
 
@@ -110,7 +110,7 @@ def test_strings_that_a_dictionary_has_no_room_for_are_read_in_parts(tmp_path, m
     monkeypatch.setattr(parquet, "PART_ROWS", 700)
     path = written(tmp_path / "a.parquet", 4000, 4000, length=900)
     reader = ParquetReader(fs.LocalFileSystem(), SCHEMA)
-    parts = [reader.columns(path, i)[0] for i in range(len(reader.groups(path)))]
+    parts = [reader.read_columns(path, i)[0] for i in range(len(reader.group_rows(path)))]
     assert len(parts) == 6
     expected = table(4000, 900)
     assert [v.decode() or None for part in parts for v in part["name"].strings()] == expected.column("name").to_pylist()
@@ -120,11 +120,11 @@ def test_strings_that_a_dictionary_has_no_room_for_are_read_in_parts(tmp_path, m
 
 class TestBatches:
     @pytest.fixture
-    def log(self, tmp_path, small_parts) -> TableLog:
+    def log(self, tmp_path, small_parts) -> FileLog:
         for number, (rows, row_group) in enumerate([(60, 60), (31, 12), (25, 5)]):
             content = table(60 + 31 + 25).slice([0, 60, 91][number], rows)
             pq.write_table(content, tmp_path / f"{number}.parquet", row_group_size=row_group)
-        return TableLog(Files(path=str(tmp_path), periods=1), SCHEMA)
+        return FileLog(Files(path=str(tmp_path), periods=1), SCHEMA)
 
     @pytest.mark.parametrize("shuffle_rows", [0, 1, 10, 40, 1000])
     def test_every_row_comes_once_and_from_any_position_on(self, log, shuffle_rows):
@@ -225,4 +225,4 @@ def test_damage_in_a_large_row_group_is_told_with_its_place(tmp_path, monkeypatc
     reader = ParquetReader(fs.LocalFileSystem(), SCHEMA)
     for place in (3, 0, 5):
         with pytest.raises(UserError, match=r"a\.parquet: row group 0 cannot be read, the file is damaged"):
-            reader.table(path, place)
+            reader.read_table(path, place)

@@ -18,7 +18,7 @@ from steadyrank.pipeline.config.settings import Files
 from steadyrank.pipeline.data.batching.dataset import evaluation_batches, training_batches
 from steadyrank.pipeline.data.files import tfrecord
 from steadyrank.pipeline.data.files.crc32c import masked_crc32c
-from steadyrank.pipeline.data.files.log import TableLog
+from steadyrank.pipeline.data.files.log import FileLog
 from steadyrank.pipeline.data.schema_inference.proposal import propose
 
 SCHEMA = """
@@ -79,9 +79,9 @@ def write(path, records: list[bytes], options: str = "") -> None:
 @pytest.fixture
 def log(tmp_path, schema_file, monkeypatch):
     """Writes rows to files by name and opens them as a log, of groups of 10."""
-    monkeypatch.setattr(tfrecord, "RECORDS_OF_A_GROUP", 10)
+    monkeypatch.setattr(tfrecord, "RECORDS_PER_GROUP", 10)
 
-    def make(files: dict[str, list[dict]], **settings) -> TableLog:
+    def make(files: dict[str, list[dict]], **settings) -> FileLog:
         for name, content in files.items():
             path = tmp_path / "log" / name
             if name.endswith(".parquet"):
@@ -89,7 +89,7 @@ def log(tmp_path, schema_file, monkeypatch):
                 pq.write_table(pa.Table.from_pylist(content), path, row_group_size=10)
             else:
                 write(path, [example(row) for row in content], "GZIP" if name.endswith(".gz") else "")
-        return TableLog(Files(path=str(tmp_path / "log"), schema=schema_file, **settings))
+        return FileLog(Files(path=str(tmp_path / "log"), schema=schema_file, **settings))
 
     return make
 
@@ -320,13 +320,13 @@ def test_the_checksum_is_the_one_that_tensorflow_writes(tmp_path):
 
 def test_an_index_spans_the_chunks_that_a_file_is_read_in(tmp_path, monkeypatch):
     write(tmp_path / "a.tfrecord", [example(row) for row in rows(53)])
-    monkeypatch.setattr(tfrecord, "RECORDS_OF_A_GROUP", 7)
+    monkeypatch.setattr(tfrecord, "RECORDS_PER_GROUP", 7)
     whole = tfrecord.TFRecordReader(fs.LocalFileSystem(), None)
     monkeypatch.setattr(tfrecord, "_READ_BYTES", 700)
     parts = tfrecord.TFRecordReader(fs.LocalFileSystem(), None)
     file = str(tmp_path / "a.tfrecord")
-    assert whole.groups(file) == parts.groups(file) == [7] * 7 + [4]
-    assert whole.table(file, 5).equals(parts.table(file, 5))
+    assert whole.group_rows(file) == parts.group_rows(file) == [7] * 7 + [4]
+    assert whole.read_table(file, 5).equals(parts.read_table(file, 5))
 
 
 def test_few_decompressed_files_are_kept(tmp_path, monkeypatch):
@@ -334,7 +334,7 @@ def test_few_decompressed_files_are_kept(tmp_path, monkeypatch):
     reader = tfrecord.TFRecordReader(fs.LocalFileSystem(), None)
     for name in ("a", "b"):
         write(tmp_path / f"{name}.tfrecord.gz", [example(row) for row in rows(5)], "GZIP")
-        reader.groups(str(tmp_path / f"{name}.tfrecord.gz"))
+        reader.group_rows(str(tmp_path / f"{name}.tfrecord.gz"))
     assert list(reader._unpacked) == [str(tmp_path / "b.tfrecord.gz")]
 
 

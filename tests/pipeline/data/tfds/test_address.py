@@ -15,10 +15,10 @@ from steadyrank.models.schema import MISSING_INTEGER
 from steadyrank.pipeline.config import UserError, read
 from steadyrank.pipeline.config.settings import Files
 from steadyrank.pipeline.data.files import conversion, layout
-from steadyrank.pipeline.data.files.log import TableLog
+from steadyrank.pipeline.data.files.log import FileLog
 from steadyrank.pipeline.data.schema_inference.proposal import propose
 from steadyrank.pipeline.data.schema_inference.to_yaml import to_yaml
-from steadyrank.pipeline.data.tfds.folder import prepare_command
+from steadyrank.pipeline.data.tfds.folder import format_prepare_command
 from tests.pipeline.commands import run_command
 
 TRAIN, TEST, SHARDS = 50, 20, 3
@@ -118,18 +118,18 @@ def address(data_dir: Path, split: str = "train+test", name: str = "shop") -> st
     return f"tfds://{name}?{f'split={split}&' if split else ''}data_dir={data_dir}"
 
 
-def opened(path: str, schema_file: str, **settings) -> TableLog:
-    return TableLog(Files(path=path, schema=schema_file, **settings))
+def opened(path: str, schema_file: str, **settings) -> FileLog:
+    return FileLog(Files(path=path, schema=schema_file, **settings))
 
 
-def columns_of(log: TableLog, day: int) -> dict[str, np.ndarray]:
+def columns_of(log: FileLog, day: int) -> dict[str, np.ndarray]:
     blocks = [log.block(day, i) for i in range(len(log.block_rows(day)))]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
 def failure(path: str) -> str:
     with pytest.raises(UserError) as raised:
-        layout.find(path)
+        layout.find_layout(path)
     message = str(raised.value)
     assert "\n" not in message
     assert message.startswith(path)
@@ -189,7 +189,7 @@ class TestReading:
     def test_faulty_rows_are_kept(self, tmp_path, schema_file):
         store(tmp_path, make=lambda i: row(i) | {"vector": [np.inf if i == 7 else 0.0] * 3})
         log = opened(address(tmp_path, "train"), schema_file, periods=1, on_invalid="skip", max_invalid_share=0.1)
-        log.keep_quarantine(tmp_path / "quarantine.jsonl")
+        log.open_quarantine(tmp_path / "quarantine.jsonl")
         labels = columns_of(log, 0)["click"]
         [line] = map(json.loads, (tmp_path / "quarantine.jsonl").read_text().splitlines())
         assert line["reasons"] == ["vector: not finite"]
@@ -202,8 +202,8 @@ class TestFinding:
         for version in ("9.0.0", "10.0.0"):
             shutil.copytree(copy / "shop" / "1.0.0", copy / "shop" / version)
         (copy / "shop" / "11.0.0.incomplete").mkdir()
-        assert layout.find(address(copy)).root == str(copy / "shop" / "10.0.0")
-        assert layout.find(address(copy, name="shop:9.0.0")).root == str(copy / "shop" / "9.0.0")
+        assert layout.find_layout(address(copy)).root == str(copy / "shop" / "10.0.0")
+        assert layout.find_layout(address(copy, name="shop:9.0.0")).root == str(copy / "shop" / "9.0.0")
         told = failure(address(copy, name="shop:2.0.0"))
         assert "'shop:2.0.0'" in told
         assert "of shop it holds version 1.0.0, 9.0.0, 10.0.0" in told
@@ -211,8 +211,8 @@ class TestFinding:
     def test_the_only_config_need_not_be_named(self, copy):
         (copy / "shop" / "small").mkdir()
         (copy / "shop" / "1.0.0").rename(copy / "shop" / "small" / "1.0.0")
-        assert layout.find(address(copy)).root == str(copy / "shop" / "small" / "1.0.0")
-        assert layout.find(address(copy, name="shop/small:1.0.0")).root == str(copy / "shop" / "small" / "1.0.0")
+        assert layout.find_layout(address(copy)).root == str(copy / "shop" / "small" / "1.0.0")
+        assert layout.find_layout(address(copy, name="shop/small:1.0.0")).root == str(copy / "shop" / "small" / "1.0.0")
         assert "of shop it holds small; TFDS itself" in failure(address(copy, name="shop/smal"))
         shutil.copytree(copy / "shop" / "small", copy / "shop" / "large")
         assert "holds large, small; name one: tfds://shop/CONFIG" in failure(address(copy))
@@ -222,7 +222,7 @@ class TestFinding:
         description = json.loads(info.read_text())
         description["splits"] = [split for split in description["splits"] if split["name"] == "test"]
         info.write_text(json.dumps(description))
-        [(name, files)] = layout.find(address(copy, "")).days
+        [(name, files)] = layout.find_layout(address(copy, "")).days
         assert name == ""
         assert [Path(file).name for file in files] == [f"shop-test.tfrecord-0000{i}-of-00003" for i in range(SHARDS)]
 
@@ -246,7 +246,7 @@ class TestFinding:
     def test_what_is_not_prepared_is_told_with_the_command_and_not_downloaded(self, data_dir, tmp_path):
         told = failure(f"tfds://movielens/1m-ratings?data_dir={data_dir}")
         assert f"expected 'movielens/1m-ratings' prepared in '{data_dir}', but it holds shop;" in told
-        assert prepare_command("movielens/1m-ratings", str(data_dir)) in told
+        assert format_prepare_command("movielens/1m-ratings", str(data_dir)) in told
         assert [path.name for path in data_dir.iterdir() if path.name != "downloads"] == ["shop"]
         told = failure(f"tfds://movilens?data_dir={tmp_path / 'nowhere'}")
         assert "there is no such folder; TFDS itself has none of that name, but movielens" in told
@@ -282,7 +282,7 @@ class TestDamage:
         with pytest.raises(UserError, match="expected 16 records"):
             propose(address(copy))
         with pytest.raises(UserError, match="expected 16 records"):
-            conversion.convert(address(copy), str(copy / "target"), "", 100)
+            conversion.convert_log(address(copy), str(copy / "target"), "", 100)
 
     def test_a_shard_that_vanished(self, copy, schema_file, shard):
         shard.unlink()
@@ -339,20 +339,20 @@ class TestDescribing:
 class TestConverting:
     def test_several_splits_keep_their_order(self, data_dir, tmp_path, schema_file):
         target = tmp_path / "target"
-        assert conversion.convert(address(data_dir), str(target), "", 100) == (TRAIN + TEST, 2 * SHARDS)
+        assert conversion.convert_log(address(data_dir), str(target), "", 100) == (TRAIN + TEST, 2 * SHARDS)
         assert sorted(path.name for path in target.iterdir()) == ["split=0-train", "split=1-test"]
         assert (target / "split=0-train" / "shop-train-00000-of-00003.parquet").is_file()
         self.assert_equal(opened(address(data_dir), schema_file), opened(str(target), schema_file))
 
     def test_one_split_is_a_folder_of_its_shards(self, data_dir, tmp_path, schema_file):
         target = tmp_path / "target"
-        assert conversion.convert(address(data_dir, "train"), str(target), "", 100) == (TRAIN, SHARDS)
+        assert conversion.convert_log(address(data_dir, "train"), str(target), "", 100) == (TRAIN, SHARDS)
         assert sorted(path.name for path in target.iterdir()) == [
             f"shop-train-0000{i}-of-00003.parquet" for i in range(SHARDS)
         ]
         self.assert_equal(opened(address(data_dir, "train"), schema_file), opened(str(target), schema_file))
 
-    def assert_equal(self, one: TableLog, other: TableLog) -> None:
+    def assert_equal(self, one: FileLog, other: FileLog) -> None:
         for day in range(len(one.days)):
             a, b = columns_of(one, day), columns_of(other, day)
             for name in a:

@@ -1,0 +1,86 @@
+"""The quarantine of a run: its faulty and clamped rows, one JSON object per line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# Number of rows that are written with their values. The others have only their place and the reasons.
+MAX_ROWS_WITH_VALUES = 1000
+
+
+class Quarantine:
+    """Records each faulty or clamped row once, in memory and in a file.
+
+    A resumed run opens the file of the interrupted run and appends to it. A last line that a killed process left incomplete
+    is removed first.
+
+    Args:
+      path: The file, such as ``quarantine.jsonl``; it is created with the first row. None: rows are recorded in memory only.
+
+    Attributes:
+      recorded_rows: The rows that the file had when it was opened.
+
+    Example:
+    >>> quarantine = Quarantine()
+    >>> row = {"file": "a.parquet", "row": 7, "reasons": ["age: not finite"]}
+    >>> len(quarantine.add([row])), len(quarantine.add([row]))
+    (1, 0)
+    """
+
+    def __init__(self, path: Path | None = None):
+        self._path = path
+        self._known: set[tuple[str, int]] = set()
+        self.recorded_rows: list[dict[str, Any]] = []
+        if path is None or not path.exists():
+            return
+        with open(path, "r+b") as file:
+            content = file.read()
+            content = content[: content.rfind(b"\n") + 1]
+            file.truncate(len(content))
+        self.recorded_rows = [json.loads(line) for line in content.splitlines()]
+        self._known = {(row["file"], row["row"]) for row in self.recorded_rows}
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Records the rows that are new and returns them.
+
+        Args:
+          rows: For each row its ``file``, its ``row`` number in that file, its ``reasons``, and optionally ``clamped`` and
+            ``values``.
+
+        Returns:
+          The rows that were not recorded before.
+        """
+        new = [row for row in rows if (row["file"], row["row"]) not in self._known]
+        lines = []
+        for row in new:
+            self._known.add((row["file"], row["row"]))
+            with_values = len(self._known) <= MAX_ROWS_WITH_VALUES
+            lines.append(json.dumps(row if with_values else {k: v for k, v in row.items() if k != "values"}))
+        if lines and self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # Unbuffered: a kill loses no line that was written, and cuts at most the last one.
+            with open(self._path, "ab", buffering=0) as file:
+                file.write(("\n".join(lines) + "\n").encode())
+        return new
+
+
+def to_plain_value(value: np.ndarray | np.generic | bytes) -> object:
+    r"""Converts a value of a column to the plain types of JSON.
+
+    Bytes are decoded as UTF-8, with ``\x`` escapes for other bytes. NaN and infinity become strings.
+
+    Example:
+    >>> to_plain_value(np.array([b"de", b"fr"]))
+    ['de', 'fr']
+    """
+    plain = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+    if isinstance(plain, list):
+        return [to_plain_value(item) for item in plain]
+    if isinstance(plain, bytes):
+        return plain.decode("utf-8", "backslashreplace")
+    return str(plain) if isinstance(plain, float) and not np.isfinite(plain) else plain
