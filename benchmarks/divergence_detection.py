@@ -99,7 +99,7 @@ def train(case: Case, path: Path) -> None:
         from steadyrank.pipeline.data.feature_statistics import learn
         from steadyrank.pipeline.data.open import open_source
         from steadyrank.pipeline.divergence import Detector, DivergenceMonitor
-        from steadyrank.pipeline.divergence.readings import Span
+        from steadyrank.pipeline.divergence.signal_statistics import WindowStatistics
         from steadyrank.pipeline.training.build import make_ranker
 
     hazards, batch = (case.hazard,) if case.hazard else (), BATCH[case.source]
@@ -130,13 +130,13 @@ def train(case: Case, path: Path) -> None:
     class Recording(Detector):
         """Keeps what it is shown, so that another detector can be shown the same later."""
 
-        def observe_window(self, before, steps, readings):
-            shown.append({"before": before} | Span(steps, dict(readings)).to_dict())
-            return super().observe_window(before, steps, readings)
+        def observe_window(self, before, steps, signals):
+            shown.append({"before": before} | WindowStatistics(steps, dict(signals)).to_dict())
+            return super().observe_window(before, steps, signals)
 
-        def observe(self, step, metrics):
+        def observe_metrics(self, step, metrics):
             shown.append({"step": step, "metrics": dict(metrics)})
-            return super().observe(step, metrics)
+            return super().observe_metrics(step, metrics)
 
     monitor = DivergenceMonitor(every=EVERY, detector=Recording())
     lines = []
@@ -157,8 +157,8 @@ def train(case: Case, path: Path) -> None:
             if len(lines) % 32 == 31:
                 metrics = {k: float(np.nanmean(v)) for k, v in published.items() if not np.all(np.isnan(v))}
                 metrics |= {k: float(np.sum(v)) for k, v in published.items() if k.startswith("examples/")}
-                metrics |= {k: v for k, v in monitor.measures().items() if k.startswith("clip")}
-                monitor.observe(monitor.step, metrics)
+                metrics |= {k: v for k, v in monitor.read_metrics().items() if k.startswith("clip")}
+                monitor.observe_metrics(monitor.step, metrics)
                 published.clear()
 
     for day in range(len(source.days)):
@@ -240,16 +240,16 @@ class Result:
 def result_of(case: Case, work: Path) -> Result:
     """Labels a finished run, and shows the detector what it saw."""
     from steadyrank.pipeline.divergence import Detector
-    from steadyrank.pipeline.divergence.readings import Span
+    from steadyrank.pipeline.divergence.signal_statistics import WindowStatistics
 
     detector, found = Detector(), 0
     for shown in json.loads((work / f"{case.name}.json").read_text())["shown"]:
         if "metrics" in shown:
-            step, new = shown["step"], detector.observe(shown["step"], shown["metrics"])
+            step, new = shown["step"], detector.observe_metrics(shown["step"], shown["metrics"])
         else:
-            span = Span.from_dict(shown)
+            span = WindowStatistics.from_dict(shown)
             step = shown["before"] + span.steps
-            new = detector.observe_window(shown["before"], span.steps, span.readings)
+            new = detector.observe_window(shown["before"], span.steps, span.signals)
         if not found and any(event.kind == "full_divergence" for event in new):
             found = step
     shifts = tuple(event.step for event in detector.events if event.kind == "feature_shift")

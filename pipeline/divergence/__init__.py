@@ -11,7 +11,7 @@ it takes series of numbers and gives events, see :mod:`.detector`.
 from .bundle import Bundle, Bundles
 from .detector import Detector, Event
 from .monitor import DivergenceMonitor
-from .readings import Reading
-from .watching import Diverged
+from .monitor_base import Diverged
+from .signal_statistics import SignalStatistics
 
-__all__ = ["Bundle", "Bundles", "Detector", "Diverged", "DivergenceMonitor", "Event", "Reading"]
+__all__ = ["Bundle", "Bundles", "Detector", "Diverged", "DivergenceMonitor", "Event", "SignalStatistics"]

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from .either_keras import state_of, variables_of
+from .keras_compat import list_model_variables, list_optimizer_variables
 from .windows import Signal
 
 _ROWS = "rows"
@@ -36,9 +36,9 @@ class Bundles:
 
     Args:
       folder: Made when there is something to save. One process at a time saves there.
-      most: Most bundles, over all runs that save there; the first ones are kept.
-      apart: Least steps between two.
-      most_bytes: A step with more than this to save is left out.
+      max_bundles: Most bundles, over all runs that save there; the first ones are kept.
+      min_steps_between: Least steps between two.
+      max_bytes: A step with more than this to save is left out.
       files: Copied into each bundle.
     """
 
@@ -46,35 +46,37 @@ class Bundles:
         self,
         folder: str | os.PathLike[str],
         *,
-        most: int = 3,
-        apart: int = 64,
-        most_bytes: int = 2 << 30,
+        max_bundles: int = 3,
+        min_steps_between: int = 64,
+        max_bytes: int = 2 << 30,
         files: Sequence[str | os.PathLike[str]] = (),
     ):
         self.folder = Path(folder)
-        self.most = most
-        self.apart = apart
-        self.most_bytes = most_bytes
+        self.max_bundles = max_bundles
+        self.min_steps_between = min_steps_between
+        self.max_bytes = max_bytes
         self._files = [Path(file) for file in files]
-        self.refused: list[str] = []
+        self.problems: list[str] = []
         """What could not be saved, in words; nothing is raised for it."""
 
     @property
-    def saved(self) -> list[Path]:
+    def paths(self) -> list[Path]:
         """The bundles that are there, by step."""
         return sorted(self.folder.glob("step-*")) if self.folder.is_dir() else []
 
-    def may_save(self, step: int) -> bool:
+    def can_save(self, step: int) -> bool:
         """Whether there is room for one more, and the last one is long enough ago."""
-        saved = self.saved
-        return len(saved) < self.most and not (saved and step - int(saved[-1].name.rpartition("-")[2]) < self.apart)
+        saved = self.paths
+        return len(saved) < self.max_bundles and not (
+            saved and step - int(saved[-1].name.rpartition("-")[2]) < self.min_steps_between
+        )
 
-    def save(self, step: int, told: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    def save(self, step: int, metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Writes one bundle; training goes on whatever happens."""
         size = sum(array.nbytes for array in arrays.values())
-        if size > self.most_bytes:
-            self.refused.append(
-                f"step {step}: {size:,} bytes are more than the {self.most_bytes:,} that a bundle may have"
+        if size > self.max_bytes:
+            self.problems.append(
+                f"step {step}: {size:,} bytes are more than the {self.max_bytes:,} that a bundle may have"
             )
             return
         place = self.folder / f"step-{step:06d}"
@@ -88,13 +90,13 @@ class Bundles:
                 np.savez(file, **arrays)  # type: ignore[arg-type]
                 file.flush()
                 os.fsync(file.fileno())
-            (beside / "bundle.json").write_text(json.dumps({"step": step} | dict(told), indent=1), encoding="utf-8")
+            (beside / "bundle.json").write_text(json.dumps({"step": step} | dict(metadata), indent=1), encoding="utf-8")
             for source in self._files:
                 if source.exists():
                     shutil.copy(source, beside / source.name)
             beside.rename(place)
         except OSError as error:
-            self.refused.append(f"step {step}: {error}")
+            self.problems.append(f"step {step}: {error}")
             shutil.rmtree(beside, ignore_errors=True)
 
 
@@ -108,7 +110,7 @@ class Bundle:
       alarms: The signals that raised the alarm.
       signals: Every signal of the step.
       batch: What ``train_step`` was given.
-      weights, kept: Variables of the model (see :func:`.either_keras.state_of`) and of the optimizer before the step. A pair of
+      weights, kept: Variables of the model (see :func:`.keras_compat.list_model_variables`) and of the optimizer before the step. A pair of
         rows and values where only some rows were saved.
     """
 
@@ -159,8 +161,8 @@ class Bundle:
           ValueError: When the model has other variables.
         """
         for what, variables, values in (
-            ("weights", state_of(model), self.weights),
-            ("the optimizer's variables", variables_of(model.optimizer), self.kept),
+            ("weights", list_model_variables(model), self.weights),
+            ("the optimizer's variables", list_optimizer_variables(model.optimizer), self.kept),
         ):
             if len(variables) != len(values):
                 raise ValueError(f"{self.path} holds {len(values)} of {what}, the model has {len(variables)}")
@@ -208,7 +210,10 @@ def save_in_graph(
     rows = _rows_by_shape(gradients)
     tensors: dict[str, tf.Tensor] = {}
     counts = {}
-    for kind, variables in (("weights", state_of(model)), ("kept", variables_of(model.optimizer))):
+    for kind, variables in (
+        ("weights", list_model_variables(model)),
+        ("kept", list_optimizer_variables(model.optimizer)),
+    ):
         counts[kind] = len(variables)
         for i, variable in enumerate(variables):
             touched = rows.get(tuple(variable.shape))

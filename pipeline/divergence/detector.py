@@ -1,7 +1,7 @@
 """From series of numbers to events and a verdict; pure: no clock, no file, no framework.
 
 The series come in two grains. *Windows* (:meth:`Detector.observe_window`) hold what every single step of some steps measured,
-see :class:`.readings.Reading`; *publications* (:meth:`Detector.observe`) hold metrics over many steps, AUC among them, and are
+see :class:`.signals.SignalStatistics`; *publications* (:meth:`Detector.observe_metrics`) hold metrics over many steps, AUC among them, and are
 all there is where nothing looks into the step.
 
 A task is *out of range* when one of these holds, none of which depends on what the loss used to be, so that a shift of the
@@ -25,8 +25,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...foundation.constant_baseline import constant_cross_entropy
-from .readings import Reading
 from .shifts import Shifts
+from .signal_statistics import SignalStatistics
 
 # What nothing that comes after can mend.
 _FINAL = ("chance", "nonfinite")
@@ -55,6 +55,18 @@ class Event:
         ``rollback``, or ``no_rollback`` (one was called for, and could not be made).
       task: The task, or "" for the whole model.
       evidence: What was measured, in words.
+      values: The numbers of the evidence, all finite:
+
+        | kind | keys |
+        |---|---|
+        | ``spike`` | ``loss``, ``usual`` and ``spread`` (median loss and deviation of single steps); ``normalized_loss`` and ``usual_normalized_loss`` when the labels do not explain the spike; ``explained``: 1 if they do, else 0; ``count``: steps with a loss that is not finite, and then no ``loss`` |
+        | ``out_of_range``, ``full_divergence`` | ``loss`` with ``normalized_loss`` or ``usual``; or ``normalized_loss`` and ``usual_normalized_loss``; or ``auc`` and ``usual``; ``since``: first step out of range; ``held_out``: 1 on held-out data |
+        | ``micro_divergence``, ``recovery`` | ``since``, if it is known |
+        | ``feature_shift`` | ``value``, ``usual``, ``count`` (features that changed) |
+        | ``dead_layer`` | ``dead_share`` |
+        | ``over_clipping`` | ``clipping_factor``, ``count`` (publications) |
+        | ``rollback`` | ``restored_step``, ``learning_rate_factor``, ``count``, ``max_rollbacks``, ``warmup_steps`` |
+
       layer: The layer, where it is known.
       feature: The input, where it is known: of ``feature_shift`` the one that went furthest, of what goes wrong the one that had
         changed shortly before.
@@ -66,6 +78,7 @@ class Event:
     evidence: str
     layer: str = ""
     feature: str = ""
+    values: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
         who = self.task or self.layer or (self.feature if self.kind == "feature_shift" else "") or "the model"
@@ -99,10 +112,10 @@ class Detector:
       patience: Publications out of range after which a divergence is a full one.
       patience_steps: Steps in a row out of range after which it is one, where every step is seen.
       loss_ratio: How many times the loss of a constant prediction is out of range (the RMSE: its square root).
-      growth: How many times its usual value a loss is out of range where no constant's is known.
-      collapse: A task's AUC has collapsed when less than this share of its best lead over chance is left.
-      spike: How many deviations of single steps above its usual value a loss is a spike.
-      over_clipping: A layer is over-clipped when nine in ten steps of ``patience`` publications were clipped and the last
+      loss_growth: How many times its usual value a loss is out of range where no constant's is known.
+      collapse_share: A task's AUC has collapsed when less than this share of its best lead over chance is left.
+      spike_deviations: How many deviations of single steps above its usual value a loss is a spike.
+      over_clipping_factor: A layer is over-clipped when nine in ten steps of ``patience`` publications were clipped and the last
         factors were below this.
       dead_share: A layer is dead when more than this share of its units is.
 
@@ -120,34 +133,42 @@ class Detector:
         patience: int = 3,
         patience_steps: int = 20,
         loss_ratio: float = 2.0,
-        growth: float = 10.0,
-        collapse: float = 0.25,
-        spike: float = 8.0,
-        over_clipping: float = 0.05,
+        loss_growth: float = 10.0,
+        collapse_share: float = 0.25,
+        spike_deviations: float = 8.0,
+        over_clipping_factor: float = 0.05,
         dead_share: float = 0.95,
     ):
         for name, value in (("patience", patience), ("patience_steps", patience_steps)):
             if value < 1:
                 raise ValueError(f"{name} must be 1 or more, got {value}")
-        for name, ratio in (("loss_ratio", loss_ratio), ("growth", growth), ("spike", spike)):
+        for name, ratio in (
+            ("loss_ratio", loss_ratio),
+            ("loss_growth", loss_growth),
+            ("spike_deviations", spike_deviations),
+        ):
             if not ratio > 1:
                 raise ValueError(f"{name} must be above 1, got {ratio}")
-        for name, share in (("collapse", collapse), ("over_clipping", over_clipping), ("dead_share", dead_share)):
+        for name, share in (
+            ("collapse_share", collapse_share),
+            ("over_clipping_factor", over_clipping_factor),
+            ("dead_share", dead_share),
+        ):
             if not 0 < share < 1:
                 raise ValueError(f"{name} must be between 0 and 1, got {share}")
         self.loss_ratio = loss_ratio
         self._patience = patience
         self._patience_steps = patience_steps
-        self._growth = growth
-        self._collapse = collapse
-        self._spike = spike
-        self._over_clipping = over_clipping
+        self._loss_growth = loss_growth
+        self._collapse_share = collapse_share
+        self._spike_deviations = spike_deviations
+        self._over_clipping_factor = over_clipping_factor
         self._dead_share = dead_share
         self._tasks: dict[str, _Task] = {}
         self._ill_layers: dict[str, int] = {}
         self._shifts = Shifts()
         self._changes: list[tuple[int, str]] = []
-        self.published = 0
+        self.last_publication_step = 0
         self.events: list[Event] = []
 
     @property
@@ -166,11 +187,11 @@ class Detector:
         return "out_of_range" if any(task.since for task in tasks) else "healthy"
 
     @property
-    def since(self) -> int | None:
+    def out_of_range_since(self) -> int | None:
         """The first step since which a task is out of range now; None when none is."""
         return min((step for task in self._tasks.values() for step in task.since.values()), default=None)
 
-    def alarms(self) -> dict[str, float]:
+    def compute_alarm_thresholds(self) -> dict[str, float]:
         """By signal the value above which a single step is a spike or out of range."""
         thresholds: dict[str, float] = {}
         for task, state in self._tasks.items():
@@ -188,20 +209,20 @@ class Detector:
         if len(history) < _ENOUGH:
             return math.inf
         mean, deviation, reach = _usual(history)
-        return mean + max(self._spike * deviation, times * reach)
+        return mean + max(self._spike_deviations * deviation, times * reach)
 
-    def observe_window(self, before: int, steps: int, readings: Mapping[str, Reading]) -> list[Event]:
+    def observe_window(self, before: int, steps: int, signals: Mapping[str, SignalStatistics]) -> list[Event]:
         """Takes what some steps measured; returns what it brought, which is kept in ``events`` as well.
 
         Args:
           before: Training steps before the window.
           steps: Steps of the window.
-          readings: By signal, see :mod:`.probes`.
+          signals: By signal, see :mod:`.probes`.
         """
         end = before + steps
-        new = self._shifted(before, readings) + self._nonfinite_layers(before, readings)
+        new = self._shifted(before, signals) + self._nonfinite_layers(before, signals)
         normalized_losses = {
-            key.partition("/")[2]: reading for key, reading in readings.items() if _kind(key) == "normalized_loss"
+            key.partition("/")[2]: reading for key, reading in signals.items() if _kind(key) == "normalized_loss"
         }
         # Labels that become harder to predict cost one task its skill; a divergence costs it all that share layers.
         lost = [
@@ -214,9 +235,9 @@ class Detector:
             for task, normalized_loss in normalized_losses.items()
             if self._has_no_skill(self._task(task), normalized_loss)
         ]
-        for key, loss in readings.items():
+        for key, loss in signals.items():
             kind, _, task = key.partition("/")
-            if kind != "loss" or (not task and any(other.startswith("loss/") for other in readings)):
+            if kind != "loss" or (not task and any(other.startswith("loss/") for other in signals)):
                 continue
             state, normalized_loss = self._task(task), normalized_losses.get(task)
             may_lose = 2 * len(lost) >= len(normalized_losses) or "steps" in state.since
@@ -235,11 +256,11 @@ class Detector:
                 for kept, reading in ((state.losses, loss), (state.normalized_losses, normalized_loss)):
                     if reading is not None and reading.finite:
                         kept[:] = [*kept, (reading.mean, reading.deviation, reading.maximum)][-_HISTORY:]
-        new = [self._explained(event) for event in new] + self._dead_layers(end, readings)
+        new = [self._explained(event) for event in new] + self._dead_layers(end, signals)
         self.events += new
         return new
 
-    def observe(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
+    def observe_metrics(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
         """Takes one publication; returns what it brought, which is kept in ``events`` as well."""
         new: list[Event] = []
         ranked = [name for name in _task_names(metrics) if f"auc/{name}" in metrics]
@@ -260,15 +281,15 @@ class Detector:
                 new += self._better(state, "publications", step, name)
                 state.best_auc = max(state.best_auc, _solid_auc(name, metrics))
         new += self._over_clipped(step, metrics)
-        self.published = step
+        self.last_publication_step = step
         self.events += new
         return new
 
-    def pass_over(self, step: int) -> None:
+    def skip_publication(self, step: int) -> None:
         """Takes note of a publication that says nothing."""
-        self.published = step
+        self.last_publication_step = step
 
-    def judge(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
+    def judge_final_metrics(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
         """Judges the final model on data that it was not trained on.
 
         A task out of range here counts as fully diverged at once. A model of which no binary task ranks better than
@@ -287,12 +308,12 @@ class Detector:
         self.events += new
         return new
 
-    def declare(self, event: Event) -> Event:
+    def record(self, event: Event) -> Event:
         """Takes note of an event that something else saw; ``nonfinite`` is a full divergence."""
         self.events.append(event)
         return event
 
-    def forget(self) -> None:
+    def reset_after_rollback(self) -> None:
         """After a rollback no task is out of range; the events stay, and what was usual."""
         self._tasks = {
             name: dataclasses.replace(task, since={}, publications=0, reason="", full=False)
@@ -307,7 +328,7 @@ class Detector:
             "ill_layers": dict(self._ill_layers),
             "shifts": self._shifts.get_state(),
             "changes": self._changes,
-            "published": self.published,
+            "published": self.last_publication_step,
             "events": [dataclasses.asdict(event) for event in self.events],
         }
 
@@ -323,7 +344,7 @@ class Detector:
         # A state of before features were watched has none.
         self._shifts.set_state(state.get("shifts", {"usual": {}, "away": {}}))
         self._changes = [(int(step), str(feature)) for step, feature in state.get("changes", ())]
-        self.published = state["published"]
+        self.last_publication_step = state["published"]
         self.events = [Event(**event) for event in state["events"]]
 
     def _task(self, name: str) -> _Task:
@@ -363,7 +384,13 @@ class Detector:
     # What single steps tell.
 
     def _steps_out_of_range(
-        self, state: _Task, before: int, steps: int, loss: Reading, normalized_loss: Reading | None, may_lose: bool
+        self,
+        state: _Task,
+        before: int,
+        steps: int,
+        loss: SignalStatistics,
+        normalized_loss: SignalStatistics | None,
+        may_lose: bool,
     ) -> tuple[str, int, int]:
         """Why a task was out of range in a window, "" if it was not; since which step, and for how many in a row."""
         end = before + steps
@@ -373,7 +400,7 @@ class Detector:
                 # In range once; or never, and further away from it than it began.
                 in_range, away = (
                     normalized_loss.minimum <= self.loss_ratio,
-                    normalized_loss.minimum > self._growth * state.first,
+                    normalized_loss.minimum > self._loss_growth * state.first,
                 )
                 begins = in_range and not state.entered
                 state.entered = bool(state.entered or in_range or away)
@@ -408,12 +435,12 @@ class Detector:
         if len(state.losses) < _ENOUGH:
             return "", 0, 0
         usual = _usual(state.losses)
-        if loss.mean <= max(self._growth * usual[0], usual[0] + self._spike * usual[1]):
+        if loss.mean <= max(self._loss_growth * usual[0], usual[0] + self._spike_deviations * usual[1]):
             return "", 0, 0
         since = state.since.get("steps", before + 1)
         return f"the loss is {loss.mean:.4g}, it was {usual[0]:.4g}", since, end - since + 1
 
-    def _lost_skill(self, state: _Task, normalized_loss: Reading) -> str:
+    def _lost_skill(self, state: _Task, normalized_loss: SignalStatistics) -> str:
         """Why a task has lost most of its lead over a constant prediction; "" while it may have not."""
         usual, error = (
             _usual_normalized_loss(state),
@@ -422,11 +449,11 @@ class Detector:
         if usual is None or normalized_loss.finite < _ENOUGH:
             return ""
         lead = 1.0 - usual
-        if lead < 4 * error or normalized_loss.mean - 2 * error <= 1.0 - self._collapse * lead:
+        if lead < 4 * error or normalized_loss.mean - 2 * error <= 1.0 - self._collapse_share * lead:
             return ""
         return f"the loss is {normalized_loss.mean:.3g} times that of a constant prediction, it was {usual:.3g}"
 
-    def _has_no_skill(self, state: _Task, normalized_loss: Reading) -> bool:
+    def _has_no_skill(self, state: _Task, normalized_loss: SignalStatistics) -> bool:
         """Whether it was not once in a window better than a constant prediction, by anything worth the name."""
         usual = _usual_normalized_loss(state)
         lead = max(1.0 - usual, 0.0) if usual is not None else 0.0
@@ -435,20 +462,25 @@ class Detector:
         )
 
     def _spikes(
-        self, state: _Task, before: int, task: str, loss: Reading, normalized_loss: Reading | None
+        self, state: _Task, before: int, task: str, loss: SignalStatistics, normalized_loss: SignalStatistics | None
     ) -> list[Event]:
         if state.since:
             return []
         if loss.nonfinite:
             evidence = f"the loss was not finite in {loss.nonfinite} step{'s' * (loss.nonfinite > 1)}"
-            return [Event(before + loss.first_nonfinite, "spike", task, evidence)]
+            values = {"count": float(loss.nonfinite), "explained": 0.0}
+            return [Event(before + loss.first_nonfinite, "spike", task, evidence, values=values)]
         if normalized_loss is not None and normalized_loss.maximum > self._height_of_spikes(state.normalized_losses):
             mean, deviation, _ = _usual(state.normalized_losses)
             evidence = (
                 f"the loss is {normalized_loss.maximum:.3g} times that of a constant prediction, usually {mean:.3g} give or take "
                 f"{deviation:.2g}"
             )
-            return [Event(before + normalized_loss.at_maximum, "spike", task, evidence)]
+            values = {"normalized_loss": normalized_loss.maximum, "usual_normalized_loss": mean, "explained": 0.0}
+            if state.losses and loss.at_maximum == normalized_loss.at_maximum:
+                usual, spread, _ = _usual(state.losses)
+                values |= {"loss": loss.maximum, "usual": usual, "spread": spread}
+            return [Event(before + normalized_loss.at_maximum, "spike", task, evidence, values=values)]
         # Where the labels explain it, they must be very unusual.
         if loss.maximum <= self._height_of_spikes(state.losses, times=2 if normalized_loss is None else 4):
             return []
@@ -456,11 +488,13 @@ class Detector:
         evidence = f"the loss is {loss.maximum:.4g}, usually {mean:.4g} give or take {deviation:.2g}"
         if normalized_loss is not None:
             evidence += "; that of a constant prediction is as unusual: the labels of the batch are"
-        return [Event(before + loss.at_maximum, "spike", task, evidence)]
+        explained = float(normalized_loss is not None)
+        values = {"loss": loss.maximum, "usual": mean, "spread": deviation, "explained": explained}
+        return [Event(before + loss.at_maximum, "spike", task, evidence, values=values)]
 
-    def _shifted(self, before: int, readings: Mapping[str, Reading]) -> list[Event]:
+    def _shifted(self, before: int, signals: Mapping[str, SignalStatistics]) -> list[Event]:
         """The features that left their usual range, as one event: a new kind of data changes many at once."""
-        shifts = self._shifts.judge(before, readings)
+        shifts = self._shifts.judge(before, signals)
         if not shifts:
             return []
         first, *others = shifts
@@ -487,11 +521,11 @@ class Detector:
             event, feature=feature, evidence=f"{event.evidence}; {feature} had left its usual range at step {step}"
         )
 
-    def _nonfinite_layers(self, before: int, readings: Mapping[str, Reading]) -> list[Event]:
+    def _nonfinite_layers(self, before: int, signals: Mapping[str, SignalStatistics]) -> list[Event]:
         """The first layer, in the order in which they compute, with a value that is not finite, at the first such step."""
         bad = {
             name.partition("/")[2]: reading.first_nonfinite
-            for name, reading in readings.items()
+            for name, reading in signals.items()
             if name.startswith("activation/") and reading.nonfinite
         }
         if not bad:
@@ -505,9 +539,9 @@ class Detector:
         evidence = "its output is the first one that is not finite"
         return [Event(before + first, "nonfinite_values", "", evidence, layer=layer)]
 
-    def _dead_layers(self, step: int, readings: Mapping[str, Reading]) -> list[Event]:
+    def _dead_layers(self, step: int, signals: Mapping[str, SignalStatistics]) -> list[Event]:
         new = []
-        for name, reading in readings.items():
+        for name, reading in signals.items():
             kind, _, layer = name.partition("/")
             if kind != "dead_units" or not reading.finite:
                 continue
@@ -527,8 +561,8 @@ class Detector:
             kind, _, layer = key.partition("/")
             if kind != "clipping_factor_last":
                 continue
-            often = metrics.get(f"clipped_steps/{layer}", 0) >= 0.9 * (step - self.published)
-            count = self._ill_layers.get(key, 0) + 1 if often and factor < self._over_clipping else 0
+            often = metrics.get(f"clipped_steps/{layer}", 0) >= 0.9 * (step - self.last_publication_step)
+            count = self._ill_layers.get(key, 0) + 1 if often and factor < self._over_clipping_factor else 0
             self._ill_layers[key] = count
             if count == self._patience:
                 evidence = f"clipped in nine of ten steps over {count} publications, the last factor is {factor:.2g}"
@@ -548,7 +582,7 @@ class Detector:
         auc, noise = metrics.get(f"auc/{name}"), _auc_noise(name, metrics)
         if auc is not None and state.best_auc - 0.5 > 6 * noise:
             left = auc - 0.5
-            if left < max(self._collapse * (state.best_auc - 0.5), 2 * noise):
+            if left < max(self._collapse_share * (state.best_auc - 0.5), 2 * noise):
                 return f"the AUC is {auc:.3f}, it was {state.best_auc:.3f}"
         return ""
 

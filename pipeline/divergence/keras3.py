@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import keras
 
-from .watching import Watching
+from .monitor_base import MonitorBase
 
 if not keras.__version__.startswith("3."):
     raise ImportError(
@@ -19,7 +19,7 @@ if not keras.__version__.startswith("3."):
     )
 
 
-class DivergenceMonitor(Watching, keras.callbacks.Callback):
+class DivergenceMonitor(MonitorBase, keras.callbacks.Callback):
     """Watches every step of a Keras 3 training; arguments and attributes are those of Keras 2's
     :class:`steadyrank.pipeline.divergence.DivergenceMonitor`.
     """

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import tf_keras
 
-from .watching import Watching
+from .monitor_base import MonitorBase
 
 
-class DivergenceMonitor(Watching, tf_keras.callbacks.Callback):
+class DivergenceMonitor(MonitorBase, tf_keras.callbacks.Callback):
     """Watches every step of a training, keeps what happened, and acts on a full divergence when told to.
 
     When to use it: beside any callbacks of a Keras ``fit``. It observes by default and changes no number. It needs nothing
     of the model: probes are put around its training step, layers and optimizer while a ``fit`` runs (see :mod:`.probes`), and
     what they measure is kept in the graph, so that a spike of one step is seen whatever ``steps_per_execution`` is.
 
-    A pipeline with publications of its own calls :meth:`measures` for what was measured since the last one, and hands all
-    metrics to :meth:`observe`.
+    A pipeline with publications of its own calls :meth:`read_metrics` for what was measured since the last one, and hands all
+    metrics to :meth:`observe_metrics`.
 
     Args:
       every: Steps between two looks at what was kept. Default 16.
@@ -25,9 +25,9 @@ class DivergenceMonitor(Watching, tf_keras.callbacks.Callback):
       detector: Default: a :class:`~.detector.Detector` with its defaults.
       probes: Look into the step. False reads Keras's logs alone, which are means over the epoch so far.
       verbose: 1 prints events, 0 does not. Default 0.
-      tell: Called with each event, in place of printing.
-      rollbacks: Most rollbacks, over all fits and restarts. Default 3.
-      rate_share: What a rollback leaves of the learning rate. Default 0.5.
+      on_event: Called with each event, in place of printing.
+      max_rollbacks: Most rollbacks, over all fits and restarts. Default 3.
+      learning_rate_factor: What a rollback leaves of the learning rate. Default 0.5.
       warmup_steps: Steps in which the rate rises again after a rollback. Default 64.
       snapshots: Where healthy weights are kept. Default: three copies in memory, 64 steps apart, for ``"rollback"`` only.
 

@@ -36,9 +36,16 @@ import tensorflow as tf
 from ...foundation.auc import auc_from_rank_sum
 from ...foundation.constant_baseline import constant_cross_entropy, smoothed_share
 from .bundle import Bundles, save_in_graph
-from .either_keras import has_relu, inner, layer_of, leaves, path_of, strategy_of
 from .features import batch_statistics
-from .readings import Reading
+from .keras_compat import (
+    get_layer_name,
+    get_strategy,
+    get_variable_path,
+    has_relu,
+    list_computing_layers,
+    unwrap_optimizer,
+)
+from .signal_statistics import SignalStatistics
 from .windows import Signal, Window
 
 # Fewer labelled rows than this say nothing of a loss in units of a constant's.
@@ -77,7 +84,7 @@ class Probes(tf.Module):
         self._undo: list[Callable[[], None]] = []
         self.before = 0
         self._bundles = bundles if bundles is not None and _can_save(model, bundles) else None
-        with strategy_of(model).scope():
+        with get_strategy(model).scope():
             self.window = Window()
 
     def watches(self, model: Any) -> bool:
@@ -94,10 +101,10 @@ class Probes(tf.Module):
             self._set(model, "on_measured", self._measured)
         else:
             self._wrap(model, "compute_loss", self._compute_loss)
-        self._takes_norms = not getattr(inner(model.optimizer), "explain", False)
+        self._takes_norms = not getattr(unwrap_optimizer(model.optimizer), "explain", False)
         name = "apply" if hasattr(model.optimizer, "apply") else "apply_gradients"
         self._wrap(model.optimizer, name, self._apply)
-        for layer in leaves(model):
+        for layer in list_computing_layers(model):
             self._wrap(layer, "call", functools.partial(self._call, layer))
         if getattr(model, "train_function", None) is not getattr(self, "_compiled", self):
             model.train_function = None
@@ -109,7 +116,7 @@ class Probes(tf.Module):
         self._undo.clear()
         self._compiled = self._model[0].train_function
 
-    def read(self) -> tuple[int, dict[str, Reading]]:
+    def read(self) -> tuple[int, dict[str, SignalStatistics]]:
         """See :meth:`.windows.Window.read`."""
         return self.window.read()
 
@@ -180,7 +187,7 @@ class Probes(tf.Module):
         norms = self._norms_of(pairs) if self._notes.signals is not None and self._takes_norms else []
         if self._notes.signals is not None and self._bundles is not None:
             self._save_if_alarmed([gradient for gradient, _ in pairs])
-        if strategy_of(self._model[0]).num_replicas_in_sync > 1:
+        if get_strategy(self._model[0]).num_replicas_in_sync > 1:
             return original(given, *args, **kwargs)
         # TensorFlow would copy each variable that is still read when it is written.
         with tf.control_dependencies(norms):
@@ -191,7 +198,7 @@ class Probes(tf.Module):
         assert self._notes.signals is not None
         there = [gradient for gradient in gradients if gradient is not None]
         self._note("gradient", tf.linalg.global_norm([_sampled(gradient) for gradient in there]))
-        self._note("learning_rate", tf.convert_to_tensor(inner(self._model[0].optimizer).learning_rate))
+        self._note("learning_rate", tf.convert_to_tensor(unwrap_optimizer(self._model[0].optimizer).learning_rate))
         signals = [signal for signal in self._notes.signals if _is_of_this_step(signal.value)]
         alarms = self.window.alarms(signals)
 
@@ -240,7 +247,7 @@ class Probes(tf.Module):
         for gradient, variable in pairs:
             if gradient is None:
                 continue
-            layer = layer_of(path_of(variable), self._model[0].name)
+            layer = get_layer_name(get_variable_path(variable), self._model[0].name)
             values = gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
             squares.setdefault(f"gradient/{layer}", []).append(tf.nn.l2_loss(tf.cast(values, tf.float32)))
             if not isinstance(gradient, tf.IndexedSlices):
@@ -253,7 +260,11 @@ class Probes(tf.Module):
 
     def _name_of(self, layer: Any) -> str:
         """By its weights; by its own name where it has none."""
-        return layer_of(path_of(layer.weights[0]), self._model[0].name) if layer.weights else str(layer.name)
+        return (
+            get_layer_name(get_variable_path(layer.weights[0]), self._model[0].name)
+            if layer.weights
+            else str(layer.name)
+        )
 
     def _note(self, name: str, value: tf.Tensor) -> None:
         if self._notes.signals is not None:
@@ -401,11 +412,11 @@ def _is_of_this_step(value: tf.Tensor) -> bool:
 
 def _can_save(model: Any, bundles: Bundles) -> bool:
     if getattr(model, "jit_compile", False):
-        bundles.refused.append(
+        bundles.problems.append(
             "the training step is compiled by XLA, which saves nothing; compile with jit_compile=False"
         )
         return False
-    if strategy_of(model).num_replicas_in_sync > 1:
-        bundles.refused.append("bundles are saved by one replica alone, the strategy has several")
+    if get_strategy(model).num_replicas_in_sync > 1:
+        bundles.problems.append("bundles are saved by one replica alone, the strategy has several")
         return False
     return True

@@ -13,13 +13,13 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from .either_keras import inner, strategy_of, variables_of
+from .keras_compat import get_strategy, list_optimizer_variables, unwrap_optimizer
 
 
-class Snapshots(Protocol):
+class SnapshotStore(Protocol):
     """Where healthy weights are kept."""
 
-    def keep(self, step: int, healthy: bool) -> None:
+    def save_if_due(self, step: int, is_healthy: bool) -> None:
         """Told after every look which step it is, and whether all was well; may keep what is there now."""
         ...
 
@@ -28,7 +28,7 @@ class Snapshots(Protocol):
         ...
 
 
-class Copies:
+class MemorySnapshots:
     """Snapshots in the host's memory: as much for each as weights and accumulators take.
 
     Args:
@@ -43,10 +43,10 @@ class Copies:
         self._count = count
         self._held: list[tuple[int, list[np.ndarray]]] = []
 
-    def keep(self, step: int, healthy: bool) -> None:
+    def save_if_due(self, step: int, is_healthy: bool) -> None:
         """Copies the state when it is time and all is well."""
-        if healthy and (not self._held or step >= self._held[-1][0] + self._every):
-            self._held = [*self._held, (step, [_value(v) for v in state_of(self._model)])][-self._count :]
+        if is_healthy and (not self._held or step >= self._held[-1][0] + self._every):
+            self._held = [*self._held, (step, [_value(v) for v in list_training_state(self._model)])][-self._count :]
 
     def restore(self, before: int) -> int | None:
         """Puts back the newest copy of a step below ``before``; later ones are dropped."""
@@ -55,57 +55,57 @@ class Copies:
             return None
         self._held = earlier
         step, values = earlier[-1]
-        for variable, value in zip(state_of(self._model), values, strict=True):
+        for variable, value in zip(list_training_state(self._model), values, strict=True):
             variable.assign(value)
         return step
 
 
-def state_of(model: Any) -> list[Any]:
+def list_training_state(model: Any) -> list[Any]:
     """Everything that a step changes, but for the count of steps and the metrics."""
-    optimizer = inner(model.optimizer)
-    variables = [*model.weights, *variables_of(optimizer)]
+    optimizer = unwrap_optimizer(model.optimizer)
+    variables = [*model.weights, *list_optimizer_variables(optimizer)]
     counters = {id(optimizer.iterations), id(getattr(model.optimizer, "iterations", None))}
     rate = getattr(optimizer, "_learning_rate", None)
     return [v for v in variables if id(v) not in counters and v is not rate]
 
 
 @dataclasses.dataclass
-class Budget:
+class RollbackBudget:
     """How often a training may be rolled back, and what became of its rate.
 
     Attributes:
-      rollbacks: Most rollbacks.
-      rate_share: What each leaves of the learning rate.
+      max_rollbacks: Most rollbacks.
+      learning_rate_factor: What each leaves of the learning rate.
       warmup_steps: Steps in which the rate rises again after one.
       used: Rollbacks so far.
       since: The step of the last one.
       restored: The step that it went back to.
     """
 
-    rollbacks: int = 3
-    rate_share: float = 0.5
+    max_rollbacks: int = 3
+    learning_rate_factor: float = 0.5
     warmup_steps: int = 64
     used: int = 0
     since: int = 0
     restored: int = 0
 
     def __post_init__(self) -> None:
-        if self.rollbacks < 0 or self.warmup_steps < 0:
+        if self.max_rollbacks < 0 or self.warmup_steps < 0:
             raise ValueError(
-                f"rollbacks and warmup_steps must be 0 or more, got {self.rollbacks} and {self.warmup_steps}"
+                f"max_rollbacks and warmup_steps must be 0 or more, got {self.max_rollbacks} and {self.warmup_steps}"
             )
-        if not 0 < self.rate_share <= 1:
-            raise ValueError(f"rate_share must be above 0 and at most 1, got {self.rate_share}")
+        if not 0 < self.learning_rate_factor <= 1:
+            raise ValueError(f"learning_rate_factor must be above 0 and at most 1, got {self.learning_rate_factor}")
 
     def share_at(self, step: int) -> float:
         """What is left of the learning rate for the steps after ``step``."""
         if not self.used:
             return 1.0
         risen = min(1.0, (step - self.since + 1) / max(self.warmup_steps, 1))
-        return self.rate_share**self.used * risen
+        return self.learning_rate_factor**self.used * risen
 
 
-class Rate:
+class LearningRateScale:
     """Makes an optimizer's learning rate a share of what it would be.
 
     A rate that is a variable is multiplied; a schedule is put into another one, for as long as :meth:`attach` holds.
@@ -116,13 +116,13 @@ class Rate:
     """
 
     def __init__(self, model: Any, base: type):
-        self._optimizer = inner(model.optimizer)
+        self._optimizer = unwrap_optimizer(model.optimizer)
         self._share = 1.0
         self._factor: tf.Variable | None = None
         self._schedule: Any = self._optimizer._learning_rate
         if isinstance(self._schedule, base):
-            with strategy_of(model).scope():
-                self._factor = tf.Variable(1.0, trainable=False, name="rate_share")
+            with get_strategy(model).scope():
+                self._factor = tf.Variable(1.0, trainable=False, name="learning_rate_factor")
             self._scaled = _scaled(base, self._schedule, self._factor)
 
     def attach(self) -> None:

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from .either_keras import inner, layer_of, path_of
+from .keras_compat import get_layer_name, get_variable_path, unwrap_optimizer
 
 # A residual with less than this share of the squared length is too near to rounding to make a second direction of.
 _LEAST_RESIDUAL = 1e-3
@@ -49,7 +49,7 @@ class Sharpness:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Conflict:
+class GradientConflict:
     """How the tasks' gradients over some variables go together. T tasks.
 
     Attributes:
@@ -90,7 +90,7 @@ class SharpnessProbe:
     the preconditioned sharpness.
 
     Args:
-      loss_of: Computes the loss, a scalar, from the variables and a batch. Called with what the probe is called with, and
+      loss_fn: Computes the loss, a scalar, from the variables and a batch. Called with what the probe is called with, and
         traced once for batches of the same structure and shapes. Autograph is off in it.
       variables: With respect to which; built variables of Keras 2 or Keras 3, or TensorFlow's.
       epsilon: Stands under the root beside the accumulators; the optimizer's. Default 1e-7.
@@ -111,14 +111,14 @@ class SharpnessProbe:
 
     def __init__(
         self,
-        loss_of: Callable[..., Any],
+        loss_fn: Callable[..., Any],
         variables: Sequence[Any],
         *,
         epsilon: float = 1e-7,
         seed: int = 0,
         warm_start: bool = False,
     ):
-        self._loss_of = loss_of
+        self._loss_of = loss_fn
         self._variables = _natives(variables)
         self._epsilon = epsilon
         self._seed = seed
@@ -127,13 +127,13 @@ class SharpnessProbe:
         self._compiled = tf.function(self._measure, autograph=False, reduce_retracing=True)
 
     def __call__(
-        self, *batch: Any, scale: Sequence[Any] | None = None, iterations: int = 20, tolerance: float = 1e-2
+        self, *batch: Any, accumulators: Sequence[Any] | None = None, iterations: int = 20, tolerance: float = 1e-2
     ) -> Sharpness:
         """The sharpness at the variables' present values.
 
         Args:
           *batch: What the loss is computed from: tensors, or structures of them.
-          scale: Adagrad's accumulators G in the order of the variables, of their shapes; see :func:`adagrad_accumulators`.
+          accumulators: Adagrad's accumulators G in the order of the variables, of their shapes; see :func:`find_adagrad_accumulators`.
             Default: none, and no preconditioned sharpness.
           iterations: Products with the Hessian at most, for each of the two. Default 20.
           tolerance: Stop when the eigenvalue changes by less than this share of itself. Default 1e-2.
@@ -143,16 +143,16 @@ class SharpnessProbe:
                 f"iterations must be 1 or more and tolerance 0 or more, got iterations={iterations}, tolerance={tolerance}"
             )
         kinds = ["plain"]
-        accumulators = None
-        if scale is not None:
-            if len(scale) != len(self._variables):
+        tensors = None
+        if accumulators is not None:
+            if len(accumulators) != len(self._variables):
                 raise ValueError(
-                    f"scale must have one tensor for each of {len(self._variables)} variables, got {len(scale)}"
+                    f"accumulators must have one tensor for each of {len(self._variables)} variables, got {len(accumulators)}"
                 )
             kinds.append("preconditioned")
-            accumulators = [tf.convert_to_tensor(_native(each)) for each in scale]
+            tensors = [tf.convert_to_tensor(_native(each)) for each in accumulators]
         starts = [self._kept.get(kind) or self._first() for kind in kinds]
-        found = self._compiled(starts, accumulators, tf.constant(iterations), tf.constant(tolerance, tf.float64), batch)
+        found = self._compiled(starts, tensors, tf.constant(iterations), tf.constant(tolerance, tf.float64), batch)
         results = []
         for kind, (numbers, vector) in zip(kinds, found, strict=True):
             value, taken, converged = (float(number) for number in numbers.numpy())
@@ -163,7 +163,7 @@ class SharpnessProbe:
                 self._kept[kind] = vector
         return Sharpness(
             sharpness=results[0][0],
-            preconditioned=results[1][0] if scale is not None else None,
+            preconditioned=results[1][0] if accumulators is not None else None,
             iterations=sum(taken for _, taken, _ in results),
             converged=all(converged for _, _, converged in results),
         )
@@ -201,11 +201,11 @@ class SharpnessProbe:
         ]
 
 
-def sharpness(
-    loss_of: Callable[[], Any],
+def compute_sharpness(
+    loss_fn: Callable[[], Any],
     variables: Sequence[Any],
     *,
-    scale: Sequence[Any] | None = None,
+    accumulators: Sequence[Any] | None = None,
     iterations: int = 20,
     tolerance: float = 1e-2,
     seed: int = 0,
@@ -213,14 +213,16 @@ def sharpness(
     """The largest eigenvalue of a loss's Hessian, once; to measure again, a :class:`SharpnessProbe` compiles only once.
 
     Args:
-      loss_of: Computes the loss on one fixed batch, a scalar, from the variables.
+      loss_fn: Computes the loss on one fixed batch, a scalar, from the variables.
       variables, seed: See :class:`SharpnessProbe`.
-      scale, iterations, tolerance: See :meth:`SharpnessProbe.__call__`.
+      accumulators, iterations, tolerance: See :meth:`SharpnessProbe.__call__`.
 
     Raises:
       ValueError: As :class:`SharpnessProbe`.
     """
-    return SharpnessProbe(loss_of, variables, seed=seed)(scale=scale, iterations=iterations, tolerance=tolerance)
+    return SharpnessProbe(loss_fn, variables, seed=seed)(
+        accumulators=accumulators, iterations=iterations, tolerance=tolerance
+    )
 
 
 class ConflictProbe:
@@ -229,7 +231,7 @@ class ConflictProbe:
     Sparse gradients are made dense.
 
     Args:
-      losses_of: Computes the tasks' losses from a batch: a mapping from task to scalar, weighted as in the sum that is
+      losses_fn: Computes the tasks' losses from a batch: a mapping from task to scalar, weighted as in the sum that is
         trained. Called with what the probe is called with. Autograph is off in it.
       variables: Of the layers that the tasks share, see :func:`shared_variables`; the model's own, for their paths.
       model_name: Left out of the layers' names. Default: nothing is left out.
@@ -245,14 +247,14 @@ class ConflictProbe:
     (-1.0, 0.75)
     """
 
-    def __init__(self, losses_of: Callable[..., Mapping[str, Any]], variables: Sequence[Any], *, model_name: str = ""):
-        self._losses_of = losses_of
+    def __init__(self, losses_fn: Callable[..., Mapping[str, Any]], variables: Sequence[Any], *, model_name: str = ""):
+        self._losses_of = losses_fn
         self._variables = _natives(variables)
-        self._layers = [layer_of(path_of(variable), model_name) for variable in variables]
+        self._layers = [get_layer_name(get_variable_path(variable), model_name) for variable in variables]
         self._tasks: tuple[str, ...] = ()
         self._compiled = tf.function(self._measure, autograph=False, reduce_retracing=True)
 
-    def __call__(self, *batch: Any) -> Conflict:
+    def __call__(self, *batch: Any) -> GradientConflict:
         """The conflict at the variables' present values, on one batch."""
         return _conflict(self._compiled(batch).numpy(), self._tasks, self._layers)
 
@@ -262,7 +264,9 @@ class ConflictProbe:
         return _inner_products(list(gradients.values()))
 
 
-def task_conflict(gradients_by_task: Mapping[str, Sequence[Any]], layers: Sequence[str] | None = None) -> Conflict:
+def compute_conflict(
+    gradients_by_task: Mapping[str, Sequence[Any]], layers: Sequence[str] | None = None
+) -> GradientConflict:
     """How gradients that are there already go together.
 
     Args:
@@ -283,7 +287,7 @@ def task_conflict(gradients_by_task: Mapping[str, Sequence[Any]], layers: Sequen
     return _conflict(_inner_products(gradients).numpy(), tuple(gradients_by_task), names)
 
 
-def shared_variables(model: Any, losses_of: Callable[..., Mapping[str, Any]], *batch: Any) -> list[Any]:
+def find_shared_variables(model: Any, losses_fn: Callable[..., Mapping[str, Any]], *batch: Any) -> list[Any]:
     """The trainable dense variables of a built model that at least two tasks have a gradient for.
 
     Embedding tables are left out: those with sparse gradients, and those by Keras's name ``embeddings``. The losses are traced,
@@ -291,7 +295,7 @@ def shared_variables(model: Any, losses_of: Callable[..., Mapping[str, Any]], *b
 
     Args:
       model: A built Keras model.
-      losses_of: See :class:`ConflictProbe`.
+      losses_fn: See :class:`ConflictProbe`.
       *batch: What it is called with.
     """
     variables = list(model.trainable_variables)
@@ -299,7 +303,7 @@ def shared_variables(model: Any, losses_of: Callable[..., Mapping[str, Any]], *b
     tables = {i for i, variable in enumerate(variables) if _last_part(variable) == "embeddings"}
 
     def trace(batch: tuple[Any, ...]) -> None:
-        for gradients in _gradients_by_task(lambda: losses_of(*batch), [_native(each) for each in variables]).values():
+        for gradients in _gradients_by_task(lambda: losses_fn(*batch), [_native(each) for each in variables]).values():
             for i, gradient in enumerate(gradients):
                 users[i] += gradient is not None
                 if isinstance(gradient, tf.IndexedSlices):
@@ -309,7 +313,7 @@ def shared_variables(model: Any, losses_of: Callable[..., Mapping[str, Any]], *b
     return [variable for i, variable in enumerate(variables) if users[i] >= 2 and i not in tables]
 
 
-def adagrad_accumulators(optimizer: Any, variables: Sequence[Any]) -> list[Any] | None:
+def find_adagrad_accumulators(optimizer: Any, variables: Sequence[Any]) -> list[Any] | None:
     """Adagrad's accumulators G for the variables, in their order, of their shapes.
 
     Knows Adagrad as Keras 2 and Keras 3 have it, and what derives from it or keeps the same lists; also within an optimizer
@@ -322,7 +326,7 @@ def adagrad_accumulators(optimizer: Any, variables: Sequence[Any]) -> list[Any] 
     Returns:
       The optimizer's own variables; None when it is no Adagrad, is not built, or does not have one of the variables.
     """
-    optimizer = inner(optimizer)
+    optimizer = unwrap_optimizer(optimizer)
     accumulators = getattr(optimizer, "_accumulators", None)
     # FTRL keeps accumulators too, and divides by something else.
     if not accumulators or hasattr(optimizer, "_linears"):
@@ -340,13 +344,13 @@ def adagrad_accumulators(optimizer: Any, variables: Sequence[Any]) -> list[Any] 
 
 
 def _hessian(
-    loss_of: Callable[[], Any], variables: Sequence[tf.Variable]
+    loss_fn: Callable[[], Any], variables: Sequence[tf.Variable]
 ) -> Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]:
     """The function from v to H v. The gradient is computed here, once for all products."""
     # Persistent, since the products of one graph, in a loop each, all differentiate the same gradient.
     with tf.GradientTape(persistent=True) as outer:
         with tf.GradientTape() as tape:
-            loss = _scalar(loss_of(), "the loss")
+            loss = _scalar(loss_fn(), "the loss")
         gradients = tape.gradient(loss, variables)
         there = [(i, gradient) for i, gradient in enumerate(gradients) if gradient is not None]
         parts = [gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient for _, gradient in there]
@@ -438,10 +442,10 @@ def _of_plane(quotient: tf.Tensor, length: tf.Tensor, next_quotient: tf.Tensor) 
 
 
 def _gradients_by_task(
-    losses_of: Callable[[], Mapping[str, Any]], variables: Sequence[tf.Variable]
+    losses_fn: Callable[[], Mapping[str, Any]], variables: Sequence[tf.Variable]
 ) -> dict[str, list[Any]]:
     with tf.GradientTape(persistent=True) as tape:
-        losses = {task: _scalar(loss, f"the loss of task {task!r}") for task, loss in losses_of().items()}
+        losses = {task: _scalar(loss, f"the loss of task {task!r}") for task, loss in losses_fn().items()}
     return {task: tape.gradient(loss, variables) for task, loss in losses.items()}
 
 
@@ -473,7 +477,7 @@ def _inner_products(gradients: Sequence[Sequence[Any]]) -> tf.Tensor:
     return tf.stack(by_variable) if by_variable else tf.zeros([0, len(gradients), len(gradients)], tf.float64)
 
 
-def _conflict(products: np.ndarray, tasks: tuple[str, ...], layers: Sequence[str]) -> Conflict:
+def _conflict(products: np.ndarray, tasks: tuple[str, ...], layers: Sequence[str]) -> GradientConflict:
     total = products.sum(axis=0)
     norms = np.sqrt(np.diagonal(total))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -483,7 +487,7 @@ def _conflict(products: np.ndarray, tasks: tuple[str, ...], layers: Sequence[str
     of_layers: dict[str, np.ndarray] = {}
     for layer, product in zip(layers, products, strict=True):
         of_layers[layer] = of_layers.get(layer, 0.0) + np.diagonal(product)
-    return Conflict(
+    return GradientConflict(
         tasks=tasks,
         norms=_by_task(tasks, norms),
         shares=_by_task(tasks, shares),
@@ -533,4 +537,4 @@ def _own_dtype(variable: tf.Variable) -> tf.DType:
 
 
 def _last_part(variable: Any) -> str:
-    return path_of(variable).partition(":")[0].rpartition("/")[2]
+    return get_variable_path(variable).partition(":")[0].rpartition("/")[2]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...foundation.signed_log import inverse_signed_log
-from .readings import Reading
+from .signal_statistics import SignalStatistics
 
 # Windows before anything is judged, those that are remembered, and those after which what was new is usual.
 _ENOUGH, _MEMORY, _NEW = 8, 32, 8
@@ -51,7 +51,7 @@ class _Usual:
     variance: float = 0.0
     noise: float = 0.0
 
-    def add(self, reading: Reading) -> None:
+    def add(self, reading: SignalStatistics) -> None:
         share = max(1.0 / (self.windows + 1), 1.0 / _MEMORY)
         apart = reading.mean - self.mean
         self.mean += share * apart
@@ -75,23 +75,23 @@ class Shifts:
         self._usual: dict[str, _Usual] = {}
         self._away: dict[str, _Away] = {}
 
-    def judge(self, before: int, readings: Mapping[str, Reading]) -> list[Shift]:
+    def judge(self, before: int, signals: Mapping[str, SignalStatistics]) -> list[Shift]:
         """Takes one window; returns the features that left their range in it, the furthest first.
 
         Args:
           before: Training steps before the window.
-          readings: By signal; only those of features are looked at.
+          signals: By signal; only those of features are looked at.
         """
         found: dict[str, Shift] = {}
-        for name in list(readings):
+        for name in list(signals):
             kind, _, feature = name.partition("/")
-            if kind != "feature" or not readings[name].finite:
+            if kind != "feature" or not signals[name].finite:
                 continue
-            signals = {kind: f"{kind}/{feature}" for kind in ("feature", "spread", "missing")}
+            names = {kind: f"{kind}/{feature}" for kind in ("feature", "spread", "missing")}
             shifts = [
                 shift
-                for kind, signal in signals.items()
-                if signal in readings and (shift := self._take(kind, feature, before, readings[signal], signals))
+                for kind, signal in names.items()
+                if signal in signals and (shift := self._take(kind, feature, before, signals[signal], names))
             ]
             away = self._away.get(feature)
             if shifts:
@@ -101,7 +101,7 @@ class Shifts:
                 away.windows, away.back = away.windows + 1, 0
                 if away.windows >= _NEW:
                     # It stays as it is now: learn that.
-                    for signal in signals.values():
+                    for signal in names.values():
                         self._usual.pop(signal, None)
                     del self._away[feature]
             elif away is not None:
@@ -122,7 +122,9 @@ class Shifts:
         self._usual = {name: _Usual(*values) for name, values in state["usual"].items()}
         self._away = {name: _Away(*values) for name, values in state["away"].items()}
 
-    def _take(self, kind: str, feature: str, before: int, reading: Reading, signals: Mapping[str, str]) -> Shift | None:
+    def _take(
+        self, kind: str, feature: str, before: int, reading: SignalStatistics, signals: Mapping[str, str]
+    ) -> Shift | None:
         """Judges one signal of a feature, then learns from it."""
         usual = self._usual.setdefault(signals[kind], _Usual())
         spread = self._usual.setdefault(signals["spread"], _Usual())

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from .readings import Reading
+from .signal_statistics import SignalStatistics
 
 _MINIMUM, _MAXIMUM, _SUM, _SQUARES = range(4)
 _FINITE, _AT_MINIMUM, _AT_MAXIMUM, _NONFINITE, _FIRST_NONFINITE, _LONGEST, _RUN = range(7)
@@ -135,7 +135,7 @@ class Window(tf.Module):
         for kept, old, part in zip((self._numbers, self._integers), (numbers, integers), new, strict=True):
             kept.assign(tf.tensor_scatter_nd_update(old, rows, part), read_value=False)
 
-    def read(self) -> tuple[int, dict[str, Reading]]:
+    def read(self) -> tuple[int, dict[str, SignalStatistics]]:
         """The steps since the last reading, and each signal over them; runs go on, everything else starts anew."""
         numbers, integers, steps = (
             tf.convert_to_tensor(kept).numpy() for kept in (self._numbers, self._integers, self.steps)
@@ -203,11 +203,11 @@ def _no_integers(capacity: int) -> np.ndarray:
     return empty
 
 
-def _reading(numbers: np.ndarray, integers: np.ndarray) -> Reading:
+def _reading(numbers: np.ndarray, integers: np.ndarray) -> SignalStatistics:
     count = int(integers[_FINITE])
     mean = float(numbers[_SUM]) / count if count else math.nan
     variance = float(numbers[_SQUARES]) / count - mean**2 if count else math.nan
-    return Reading(
+    return SignalStatistics(
         minimum=float(numbers[_MINIMUM]) if count else math.nan,
         maximum=float(numbers[_MAXIMUM]) if count else math.nan,
         at_minimum=max(int(integers[_AT_MINIMUM]), 0),

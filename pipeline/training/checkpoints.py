@@ -87,7 +87,7 @@ class Checkpoints:
             )
         return 0
 
-    def keep(self, step: int, healthy: bool) -> None:
+    def save_if_due(self, step: int, is_healthy: bool) -> None:
         """Nothing: a run saves at its own times."""
 
     def restore(self, before: int) -> int | None:
@@ -123,7 +123,7 @@ class Checkpoints:
     def _prune(self, health: dict, position: int) -> set[str]:
         """Removes what need not be kept; returns the names of what is."""
         there = self._manager.checkpoints
-        out_since = self._monitor.out_since if self._monitor is not None else None
+        out_since = self._monitor.out_of_range_since if self._monitor is not None else None
         sure = out_since or position - _SEEN_WITHIN
         stamps = [(path, health.get(Path(path).name, {})) for path in there]
         healthy = [(path, stamp["step"]) for path, stamp in stamps if stamp.get("health") == "healthy"]

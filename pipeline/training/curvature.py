@@ -9,7 +9,7 @@ import tensorflow as tf
 import tf_keras
 
 from ..divergence import DivergenceMonitor
-from ..divergence.sharpness import ConflictProbe, SharpnessProbe, adagrad_accumulators, shared_variables
+from ..divergence.sharpness import ConflictProbe, SharpnessProbe, find_adagrad_accumulators, find_shared_variables
 
 # A warm start needs two or three; a cold one comes near, and goes on the next time.
 _PRODUCTS = 4
@@ -49,7 +49,7 @@ class Curvature(tf_keras.callbacks.Callback):
         step = self._monitor.step
         if self._every and self._batch is not None and step // self._every > self._measured // self._every:
             self._measured = step
-            self._monitor.add(self.measure(self._batch))
+            self._monitor.add_metrics(self.measure(self._batch))
 
     def measure(self, batch: Mapping[str, tf.Tensor]) -> dict[str, float]:
         """The metrics above, on a batch."""
@@ -59,15 +59,18 @@ class Curvature(tf_keras.callbacks.Callback):
             self._sharpness = SharpnessProbe(
                 lambda b: tf.add_n(list(ranker.task_losses(b).values())), dense, warm_start=True
             )
-            shared = shared_variables(ranker, ranker.task_losses, batch)
+            shared = find_shared_variables(ranker, ranker.task_losses, batch)
             self._conflict = ConflictProbe(ranker.task_losses, shared, model_name=ranker.name)
             self._dense = dense
-        bent = self._sharpness(
-            batch, scale=adagrad_accumulators(ranker.optimizer, self._dense), iterations=_PRODUCTS, tolerance=0.05
+        sharpness = self._sharpness(
+            batch,
+            accumulators=find_adagrad_accumulators(ranker.optimizer, self._dense),
+            iterations=_PRODUCTS,
+            tolerance=0.05,
         )
-        metrics = {"sharpness": bent.sharpness}
-        if bent.preconditioned is not None:
-            metrics["sharpness_preconditioned"] = bent.preconditioned
+        metrics = {"sharpness": sharpness.sharpness}
+        if sharpness.preconditioned is not None:
+            metrics["sharpness_preconditioned"] = sharpness.preconditioned
         told = self._conflict(batch)
         for i, task in enumerate(told.tasks):
             metrics[f"task_gradient/{task}"] = told.norms[task]

@@ -93,9 +93,9 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         checkpoints = Checkpoints(run.checkpoints, ranker)
         monitor = DivergenceMonitor(
             on_full=None if config.training.on_divergence == "observe" else config.training.on_divergence,
-            tell=lambda event: progress.note(str(event)),
-            rollbacks=config.training.max_rollbacks,
-            rate_share=config.training.rollback_learning_rate_factor,
+            on_event=lambda event: progress.note(str(event)),
+            max_rollbacks=config.training.max_rollbacks,
+            learning_rate_factor=config.training.rollback_learning_rate_factor,
             warmup_steps=config.training.rollback_warmup_steps,
             snapshots=checkpoints,
             bundles=Bundles(run.bundles, files=(run.config_file, run.schema_file)),
@@ -132,8 +132,8 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
                 step = publisher.step
 
         if held_out:
-            monitor.judge(step, held_out)
-        write_json(run.divergence_file, monitor.report())
+            monitor.judge_final_metrics(step, held_out)
+        write_json(run.divergence_file, monitor.to_dict())
         reasons = reasons_not_to_publish(ranker, monitor.verdict)
         details = _details(began, publisher.seconds, clock)
         if own is not None:
@@ -146,7 +146,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
             run.write_status("done", step, export=str(exported.relative_to(run.path)), **details)
         write_report(run)
     except Preempted:
-        write_json(run.divergence_file, monitor.report())
+        write_json(run.divergence_file, monitor.to_dict())
         run.write_status("preempted", step, message="SIGTERM came; everything is saved, --resume goes on")
         progress.note(f"preempted at step {step:,}; everything is saved, --resume goes on")
         return EXIT_PREEMPTED

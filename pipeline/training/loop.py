@@ -16,7 +16,7 @@ from ..config.settings import Config
 from ..data.batching.dataset import Service, training_batches
 from ..data.batching.wait_clock import WaitClock
 from ..data.source import Source
-from ..divergence.monitor import DivergenceMonitor
+from ..divergence import DivergenceMonitor
 from .checkpoints import Checkpoints
 from .curvature import Curvature
 from .distribution import distribute_batches
@@ -103,7 +103,7 @@ def train(
                     publisher.step = monitor.step = max(publisher.step + 1, int(ranker.optimizer.iterations))
                     if config.training.on_divergence == "rollback" and monitor.roll_back():
                         break
-                    monitor.declare_nonfinite(publisher.step, evidence)
+                    monitor.record_nonfinite(publisher.step, evidence)
                     return {}
                 checkpoints.save(publisher.step)
                 keeper.raise_if_preempted()
@@ -121,7 +121,7 @@ class _Keeper(tf_keras.callbacks.Callback):
         self._checkpoints = checkpoints
         self._publisher = publisher
         self._monitor = monitor
-        self._rollbacks = monitor.rollbacks
+        self._rollbacks = monitor.rollback_count
         self._saved = publisher.step
         self._preempted = False
 
@@ -130,9 +130,9 @@ class _Keeper(tf_keras.callbacks.Callback):
             # The end of the day is published first, and saved then.
             return
         # A rollback is saved at once: it must not be forgotten.
-        rolled_back = self._monitor.rollbacks != self._rollbacks
+        rolled_back = self._monitor.rollback_count != self._rollbacks
         if self._preempted or rolled_back or self._publisher.step - self._saved >= self._every:
-            self._rollbacks = self._monitor.rollbacks
+            self._rollbacks = self._monitor.rollback_count
             self._saved = self._publisher.step
             self._checkpoints.save(self._publisher.step)
         if self._preempted:
@@ -140,7 +140,7 @@ class _Keeper(tf_keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         # The loop saves what is there now.
-        self._rollbacks, self._saved = self._monitor.rollbacks, self._publisher.step
+        self._rollbacks, self._saved = self._monitor.rollback_count, self._publisher.step
 
     def raise_if_preempted(self) -> None:
         if self._preempted:

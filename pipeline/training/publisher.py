@@ -28,8 +28,8 @@ import tensorflow as tf
 import tf_keras
 
 from ..data.batching.wait_clock import WaitClock
-from ..divergence.either_keras import inner
-from ..divergence.monitor import DivergenceMonitor
+from ..divergence import DivergenceMonitor
+from ..divergence.keras_compat import unwrap_optimizer
 from .progress import Progress
 from .writers import Writer
 
@@ -113,8 +113,8 @@ class Publisher(tf_keras.callbacks.Callback):
         seconds = time.perf_counter() - self._began
         self.seconds += seconds
         metrics = drop_undefined({key: float(value) for key, value in logs.items()})
-        metrics["learning_rate"] = float(tf.convert_to_tensor(inner(self.model.optimizer).learning_rate))
-        metrics |= self._monitor.measures()
+        metrics["learning_rate"] = float(tf.convert_to_tensor(unwrap_optimizer(self.model.optimizer).learning_rate))
+        metrics |= self._monitor.read_metrics()
         metrics["examples_per_second"] = (self.step - self._published) * self._batch_size / seconds
         metrics["input_wait_fraction"] = (self._clock.seconds - self._waited) / seconds
         if self._skipped is not None:
@@ -123,7 +123,7 @@ class Publisher(tf_keras.callbacks.Callback):
             self._skipped_before = skipped
         self._writer.write(self.step, metrics | {"day": self._day})
         self._progress.update(self.step, metrics["loss"])
-        self._monitor.observe(self.step, metrics)
+        self._monitor.observe_metrics(self.step, metrics)
         self.model.reset_metrics()
         self._published = self.step
         self._begin_window()

@@ -93,7 +93,7 @@ class TestDivergence:
         assert ran.returncode == 3, ran.stderr
         divergence = json.loads((tmp_path / "run" / "divergence.json").read_text())
         assert divergence["verdict"] == "full"
-        assert {"step", "kind", "task", "layer", "feature", "evidence"} == set(divergence["events"][0])
+        assert {"step", "kind", "task", "layer", "feature", "evidence", "values"} == set(divergence["events"][0])
         status = json.loads((tmp_path / "run" / "status.json").read_text())
         assert status["status"] == "diverged"
         assert "diverged" in status["message"]

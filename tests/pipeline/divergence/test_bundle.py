@@ -122,20 +122,20 @@ def test_a_gradient_that_is_not_finite_raises_the_alarm(tmp_path):
 def test_there_are_no_more_than_wanted_and_not_close_together(tmp_path):
     x, y = data()
     y[40 * ROWS :: ROWS] += 3000.0
-    bundles = Bundles(tmp_path, most=2, apart=16)
+    bundles = Bundles(tmp_path, max_bundles=2, min_steps_between=16)
     model = model_of(tf_keras, optimizers.ClippyAdagrad)
     model.fit(x, y, batch_size=ROWS, shuffle=False, verbose=0, callbacks=[DivergenceMonitor(every=4, bundles=bundles)])
-    steps = [int(path.name.removeprefix("step-")) for path in bundles.saved]
+    steps = [int(path.name.removeprefix("step-")) for path in bundles.paths]
     assert len(steps) == 2
     assert steps[0] == 41
     assert steps[1] - steps[0] >= 16
 
 
 def test_what_is_too_large_is_refused_in_words(tmp_path):
-    bundles = Bundles(tmp_path / "b", most_bytes=1000)
+    bundles = Bundles(tmp_path / "b", max_bytes=1000)
     fitted(tf_keras, optimizers.ClippyAdagrad, DivergenceMonitor(bundles=bundles), {})
-    assert not bundles.saved
-    assert "are more than the 1,000 that a bundle may have" in bundles.refused[0]
+    assert not bundles.paths
+    assert "are more than the 1,000 that a bundle may have" in bundles.problems[0]
 
 
 def test_a_folder_that_cannot_be_written_ends_no_training(tmp_path):
@@ -144,7 +144,7 @@ def test_a_folder_that_cannot_be_written_ends_no_training(tmp_path):
     after: dict[int, list] = {}
     fitted(tf_keras, optimizers.ClippyAdagrad, DivergenceMonitor(bundles=bundles), after)
     assert len(after) == STEPS
-    assert bundles.refused
+    assert bundles.problems
 
 
 def test_two_replicas_and_compiled_steps_are_refused_in_words(two_replicas, tmp_path):
@@ -153,7 +153,7 @@ def test_two_replicas_and_compiled_steps_are_refused_in_words(two_replicas, tmp_
         model = model_of(tf_keras, optimizers.ClippyAdagrad)
     x, y = data()
     model.fit(x, y, batch_size=ROWS, verbose=0, callbacks=[DivergenceMonitor(bundles=bundles)])
-    assert "the strategy has several" in bundles.refused[0]
+    assert "the strategy has several" in bundles.problems[0]
 
 
 @pytest.mark.parametrize("damage", ["bundle.json", "arrays.npz", "shorter", "nothing"])
@@ -223,10 +223,10 @@ def test_killed_at_any_moment_it_leaves_whole_bundles(tmp_path):
     program = f"""
 import numpy as np
 from steadyrank.pipeline.divergence.bundle import Bundles
-bundles = Bundles({str(tmp_path)!r}, most=10**6, apart=1)
+bundles = Bundles({str(tmp_path)!r}, max_bundles=10**6, min_steps_between=1)
 arrays = {{"weights/0": np.arange(1 << 19), "batch/0": np.ones(8), "kept/0": np.zeros(8)}}
 told = {{"alarms": ["loss"], "signals": {{"loss": 1.0}}, "batch": "batch/0", "weights": 1, "kept": 1}}
-first = len(bundles.saved) + 1
+first = len(bundles.paths) + 1
 print("ready", flush=True)
 for step in range(first, 10**6):
     bundles.save(step, told, arrays)
@@ -240,11 +240,11 @@ for step in range(first, 10**6):
         time.sleep(rng.uniform(0.05, 0.3))
         process.kill()
         process.communicate()
-        for path in Bundles(tmp_path).saved:
+        for path in Bundles(tmp_path).paths:
             assert Bundle.read(path).weights[0].size == 1 << 19
         left = list(tmp_path.glob(".step-*"))
         # What the ones before left is gone.
         assert len(left) <= 1
         torn += len(left)
-    assert Bundles(tmp_path).saved
+    assert Bundles(tmp_path).paths
     assert torn, "no kill came in the middle of a bundle: this test has shown nothing"

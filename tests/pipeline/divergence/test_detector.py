@@ -27,7 +27,7 @@ def regression(rmse: float, deviation: float = 2.0) -> dict[str, float]:
 def watched(series, **arguments) -> Detector:
     detector = Detector(**arguments)
     for i, metrics in enumerate(series):
-        detector.observe(32 * (i + 1), metrics)
+        detector.observe_metrics(32 * (i + 1), metrics)
     return detector
 
 
@@ -107,17 +107,17 @@ def test_a_model_without_tasks_is_judged_by_its_loss():
 class TestJudgement:
     def test_a_final_model_at_chance_has_diverged_whatever_its_loss(self):
         detector = Detector()
-        detector.judge(640, publication(0.5005, 0.5004) | regression(2.0))
+        detector.judge_final_metrics(640, publication(0.5005, 0.5004) | regression(2.0))
         assert (detector.verdict, [event.kind for event in detector.events]) == ("full", ["chance"])
 
     def test_one_task_that_learned_is_enough_not_to_be_at_chance(self):
         detector = Detector()
-        detector.judge(640, publication(0.5005, 0.5004) | regression(1.7))
+        detector.judge_final_metrics(640, publication(0.5005, 0.5004) | regression(1.7))
         assert detector.verdict == "healthy"
 
     def test_out_of_range_on_held_out_data_is_full_at_once(self):
         detector = Detector()
-        detector.judge(640, publication(0.7, 2.0))
+        detector.judge_final_metrics(640, publication(0.7, 2.0))
         assert detector.verdict == "full"
         assert "on held-out data the loss is 2" in detector.events[0].evidence
 
@@ -130,7 +130,9 @@ def test_no_series_whatever_breaks_it_and_the_end_decides(series):
     assert sick.verdict == "full"
 
 
-@pytest.mark.parametrize("arguments", [{"patience": 0}, {"loss_ratio": 1.0}, {"collapse": 0.0}, {"collapse": 1.0}])
+@pytest.mark.parametrize(
+    "arguments", [{"patience": 0}, {"loss_ratio": 1.0}, {"collapse_share": 0.0}, {"collapse_share": 1.0}]
+)
 def test_wrong_arguments_are_named(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         Detector(**arguments)

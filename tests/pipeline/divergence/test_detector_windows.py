@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steadyrank.pipeline.divergence import Detector, Reading
+from steadyrank.pipeline.divergence import Detector, SignalStatistics
 
 STEPS = 16
 LIMIT = 2.0
@@ -24,7 +24,7 @@ class Log:
         self.before = 0
         self._runs: dict[str, int] = {}
 
-    def reading(self, name: str, series: list[float]) -> Reading:
+    def reading(self, name: str, series: list[float]) -> SignalStatistics:
         values = np.array(series, np.float64)
         finite = values[np.isfinite(values)]
         run, longest = self._runs.get(name, 0), self._runs.get(name, 0)
@@ -33,7 +33,7 @@ class Log:
             longest = max(longest, run)
         self._runs[name] = run
         bad = np.flatnonzero(~np.isfinite(values))
-        return Reading(
+        return SignalStatistics(
             minimum=finite.min() if len(finite) else math.nan,
             maximum=finite.max() if len(finite) else math.nan,
             at_minimum=int(np.flatnonzero(values == finite.min())[0]) + 1 if len(finite) else 0,
@@ -49,16 +49,16 @@ class Log:
 
     def window(self, **series: list[float]) -> list[tuple[int, str, str]]:
         """One window; the names' double underscore stands for a slash. Returns the events as (step, kind, task or layer)."""
-        readings = {
+        signals = {
             name.replace("__", "/"): self.reading(name.replace("__", "/"), each) for name, each in series.items()
         }
-        new = self.detector.observe_window(self.before, STEPS, readings)
+        new = self.detector.observe_window(self.before, STEPS, signals)
         self.before += STEPS
         return [(event.step, event.kind, event.task or event.layer) for event in new]
 
     def tasks(self, **normalized_losses: list[float]) -> list[tuple[int, str, str]]:
         """One window of tasks whose losses are half of their normalized_loss."""
-        series = {f"excess__{task}": each for task, each in normalized_losses.items()}
+        series = {f"normalized_loss__{task}": each for task, each in normalized_losses.items()}
         return self.window(
             **series, **{f"loss__{task}": [e / 2 for e in each] for task, each in normalized_losses.items()}
         )
@@ -87,7 +87,7 @@ def test_out_of_range_for_the_patience_is_full_and_each_step_is_right():
     assert log.tasks(a=[9.0] * STEPS, b=noise(1), c=noise(2)) == []
     assert log.tasks(a=[9.0] * STEPS, b=noise(1), c=noise(2)) == [(9 * STEPS, "full_divergence", "a")]
     assert f"out of range since step {6 * STEPS + 6}" in log.detector.events[-1].evidence
-    assert (log.detector.verdict, log.detector.since) == ("full", 6 * STEPS + 6)
+    assert (log.detector.verdict, log.detector.out_of_range_since) == ("full", 6 * STEPS + 6)
 
 
 def test_back_in_range_is_who_stayed_there_for_a_whole_window():
@@ -134,8 +134,12 @@ def test_a_loss_that_the_labels_explain_is_told_as_that_and_raises_no_alarm():
     [event] = log.detector.events
     assert (event.step, event.kind) == (6 * STEPS + 8, "spike")
     assert event.evidence.endswith("the labels of the batch are")
-    assert set(log.detector.alarms()) == {"normalized_loss/a", "normalized_loss/b", "normalized_loss/c"}
-    assert all(0.9 < threshold <= LIMIT for threshold in log.detector.alarms().values())
+    assert set(log.detector.compute_alarm_thresholds()) == {
+        "normalized_loss/a",
+        "normalized_loss/b",
+        "normalized_loss/c",
+    }
+    assert all(0.9 < threshold <= LIMIT for threshold in log.detector.compute_alarm_thresholds().values())
 
 
 def test_most_tasks_that_lose_their_skill_have_left_their_range():
@@ -201,12 +205,12 @@ def test_a_layer_that_is_all_but_stopped_for_long_is_over_clipped():
     detector = Detector(patience=3)
     told = []
     for i in range(1, 6):
-        told += detector.observe(32 * i, {"clipping_factor_last/one": 0.01, "clipped_steps/one": 31})
+        told += detector.observe_metrics(32 * i, {"clipping_factor_last/one": 0.01, "clipped_steps/one": 31})
     assert [(event.step, event.kind, event.layer) for event in told] == [(96, "over_clipping", "one")]
     for often, factor in ((10, 0.01), (31, 0.5)):
         calm = Detector(patience=3)
         for i in range(1, 6):
-            assert not calm.observe(32 * i, {"clipping_factor_last/one": factor, "clipped_steps/one": often})
+            assert not calm.observe_metrics(32 * i, {"clipping_factor_last/one": factor, "clipped_steps/one": often})
 
 
 def test_after_a_rollback_nothing_is_out_of_range_and_the_events_stay():
@@ -215,8 +219,8 @@ def test_after_a_rollback_nothing_is_out_of_range_and_the_events_stay():
     for _ in range(3):
         log.tasks(a=[9.0] * STEPS, b=noise(1), c=noise(2))
     assert log.detector.verdict == "full"
-    log.detector.forget()
-    assert (log.detector.verdict, log.detector.health, log.detector.since) == ("micro", "healthy", None)
+    log.detector.reset_after_rollback()
+    assert (log.detector.verdict, log.detector.health, log.detector.out_of_range_since) == ("micro", "healthy", None)
     assert [event.kind for event in log.detector.events] == ["out_of_range", "full_divergence"]
 
 

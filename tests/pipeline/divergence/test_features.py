@@ -13,7 +13,7 @@ import tf_keras
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steadyrank.pipeline.divergence import Detector, DivergenceMonitor, Reading
+from steadyrank.pipeline.divergence import Detector, DivergenceMonitor, SignalStatistics
 from steadyrank.pipeline.divergence import keras3 as for_keras3
 from steadyrank.pipeline.divergence.features import batch_statistics
 from steadyrank.pipeline.divergence.probes import area_under_curve
@@ -97,9 +97,9 @@ def test_the_area_is_the_share_of_pairs_that_are_ranked_right(rows):
     assert float(area_under_curve(tf.constant(labels), tf.constant(scores))) == pytest.approx(expected, abs=1e-6)
 
 
-def window(values) -> Reading:
+def window(values) -> SignalStatistics:
     values = np.asarray(values, float)
-    return Reading(
+    return SignalStatistics(
         minimum=values.min(),
         maximum=values.max(),
         at_minimum=int(values.argmin()) + 1,
@@ -128,8 +128,8 @@ def windows_of(rng, count: int, *, mean: float = 2.0, spread: float = 1.0, steps
 def judged(shifts: Shifts, windows, before: int = 0):
     found = []
     for given_window in windows:
-        readings = {name: window(values) for name, values in given_window.items()}
-        found += shifts.judge(before, readings)
+        signals = {name: window(values) for name, values in given_window.items()}
+        found += shifts.judge(before, signals)
         before += 16
     return found
 
@@ -193,13 +193,13 @@ class TestDetector:
 
         def show(before, mean, losses):
             [features] = windows_of(rng, 1, mean=mean)
-            readings = {name: window(values) for name, values in features.items()}
+            signals = {name: window(values) for name, values in features.items()}
             normalized_loss = window(losses)
             limit = int((np.asarray(losses) > 2).sum())
-            readings["loss"] = readings["normalized_loss"] = dataclasses.replace(
+            signals["loss"] = signals["normalized_loss"] = dataclasses.replace(
                 normalized_loss, run=limit, longest_run=limit
             )
-            return detector.observe_window(before, 16, readings)
+            return detector.observe_window(before, 16, signals)
 
         for i in range(12):
             assert show(16 * i, 2.0, rng.normal(0.9, 0.01, 16)) == []

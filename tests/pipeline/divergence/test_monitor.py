@@ -49,8 +49,8 @@ def test_raises_when_told_to():
 def test_only_watches_by_default():
     monitor = DivergenceMonitor(every=5)
     assert len(fit(1e3, monitor).history["loss"]) == 10
-    assert monitor.report()["verdict"] == "full"
-    assert "out_of_range" in [event["kind"] for event in monitor.report()["events"]]
+    assert monitor.to_dict()["verdict"] == "full"
+    assert "out_of_range" in [event["kind"] for event in monitor.to_dict()["events"]]
 
 
 def test_an_unknown_action_is_refused():

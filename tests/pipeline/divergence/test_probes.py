@@ -13,7 +13,7 @@ import tf_keras
 
 from steadyrank.pipeline.divergence import Detector, DivergenceMonitor
 from steadyrank.pipeline.divergence import keras3 as for_keras3
-from steadyrank.pipeline.divergence.probes import Probes, layer_of
+from steadyrank.pipeline.divergence.probes import Probes, get_layer_name
 
 KERAS = {"keras2": (tf_keras, DivergenceMonitor), "keras3": (keras, for_keras3.DivergenceMonitor)}
 ROWS = 32
@@ -78,7 +78,7 @@ def test_what_is_kept_equals_the_same_by_hand(either):
     x, y = data()
     spans: list = []
     fit(two_tasks(k, rate=0.0), shown(monitor_class(every=12), spans), x, y)
-    [(before, steps, readings)] = spans
+    [(before, steps, signals)] = spans
     assert (before, steps) == (0, 12)
     predicted = {name: np.asarray(value, np.float64) for name, value in two_tasks(k)(x).items()}
     squared = ((predicted["minutes"] - y["minutes"]) ** 2).reshape(12, ROWS).mean(axis=1)
@@ -92,7 +92,7 @@ def test_what_is_kept_equals_the_same_by_hand(either):
         ("loss", squared + crossed),
         ("calibration/click", p.mean(axis=1) / share.mean(axis=1)),
     ):
-        reading = readings[name]
+        reading = signals[name]
         assert reading.maximum == pytest.approx(series.max(), rel=1e-4), name
         assert reading.at_maximum == series.argmax() + 1, name
         assert reading.mean == pytest.approx(series.mean(), rel=1e-4), name
@@ -107,16 +107,16 @@ def test_norms_and_dead_units_equal_the_same_by_hand(either):
     x, y = data(1)
     spans: list = []
     fit(model, shown(monitor_class(every=1), spans), x, y)
-    readings = spans[0][2]
-    assert readings["dead_units/bottom"].maximum == 4 / 16
-    assert readings["parameter/bottom"].maximum == pytest.approx(np.sqrt((kernel**2).sum() + (bias**2).sum()), rel=1e-5)
+    signals = spans[0][2]
+    assert signals["dead_units/bottom"].maximum == 4 / 16
+    assert signals["parameter/bottom"].maximum == pytest.approx(np.sqrt((kernel**2).sum() + (bias**2).sum()), rel=1e-5)
     with tf.GradientTape() as tape:
         predicted = model(x)
         loss = tf.reduce_mean((predicted["minutes"] - y["minutes"]) ** 2) + tf.reduce_mean(
             k.losses.binary_crossentropy(y["click"], predicted["click"])
         )
     gradients = tape.gradient(loss, [getattr(v, "value", v) if k is keras else v for v in model.trainable_variables])
-    assert readings["gradient/bottom"].maximum == pytest.approx(float(tf.linalg.global_norm(gradients[:2])), rel=1e-4)
+    assert signals["gradient/bottom"].maximum == pytest.approx(float(tf.linalg.global_norm(gradients[:2])), rel=1e-4)
 
 
 def test_the_first_tensor_that_is_not_finite_is_named(either):
@@ -213,7 +213,7 @@ def test_a_loss_that_is_not_known_is_judged_by_its_growth():
     ],
 )
 def test_a_layer_is_at_most_two_levels_below_the_model(variable, model, layer):
-    assert layer_of(variable, model) == layer
+    assert get_layer_name(variable, model) == layer
 
 
 def test_on_jax_the_logs_are_watched():
@@ -243,5 +243,5 @@ def test_probes_can_be_read_without_a_monitor():
     probes = Probes(model, limit=2.0)
     probes.attach()
     model.fit(x, y, batch_size=ROWS, verbose=0)
-    steps, readings = probes.read()
-    assert (steps, readings["loss"].finite) == (4, 4)
+    steps, signals = probes.read()
+    assert (steps, signals["loss"].finite) == (4, 4)

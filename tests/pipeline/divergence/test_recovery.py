@@ -11,7 +11,7 @@ import tf_keras
 
 from steadyrank.pipeline.divergence import Detector, DivergenceMonitor
 from steadyrank.pipeline.divergence import keras3 as for_keras3
-from steadyrank.pipeline.divergence.recovery import Budget
+from steadyrank.pipeline.divergence.recovery import RollbackBudget
 
 KERAS = {"keras2": (tf_keras, DivergenceMonitor), "keras3": (keras, for_keras3.DivergenceMonitor)}
 ROWS, STEPS, SHIFT = 32, 384, 160
@@ -37,7 +37,7 @@ def linear(k, rate, **compiled):
 
 
 def monitor_of(monitor_class, **arguments):
-    arguments = {"every": 8, "on_full": "rollback", "rate_share": 0.05, "warmup_steps": 16} | arguments
+    arguments = {"every": 8, "on_full": "rollback", "learning_rate_factor": 0.05, "warmup_steps": 16} | arguments
     return monitor_class(detector=Detector(patience_steps=16), **arguments)
 
 
@@ -60,7 +60,7 @@ def test_a_run_that_diverges_is_rolled_back_and_goes_on(either, scheduled, compi
     monitor = monitor_of(monitor_class)
     fit(model, monitor)
     assert kinds(monitor)[-1] == "rollback"
-    assert kinds(monitor).count("rollback") == monitor.rollbacks == 1
+    assert kinds(monitor).count("rollback") == monitor.rollback_count == 1
     assert (monitor.verdict, monitor.health) == ("micro", "healthy")
     np.testing.assert_allclose(model.get_weights()[0], 1.0, atol=0.05)
     [event] = [event for event in monitor.events if event.kind == "rollback"]
@@ -85,7 +85,10 @@ def test_the_rate_is_what_was_promised(either):
 
 def test_a_budget_that_is_used_up_ends_the_training(either):
     k, monitor_class = either
-    model, monitor = linear(k, 0.1), monitor_of(monitor_class, rate_share=0.99, rollbacks=2, warmup_steps=0)
+    model, monitor = (
+        linear(k, 0.1),
+        monitor_of(monitor_class, learning_rate_factor=0.99, max_rollbacks=2, warmup_steps=0),
+    )
     fit(model, monitor)
     assert kinds(monitor).count("rollback") == 2
     assert kinds(monitor)[-1] == "no_rollback"
@@ -103,24 +106,25 @@ def test_without_healthy_weights_training_ends():
 
 
 def test_the_budget_survives_in_the_state():
-    model, monitor = linear(tf_keras, 0.1), monitor_of(DivergenceMonitor, rollbacks=1)
+    model, monitor = linear(tf_keras, 0.1), monitor_of(DivergenceMonitor, max_rollbacks=1)
     fit(model, monitor)
-    again = monitor_of(DivergenceMonitor, rollbacks=1)
+    again = monitor_of(DivergenceMonitor, max_rollbacks=1)
     again.set_state(json.loads(json.dumps(monitor.get_state())))
-    assert (again.rollbacks, again.step, again.events) == (1, monitor.step, monitor.events)
+    assert (again.rollback_count, again.step, again.events) == (1, monitor.step, monitor.events)
     other = linear(tf_keras, 0.1)
     again.set_model(other)
     assert float(other.optimizer.learning_rate) == pytest.approx(0.1 * 0.05)
 
 
 def test_the_rate_rises_in_a_straight_line():
-    budget = Budget(rollbacks=3, rate_share=0.5, warmup_steps=4, used=2, since=100)
+    budget = RollbackBudget(max_rollbacks=3, learning_rate_factor=0.5, warmup_steps=4, used=2, since=100)
     assert [budget.share_at(step) for step in (100, 101, 103, 104, 999)] == [0.0625, 0.125, 0.25, 0.25, 0.25]
-    assert Budget().share_at(7) == 1.0
+    assert RollbackBudget().share_at(7) == 1.0
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"rollbacks": -1}, {"warmup_steps": -1}, {"rate_share": 0.0}, {"rate_share": 1.5}]
+    "arguments",
+    [{"max_rollbacks": -1}, {"warmup_steps": -1}, {"learning_rate_factor": 0.0}, {"learning_rate_factor": 1.5}],
 )
 def test_wrong_arguments_are_named(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):

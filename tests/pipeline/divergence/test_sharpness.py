@@ -17,10 +17,10 @@ from steadyrank.optimizers import keras3 as optimizers3
 from steadyrank.pipeline.divergence.sharpness import (
     ConflictProbe,
     SharpnessProbe,
-    adagrad_accumulators,
-    shared_variables,
-    sharpness,
-    task_conflict,
+    compute_conflict,
+    compute_sharpness,
+    find_adagrad_accumulators,
+    find_shared_variables,
 )
 
 EXACT = {"iterations": 5000, "tolerance": 1e-10}
@@ -30,11 +30,11 @@ def quadratic(**options) -> SharpnessProbe:
     """A probe of 1/2 w^T A w for whatever A ``[7, 7]`` it is called with; w lies in a matrix and a vector."""
     variables = [tf.Variable(tf.ones(shape, tf.float64)) for shape in ([2, 2], [3])]
 
-    def loss_of(matrix):
+    def loss_fn(matrix):
         w = tf.concat([tf.reshape(variable, [-1]) for variable in variables], axis=0)
         return 0.5 * tf.tensordot(w, tf.linalg.matvec(matrix, w), 1)
 
-    return SharpnessProbe(loss_of, variables, epsilon=0.0, **options)
+    return SharpnessProbe(loss_fn, variables, epsilon=0.0, **options)
 
 
 def symmetric(seed: int) -> np.ndarray:
@@ -72,8 +72,8 @@ def test_the_preconditioned_one_equals_numpy(seed, powers):
     matrix, accumulator = symmetric(seed), 10.0 ** np.array(powers)
     p = 1 / np.sqrt(accumulator)
     wanted, alone = largest(np.sqrt(p)[:, None] * matrix * np.sqrt(p))
-    scale = [tf.constant(accumulator[:4].reshape(2, 2)), tf.constant(accumulator[4:])]
-    found = QUADRATIC(tf.constant(matrix), scale=scale, **EXACT)
+    accumulators = [tf.constant(accumulator[:4].reshape(2, 2)), tf.constant(accumulator[4:])]
+    found = QUADRATIC(tf.constant(matrix), accumulators=accumulators, **EXACT)
     assert abs(found.sharpness) == pytest.approx(abs(largest(matrix)[0]), rel=1e-4)
     assert abs(found.preconditioned) == pytest.approx(abs(wanted), rel=1e-4)
     if alone:
@@ -88,7 +88,7 @@ def test_both_signs_of_one_magnitude_are_no_trap():
 
 def test_epsilon_stands_under_the_root():
     w = tf.Variable([1.0])
-    found = SharpnessProbe(lambda: 3.0 * w[0] ** 2, [w], epsilon=4.0)(scale=[tf.zeros([1])])
+    found = SharpnessProbe(lambda: 3.0 * w[0] ** 2, [w], epsilon=4.0)(accumulators=[tf.zeros([1])])
     assert found.preconditioned == pytest.approx(3.0)
 
 
@@ -101,18 +101,18 @@ def test_two_over_it_divides_the_rates_of_gradient_descent():
     matrix = tf.constant(basis @ np.diag([20.0, 7, 3, 1, 0.5]) @ basis.T)
     w = tf.Variable(rng.normal(size=5))
 
-    def loss_of():
+    def loss_fn():
         return 0.5 * tf.tensordot(w, tf.linalg.matvec(matrix, w), 1)
 
-    found = sharpness(loss_of, [w], iterations=100, tolerance=1e-6)
+    found = compute_sharpness(loss_fn, [w], iterations=100, tolerance=1e-6)
     assert found.sharpness == pytest.approx(20.0, rel=1e-3)
     assert 0.09 < 2 / found.sharpness < 0.11
     for rate, ends in ((0.09, lambda end, begin: end < 1e-3 * begin), (0.11, lambda end, begin: end > 1e3 * begin)):
         w.assign(tf.ones_like(w))
-        begin = float(loss_of())
+        begin = float(loss_fn())
         for _ in range(100):
             w.assign_sub(rate * tf.linalg.matvec(matrix, w))
-        assert ends(float(loss_of()), begin)
+        assert ends(float(loss_fn()), begin)
 
 
 @pytest.mark.parametrize(("share", "grows"), [(0.9, False), (1.1, True)])
@@ -120,13 +120,15 @@ def test_two_over_the_preconditioned_one_divides_the_rates_of_adagrad(share, gro
     curvature = tf.constant([20.0, 1.0])
     w = tf.Variable([1e-3, 1e-3])
 
-    def loss_of():
+    def loss_fn():
         return 0.5 * tf.reduce_sum(curvature * w * w)
 
     # Gradients so small that the accumulator stays what it is.
     optimizer = tf_keras.optimizers.Adagrad(1.0, initial_accumulator_value=100.0)
     optimizer.build([w])
-    found = sharpness(loss_of, [w], scale=adagrad_accumulators(optimizer, [w]), iterations=50, tolerance=1e-5)
+    found = compute_sharpness(
+        loss_fn, [w], accumulators=find_adagrad_accumulators(optimizer, [w]), iterations=50, tolerance=1e-5
+    )
     assert found.preconditioned == pytest.approx(2.0, rel=1e-3)
     optimizer.learning_rate.assign(share * 2 / found.preconditioned)
     for _ in range(20):
@@ -137,10 +139,10 @@ def test_two_over_the_preconditioned_one_divides_the_rates_of_adagrad(share, gro
 # Models.
 
 
-def full_hessian(loss_of, variables) -> np.ndarray:
+def full_hessian(loss_fn, variables) -> np.ndarray:
     with tf.GradientTape(persistent=True) as outer:
         with tf.GradientTape() as tape:
-            loss = loss_of()
+            loss = loss_fn()
         gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
     sizes = [int(tf.size(gradient)) for gradient in gradients]
     blocks = []
@@ -159,13 +161,13 @@ def test_equals_the_full_hessian_of_a_small_model(library):
     x, y = (tf.constant(rng.normal(size=(16, width)), tf.float32) for width in (3, 1))
     model(x)
 
-    def loss_of(x, y):
+    def loss_fn(x, y):
         return tf.reduce_mean(tf.square(model(x) - y))
 
     natives = [variable if library is tf_keras else variable.value for variable in model.trainable_variables]
-    wanted, alone = largest(full_hessian(lambda: loss_of(x, y), natives))
+    wanted, alone = largest(full_hessian(lambda: loss_fn(x, y), natives))
     assert alone
-    probe = SharpnessProbe(loss_of, model.trainable_variables)
+    probe = SharpnessProbe(loss_fn, model.trainable_variables)
     assert probe(x, y, iterations=500, tolerance=1e-7).sharpness == pytest.approx(wanted, rel=1e-3)
     assert probe(x, y).sharpness == pytest.approx(wanted, rel=0.05)
 
@@ -175,17 +177,17 @@ def test_tables_with_sparse_gradients_are_followed_through_their_rows():
     ids, y = tf.constant([3, 1, 3, 0, 3]), tf.constant(rng.normal(size=5), tf.float32)
     table, kernel = (tf.Variable(rng.normal(size=shape), dtype=tf.float32) for shape in ((6, 2), (2,)))
 
-    def loss_of(rows):
+    def loss_fn(rows):
         return tf.reduce_mean((tf.linalg.matvec(tf.tanh(rows), kernel) - y) ** 4)
 
     def sparse():
-        return loss_of(tf.gather(table, ids))
+        return loss_fn(tf.gather(table, ids))
 
     with tf.GradientTape() as tape:
         loss = sparse()
     assert isinstance(tape.gradient(loss, table), tf.IndexedSlices)
-    wanted, _ = largest(full_hessian(lambda: loss_of(tf.one_hot(ids, 6) @ table), [table, kernel]))
-    assert sharpness(sparse, [table, kernel], iterations=500, tolerance=1e-7).sharpness == pytest.approx(
+    wanted, _ = largest(full_hessian(lambda: loss_fn(tf.one_hot(ids, 6) @ table), [table, kernel]))
+    assert compute_sharpness(sparse, [table, kernel], iterations=500, tolerance=1e-7).sharpness == pytest.approx(
         wanted, rel=1e-3
     )
 
@@ -199,18 +201,18 @@ def test_equals_the_full_hessian_of_a_model_with_a_table(library):
     outputs = layers.Dense(1)(layers.Flatten()(layers.Embedding(5, 3)(inputs)))
     model = library.Model(inputs, outputs)
 
-    def loss_of():
+    def loss_fn():
         return tf.reduce_mean(tf.square(model(ids) - 1.0))
 
     natives = [variable if library is tf_keras else variable.value for variable in model.trainable_variables]
-    wanted, _ = largest(full_hessian(loss_of, natives))
-    found = sharpness(loss_of, model.trainable_variables, iterations=500, tolerance=1e-7)
+    wanted, _ = largest(full_hessian(loss_fn, natives))
+    found = compute_sharpness(loss_fn, model.trainable_variables, iterations=500, tolerance=1e-7)
     assert found.sharpness == pytest.approx(wanted, rel=1e-3)
 
 
 def test_a_variable_without_a_gradient_contributes_nothing():
     w, idle = tf.Variable([1.0, 1.0]), tf.Variable(tf.ones([3]))
-    found = sharpness(lambda: 4.0 * w[0] ** 2 + w[1] ** 2, [idle, w], tolerance=1e-6)
+    found = compute_sharpness(lambda: 4.0 * w[0] ** 2 + w[1] ** 2, [idle, w], tolerance=1e-6)
     assert found.sharpness == pytest.approx(8.0, rel=1e-4)
 
 
@@ -220,7 +222,7 @@ def test_a_variable_without_a_gradient_contributes_nothing():
 def test_a_warm_start_takes_fewer_iterations():
     matrix = np.diag([5.0, 4.0, 3.0, 1.0, 1.0, 1.0, 1.0])
     probe = quadratic(warm_start=True)
-    told = {"scale": [tf.ones([2, 2]), tf.ones([3])], "iterations": 200, "tolerance": 1e-6}
+    told = {"accumulators": [tf.ones([2, 2]), tf.ones([3])], "iterations": 200, "tolerance": 1e-6}
     cold = probe(tf.constant(matrix), **told)
     warm = probe(tf.constant(1.1 * matrix), **told)
     assert cold.iterations > 20
@@ -240,11 +242,11 @@ def test_is_traced_once_for_batches_of_one_shape():
     w = tf.Variable([1.0, 2.0])
     traced = []
 
-    def loss_of(batch):
+    def loss_fn(batch):
         traced.append(batch)
         return tf.reduce_sum(batch["a"] * w**2)
 
-    probe = SharpnessProbe(loss_of, [w])
+    probe = SharpnessProbe(loss_fn, [w])
     found = [probe({"a": tf.constant([a, 0.0])}, iterations=10 + int(a)).sharpness for a in (1.0, 2.0, 3.0)]
     assert found == pytest.approx([2.0, 4.0, 6.0])
     assert len(traced) == 1
@@ -270,8 +272,8 @@ def test_stops_at_the_given_iterations(iterations):
 def test_a_number_that_is_not_finite_comes_back_as_nan_and_is_forgotten(bad):
     w = tf.Variable([1.0, 2.0])
     probe = SharpnessProbe(lambda a: tf.reduce_sum(a * w**4), [w], warm_start=True)
-    scale = [tf.ones([2])]
-    found = probe(tf.constant([bad, 1.0]), scale=scale, iterations=10**9)
+    accumulators = [tf.ones([2])]
+    found = probe(tf.constant([bad, 1.0]), accumulators=accumulators, iterations=10**9)
     assert math.isnan(found.sharpness)
     assert math.isnan(found.preconditioned)
     assert not found.converged
@@ -290,7 +292,7 @@ def test_a_loss_without_curvature_has_sharpness_zero(nothing):
 
 def test_measures_and_leaves_the_variables_alone():
     w = tf.Variable([1.0, 2.0])
-    sharpness(lambda: tf.reduce_sum(w**4), [w])
+    compute_sharpness(lambda: tf.reduce_sum(w**4), [w])
     np.testing.assert_array_equal(w.numpy(), [1.0, 2.0])
 
 
@@ -299,20 +301,20 @@ def test_what_cannot_be_measured_is_refused():
     with pytest.raises(ValueError, match="at least one variable"):
         SharpnessProbe(lambda: w[0], [])
     with pytest.raises(ValueError, match=r"the loss must be a scalar, got shape \(2,\)"):
-        sharpness(lambda: w * w, [w])
+        compute_sharpness(lambda: w * w, [w])
     with pytest.raises(ValueError, match="depends on none of the variables"):
-        sharpness(lambda: other * other, [w])
+        compute_sharpness(lambda: other * other, [w])
     with pytest.raises(ValueError, match="one tensor for each of 1 variables, got 2"):
-        sharpness(lambda: w[0] ** 2, [w], scale=[w, w])
+        compute_sharpness(lambda: w[0] ** 2, [w], accumulators=[w, w])
     with pytest.raises(ValueError, match="iterations must be 1 or more"):
-        sharpness(lambda: w[0] ** 2, [w], iterations=0)
+        compute_sharpness(lambda: w[0] ** 2, [w], iterations=0)
 
 
 # Conflicts.
 
 
 def test_opposite_and_independent_gradients_by_hand():
-    conflict = task_conflict(
+    conflict = compute_conflict(
         {
             "a": [tf.constant([3.0, 0.0]), tf.constant([[4.0]])],
             "b": [tf.constant([-6.0, 0.0]), tf.constant([[-8.0]])],
@@ -330,7 +332,7 @@ def test_opposite_and_independent_gradients_by_hand():
 
 def test_a_layers_norm_is_that_of_all_its_variables():
     gradients = [tf.constant([3.0]), tf.constant([9.0]), tf.constant([4.0])]
-    assert task_conflict({"a": gradients}, ["one", "two", "one"]).layers == {"one": {"a": 5.0}, "two": {"a": 9.0}}
+    assert compute_conflict({"a": gradients}, ["one", "two", "one"]).layers == {"one": {"a": 5.0}, "two": {"a": 9.0}}
 
 
 @settings(max_examples=20, deadline=None)
@@ -339,7 +341,7 @@ def test_equals_numpy_whatever_the_size_of_the_numbers(seed, power):
     rng = np.random.default_rng(seed)
     gradients = {task: rng.normal(size=(2, 6)) for task in "abc"}
     scaled = {task: [tf.constant(row * 10.0**power, tf.float32) for row in rows] for task, rows in gradients.items()}
-    conflict = task_conflict(scaled)
+    conflict = compute_conflict(scaled)
     flat = np.stack([rows.ravel() for rows in gradients.values()])
     norms = np.linalg.norm(flat, axis=1)
     np.testing.assert_allclose(list(conflict.norms.values()), norms * 10.0**power, rtol=1e-5)
@@ -351,7 +353,7 @@ def test_equals_numpy_whatever_the_size_of_the_numbers(seed, power):
 
 
 def test_a_task_without_a_gradient_has_norm_zero_and_no_direction():
-    conflict = task_conflict(
+    conflict = compute_conflict(
         {"a": [tf.constant([1.0]), None], "none": [None, None], "zero": [tf.constant([0.0]), None]}
     )
     assert conflict.norms == {"a": 1.0, "none": 0.0, "zero": 0.0}
@@ -364,7 +366,7 @@ def test_a_task_without_a_gradient_has_norm_zero_and_no_direction():
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_gradient_that_is_not_finite_spoils_no_other_task(bad):
-    conflict = task_conflict(
+    conflict = compute_conflict(
         {"a": [tf.constant([1.0, 0.0])], "bad": [tf.constant([bad, 0.0])], "c": [tf.constant([2.0, 0.0])]}
     )
     assert (conflict.norms["a"], conflict.norms["c"], conflict.cosine("a", "c")) == (1.0, 2.0, 1.0)
@@ -375,14 +377,14 @@ def test_a_gradient_that_is_not_finite_spoils_no_other_task(bad):
 
 def test_rows_that_come_twice_in_a_sparse_gradient_are_summed():
     slices = tf.IndexedSlices(tf.constant([[1.0], [2.0]]), tf.constant([1, 1]), tf.constant([3, 1]))
-    conflict = task_conflict({"sparse": [slices], "dense": [tf.constant([[0.0], [3.0], [4.0]])]})
+    conflict = compute_conflict({"sparse": [slices], "dense": [tf.constant([[0.0], [3.0], [4.0]])]})
     assert conflict.norms == {"sparse": 3.0, "dense": 5.0}
     assert conflict.cosine("sparse", "dense") == pytest.approx(0.6)
 
 
 def test_gradients_of_different_numbers_of_variables_are_refused():
     with pytest.raises(ValueError, match="one gradient for each of 1 variables"):
-        task_conflict({"a": [None], "b": [None, None]})
+        compute_conflict({"a": [None], "b": [None, None]})
     with pytest.raises(ValueError, match="at least one variable"):
         ConflictProbe(lambda: {}, [])
 
@@ -405,7 +407,7 @@ def test_a_models_tasks_meet_in_its_shared_layers(library):
     computed = tf.Variable(0)
     traced = []
 
-    def losses_of(ids, weight):
+    def losses_fn(ids, weight):
         traced.append(ids)
         computed.assign_add(1)
         click, like = model(ids)
@@ -416,13 +418,13 @@ def test_a_models_tasks_meet_in_its_shared_layers(library):
         }
 
     ids = tf.constant([[1, 2], [2, 2], [4, 0]])
-    shared = shared_variables(model, losses_of, ids, tf.constant(1.0))
+    shared = find_shared_variables(model, losses_fn, ids, tf.constant(1.0))
     assert computed.numpy() == 0
     assert [variable is wanted for variable, wanted in zip(shared, model.trainable_variables[1:5], strict=True)] == (
         [True] * 4
     )
 
-    probe = ConflictProbe(losses_of, shared, model_name=model.name)
+    probe = ConflictProbe(losses_fn, shared, model_name=model.name)
     traced.clear()
     usual, heavy = probe(ids, tf.constant(1.0)), probe(ids, tf.constant(40.0))
     assert len(traced) == 1
@@ -435,8 +437,8 @@ def test_a_models_tasks_meet_in_its_shared_layers(library):
 
     natives = [variable if library is tf_keras else variable.value for variable in shared]
     with tf.GradientTape(persistent=True) as tape:
-        losses = losses_of(ids, tf.constant(1.0))
-    by_hand = task_conflict({task: tape.gradient(loss, natives) for task, loss in losses.items()})
+        losses = losses_fn(ids, tf.constant(1.0))
+    by_hand = compute_conflict({task: tape.gradient(loss, natives) for task, loss in losses.items()})
     assert by_hand.norms == pytest.approx(usual.norms, rel=1e-5)
     np.testing.assert_allclose(by_hand.cosines, usual.cosines, atol=1e-5)
 
@@ -461,18 +463,18 @@ def test_accumulators_are_found_in_the_order_of_the_variables(library, make):
     model.build([None, 3])
     variables = model.trainable_variables
     optimizer = make()
-    assert adagrad_accumulators(optimizer, variables) is None
+    assert find_adagrad_accumulators(optimizer, variables) is None
     optimizer.build(variables)
     if library is keras:
         natives = [variable.value for variable in variables]
-        assert adagrad_accumulators(optimizer, natives)[1] is adagrad_accumulators(optimizer, variables)[1]
-    for i, accumulator in enumerate(adagrad_accumulators(optimizer, variables)):
+        assert find_adagrad_accumulators(optimizer, natives)[1] is find_adagrad_accumulators(optimizer, variables)[1]
+    for i, accumulator in enumerate(find_adagrad_accumulators(optimizer, variables)):
         accumulator.assign(tf.fill(accumulator.shape, float(i)))
     order = [2, 0, 3]
-    found = adagrad_accumulators(optimizer, [variables[i] for i in order])
+    found = find_adagrad_accumulators(optimizer, [variables[i] for i in order])
     assert [tuple(each.shape) for each in found] == [tuple(variables[i].shape) for i in order]
     assert [float(tf.reduce_max(tf.convert_to_tensor(each))) for each in found] == order
-    assert adagrad_accumulators(optimizer, [tf.Variable([1.0])]) is None
+    assert find_adagrad_accumulators(optimizer, [tf.Variable([1.0])]) is None
 
 
 @pytest.mark.parametrize(
@@ -482,7 +484,7 @@ def test_what_is_no_adagrad_has_no_accumulators(optimizer):
     variable = keras.Variable([1.0]) if isinstance(optimizer, keras.optimizers.Optimizer) else tf.Variable([1.0])
     if hasattr(optimizer, "build"):
         optimizer.build([variable])
-    assert adagrad_accumulators(optimizer, [variable]) is None
+    assert find_adagrad_accumulators(optimizer, [variable]) is None
 
 
 @pytest.mark.parametrize("library", [tf_keras, keras])
@@ -491,9 +493,12 @@ def test_a_models_accumulators_precondition_its_sharpness(library):
     model.build([None, 3])
     optimizer = library.optimizers.Adagrad(initial_accumulator_value=4.0)
     optimizer.build(model.trainable_variables)
-    scale = adagrad_accumulators(optimizer, model.trainable_variables)
+    accumulators = find_adagrad_accumulators(optimizer, model.trainable_variables)
     x = tf.constant(np.random.default_rng(0).normal(size=(8, 3)), tf.float32)
-    found = sharpness(
-        lambda: tf.reduce_mean(tf.square(model(x) - 1.0)), model.trainable_variables, scale=scale, tolerance=1e-5
+    found = compute_sharpness(
+        lambda: tf.reduce_mean(tf.square(model(x) - 1.0)),
+        model.trainable_variables,
+        accumulators=accumulators,
+        tolerance=1e-5,
     )
     assert found.preconditioned == pytest.approx(found.sharpness / 2.0, rel=1e-3)

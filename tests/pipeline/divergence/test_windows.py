@@ -11,14 +11,14 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steadyrank.pipeline.divergence.readings import Reading, Span
+from steadyrank.pipeline.divergence.signal_statistics import SignalStatistics, WindowStatistics
 from steadyrank.pipeline.divergence.windows import Signal, Window
 
 # TensorFlow takes subnormal numbers for 0.
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True, width=32, allow_subnormal=False)
 
 
-def expected(values: list[float], limit: float, run: int = 0) -> Reading:
+def expected(values: list[float], limit: float, run: int = 0) -> SignalStatistics:
     """By NumPy and by hand."""
     finite = [(value, i + 1) for i, value in enumerate(values) if math.isfinite(value)]
     bad = [i + 1 for i, value in enumerate(values) if not math.isfinite(value)]
@@ -27,7 +27,7 @@ def expected(values: list[float], limit: float, run: int = 0) -> Reading:
         run = run + 1 if not value <= limit else 0
         longest = max(longest, run)
     numbers = np.array([value for value, _ in finite], np.float64)
-    return Reading(
+    return SignalStatistics(
         minimum=min(numbers, default=math.nan),
         maximum=max(numbers, default=math.nan),
         at_minimum=next((place for value, place in finite if value == min(numbers)), 0),
@@ -42,7 +42,7 @@ def expected(values: list[float], limit: float, run: int = 0) -> Reading:
     )
 
 
-def assert_close(found: Reading, wanted: Reading) -> None:
+def assert_close(found: SignalStatistics, wanted: SignalStatistics) -> None:
     for field, value in vars(wanted).items():
         if field == "deviation":
             # From sums of squares: to a share of the numbers' size.
@@ -63,7 +63,7 @@ def test_equals_numpy_in_two_windows_and_in_both_together(steps, cut):
     window = Window(4)
     step = taken(window)
     runs = {"a": 0, "b": 0}
-    span = Span()
+    span = WindowStatistics()
     for part in (steps[:cut], steps[cut:]):
         for a, b in part:
             step(tf.constant(a), tf.constant(b))
@@ -74,9 +74,9 @@ def test_equals_numpy_in_two_windows_and_in_both_together(steps, cut):
                 assert_close(found[name], expected([values[i] for values in part], limit, runs[name]))
                 runs[name] = found[name].run
         span.add(count, found)
-    assert Span.from_dict(json.loads(json.dumps(span.to_dict()))).to_dict().keys() == span.to_dict().keys()
+    assert WindowStatistics.from_dict(json.loads(json.dumps(span.to_dict()))).to_dict().keys() == span.to_dict().keys()
     if steps:
-        together = span.readings
+        together = span.signals
         for i, (name, limit) in enumerate((("a", 2.0), ("b", math.inf))):
             assert_close(together[name], expected([values[i] for values in steps], limit))
 

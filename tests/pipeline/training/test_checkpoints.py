@@ -52,9 +52,9 @@ def test_health_is_that_of_the_kept_ones(tmp_path):
     checkpoints.watch(monitor)
     for position in (10, 20, 30, 40):
         if position == 30:
-            monitor.observe(30, {"loss": math.nan})
+            monitor.observe_metrics(30, {"loss": math.nan})
         if position == 40:
-            monitor.observe(40, {"loss": 1.0})
+            monitor.observe_metrics(40, {"loss": 1.0})
         checkpoints.save(position)
     assert json.loads((tmp_path / "health.json").read_text()) == {
         # The oldest, while none is old enough to be sure of.
@@ -74,7 +74,7 @@ def unhealthy_from(path: Path, since: int, *positions: int) -> tuple[MultitaskRa
     for position in positions:
         made.trainable_variables[0].assign(made.trainable_variables[0] * 0 + position)
         if position >= since:
-            monitor.observe(position, {"loss": math.nan})
+            monitor.observe_metrics(position, {"loss": math.nan})
         checkpoints.save(position)
     return made, checkpoints
 

@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from .bundle import Bundles
 from .detector import Detector, Event
-from .either_keras import inner, layer_of, steps_in_tensorflow
+from .keras_compat import get_layer_name, runs_in_tensorflow, unwrap_optimizer
 from .probes import Probes
-from .readings import Reading, Span
-from .recovery import Budget, Copies, Rate, Snapshots
+from .recovery import LearningRateScale, MemorySnapshots, RollbackBudget, SnapshotStore
+from .signal_statistics import SignalStatistics, WindowStatistics
 
 # A rollback that follows another within so many times the warm-up goes further back.
 _SOON = 4
@@ -27,7 +27,7 @@ class Diverged(RuntimeError):
     """Training fully diverged and was told to end there."""
 
 
-class Watching:
+class MonitorBase:
     """The callback's methods; the shells add Keras's base class."""
 
     model: Any
@@ -42,11 +42,11 @@ class Watching:
         detector: Detector | None = None,
         probes: bool = True,
         verbose: int = 0,
-        tell: Callable[[Event], None] | None = None,
-        rollbacks: int = 3,
-        rate_share: float = 0.5,
+        on_event: Callable[[Event], None] | None = None,
+        max_rollbacks: int = 3,
+        learning_rate_factor: float = 0.5,
         warmup_steps: int = 64,
-        snapshots: Snapshots | None = None,
+        snapshots: SnapshotStore | None = None,
         bundles: Bundles | str | os.PathLike[str] | None = None,
     ):
         super().__init__()
@@ -58,13 +58,13 @@ class Watching:
         self._on_full = on_full
         self._detector = detector or Detector()
         self._wants_probes = probes
-        self._tell = tell or (print if verbose else lambda event: None)
-        self._budget = Budget(rollbacks, rate_share, warmup_steps)
+        self._on_event = on_event or (print if verbose else lambda event: None)
+        self._budget = RollbackBudget(max_rollbacks, learning_rate_factor, warmup_steps)
         self._snapshots = snapshots
         self._bundles = bundles if bundles is None or isinstance(bundles, Bundles) else Bundles(bundles)
-        self._rate: Rate | None = None
+        self._rate: LearningRateScale | None = None
         self._probes: Probes | None = None
-        self._unjudged, self._unpublished = Span(), Span()
+        self._unjudged, self._unpublished = WindowStatistics(), WindowStatistics()
         self._kept: dict[str, Any] = {"steps": 0, "signals": {}}
         self._skipped: int | None = None
         self._epoch_began = self._looked = 0
@@ -89,69 +89,69 @@ class Watching:
         return self._detector.health
 
     @property
-    def out_since(self) -> int | None:
+    def out_of_range_since(self) -> int | None:
         """The first step since which a task is out of range now; None when none is."""
-        return self._detector.since
+        return self._detector.out_of_range_since
 
     @property
-    def rollbacks(self) -> int:
+    def rollback_count(self) -> int:
         """Rollbacks so far."""
         return self._budget.used
 
     # Looking.
 
-    def gather(self) -> None:
+    def collect_signals(self) -> None:
         """Takes what was kept in the graph since the last time."""
         if self._probes is not None:
-            steps, readings = self._probes.read()
+            steps, signals = self._probes.read()
             self._probes.before = self.step
             for span in (self._unjudged, self._unpublished):
-                span.add(steps, readings)
+                span.add(steps, signals)
 
-    def look(self) -> list[Event]:
+    def check_steps(self) -> list[Event]:
         """Judges what the steps since the last look have measured, acts on it, and returns the events it brought."""
-        self.gather()
-        span, self._unjudged = self._unjudged, Span()
+        self.collect_signals()
+        span, self._unjudged = self._unjudged, WindowStatistics()
         if not span.steps:
             return []
-        new = self._detector.observe_window(self.step - span.steps, span.steps, span.readings)
+        new = self._detector.observe_window(self.step - span.steps, span.steps, span.signals)
         self._act(new)
         self._arm()
         if self._snapshots is not None:
-            self._snapshots.keep(self.step, self.health == "healthy")
+            self._snapshots.save_if_due(self.step, self.health == "healthy")
         return new
 
-    def observe(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
+    def observe_metrics(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
         """Takes one publication of metrics, acts on it, and returns the events it brought."""
-        if self._budget.used and self._detector.published < self._budget.since <= step:
+        if self._budget.used and self._detector.last_publication_step < self._budget.since <= step:
             # It covers steps from before the rollback as well.
-            self._detector.pass_over(step)
+            self._detector.skip_publication(step)
             return []
-        new = self._detector.observe(step, metrics)
+        new = self._detector.observe_metrics(step, metrics)
         self._act(new)
         return new
 
-    def measures(self) -> dict[str, float]:
+    def read_metrics(self) -> dict[str, float]:
         """What was measured since the last call, by metric key, for a publication."""
-        self.gather()
-        span, self._unpublished = self._unpublished, Span()
-        metrics = _metrics_of(span.readings, self.step - span.steps) | self._of_optimizer() | self._added
+        self.collect_signals()
+        span, self._unpublished = self._unpublished, WindowStatistics()
+        metrics = _metrics_of(span.signals, self.step - span.steps) | self._of_optimizer() | self._added
         self._added = {}
         return metrics
 
-    def add(self, metrics: Mapping[str, float]) -> None:
+    def add_metrics(self, metrics: Mapping[str, float]) -> None:
         """Takes what was measured elsewhere, to be published with the rest."""
         self._added |= metrics
 
-    def judge(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
-        """Judges the final model by its metrics on held-out data; see :meth:`.detector.Detector.judge`."""
-        return self._detector.judge(step, metrics)
+    def judge_final_metrics(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
+        """Judges the final model by its metrics on held-out data; see :meth:`.detector.Detector.judge_final_metrics`."""
+        return self._detector.judge_final_metrics(step, metrics)
 
-    def declare_nonfinite(self, step: int, evidence: str) -> Event:
+    def record_nonfinite(self, step: int, evidence: str) -> Event:
         """Takes note that training could not go on for numbers that are not finite: a full divergence."""
         return self._declare(step, "nonfinite", evidence)
 
-    def report(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """What ``divergence.json`` holds: the verdict and the events, in plain types."""
         return {"verdict": self.verdict, "events": [vars(event) for event in self.events]}
 
@@ -173,7 +173,9 @@ class Watching:
         """The inverse of :meth:`get_state`."""
         self.step = state["step"]
         self._detector.set_state(state["detector"])
-        self._unjudged, self._unpublished = (Span.from_dict(state[name]) for name in ("unjudged", "unpublished"))
+        self._unjudged, self._unpublished = (
+            WindowStatistics.from_dict(state[name]) for name in ("unjudged", "unpublished")
+        )
         self._kept = dict(state["window"])
         budget = self._budget
         budget.used, budget.since, budget.restored = state["used"], state["since"], state["restored"]
@@ -182,7 +184,7 @@ class Watching:
 
     def _act(self, new: list[Event]) -> None:
         for event in new:
-            self._tell(event)
+            self._on_event(event)
         if self.verdict != "full" or not self._on_full or self._ended:
             return
         if self._on_full == "rollback" and self.roll_back():
@@ -197,9 +199,9 @@ class Watching:
 
         Every rollback is an event; so is the one that the budget has no more room for.
         """
-        since, budget = self._detector.since or self.step, self._budget
-        if budget.used >= budget.rollbacks:
-            return self._cannot_roll_back(f"the budget of {budget.rollbacks} is used up")
+        since, budget = self._detector.out_of_range_since or self.step, self._budget
+        if budget.used >= budget.max_rollbacks:
+            return self._cannot_roll_back(f"the budget of {budget.max_rollbacks} is used up")
         # Who is out of range again so soon was brought back to weights that were on their way there.
         soon = budget.used and self.step - budget.since < _SOON * max(budget.warmup_steps, self._every)
         restored = None
@@ -209,30 +211,37 @@ class Watching:
         if restored is None:
             return self._cannot_roll_back(f"no healthy weights from before step {since} are kept")
         budget.used, budget.since, budget.restored = budget.used + 1, self.step, restored
-        self._detector.forget()
-        self._unjudged = Span()
+        self._detector.reset_after_rollback()
+        self._unjudged = WindowStatistics()
         if self._probes is not None:
             self._probes.window.begin_anew()
         self._follow_budget()
         evidence = (
-            f"back to the weights of step {restored}; the learning rate is {budget.rate_share**budget.used:g} of what it was, "
-            f"after {budget.warmup_steps} steps of warm-up; rollback {budget.used} of {budget.rollbacks}"
+            f"back to the weights of step {restored}; the learning rate is {budget.learning_rate_factor**budget.used:g} of what it was, "
+            f"after {budget.warmup_steps} steps of warm-up; rollback {budget.used} of {budget.max_rollbacks}"
         )
-        self._declare(self.step, "rollback", evidence)
+        values = {
+            "restored_step": float(restored),
+            "learning_rate_factor": budget.learning_rate_factor**budget.used,
+            "count": float(budget.used),
+            "max_rollbacks": float(budget.max_rollbacks),
+            "warmup_steps": float(budget.warmup_steps),
+        }
+        self._declare(self.step, "rollback", evidence, values)
         return True
 
     def _cannot_roll_back(self, why: str) -> bool:
         self._declare(self.step, "no_rollback", why)
         return False
 
-    def _declare(self, step: int, kind: str, evidence: str) -> Event:
-        event = self._detector.declare(Event(step, kind, "", evidence))
-        self._tell(event)
+    def _declare(self, step: int, kind: str, evidence: str, values: Mapping[str, float] | None = None) -> Event:
+        event = self._detector.record(Event(step, kind, "", evidence, values=values or {}))
+        self._on_event(event)
         return event
 
     def _arm(self) -> None:
         if self._probes is not None and self._bundles is not None:
-            self._probes.window.set_alarms(self._detector.alarms(), self._bundles.may_save(self.step))
+            self._probes.window.set_alarms(self._detector.compute_alarm_thresholds(), self._bundles.can_save(self.step))
 
     def _put_back(self) -> None:
         if self._probes is not None:
@@ -245,7 +254,7 @@ class Watching:
             self._rate.set(self._budget.share_at(self.step))
 
     def _of_optimizer(self) -> dict[str, float]:
-        optimizer = inner(self.model.optimizer)
+        optimizer = unwrap_optimizer(self.model.optimizer)
         skipped = getattr(optimizer, "skipped_steps", None)
         if skipped is None:
             return {}
@@ -255,7 +264,7 @@ class Watching:
             return metrics
         squares: dict[str, float] = {}
         for name, explained in optimizer.read_explanations().items():
-            layer = layer_of(name, self.model.name)
+            layer = get_layer_name(name, self.model.name)
             if explained.rule != "none":
                 factor, last, steps = (
                     f"{k}/{layer}" for k in ("clipping_factor", "clipping_factor_last", "clipped_steps")
@@ -275,11 +284,11 @@ class Watching:
         super().set_model(model)  # type: ignore[misc]
         if self._on_full == "rollback":
             if self._rate is None:
-                self._snapshots = self._snapshots or Copies(model)
-                self._rate = Rate(model, self._schedules)
+                self._snapshots = self._snapshots or MemorySnapshots(model)
+                self._rate = LearningRateScale(model, self._schedules)
             self._rate.attach()
             self._follow_budget()
-        if not self._wants_probes or not steps_in_tensorflow(model):
+        if not self._wants_probes or not runs_in_tensorflow(model):
             return
         if self._probes is None or not self._probes.watches(model):
             self._probes = Probes(model, limit=self._detector.loss_ratio, bundles=self._bundles)
@@ -290,7 +299,7 @@ class Watching:
         """A fit begins."""
         if self._skipped is None:
             # What was skipped before is somebody else's.
-            self._skipped = getattr(inner(self.model.optimizer), "skipped_steps", 0)
+            self._skipped = getattr(unwrap_optimizer(self.model.optimizer), "skipped_steps", 0)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """An epoch begins."""
@@ -318,15 +327,15 @@ class Watching:
             self._rate.detach()
 
     def _look(self, logs: Mapping[str, Any] | None) -> None:
-        self.look()
+        self.check_steps()
         if self._probes is None and logs:
-            self.observe(self.step, named_by_task(logs))
+            self.observe_metrics(self.step, named_by_task(logs))
 
 
 class _State(tf.train.experimental.PythonState):
     """A monitor's state as a part of a ``tf.train.Checkpoint``."""
 
-    def __init__(self, monitor: Watching):
+    def __init__(self, monitor: MonitorBase):
         self._monitor = monitor
 
     def serialize(self) -> str:
@@ -350,10 +359,10 @@ def named_by_task(logs: Mapping[str, Any]) -> dict[str, float]:
     return metrics
 
 
-def _metrics_of(readings: Mapping[str, Reading], before: int) -> dict[str, float]:
+def _metrics_of(signals: Mapping[str, SignalStatistics], before: int) -> dict[str, float]:
     """Readings as metrics; steps counted as the training's."""
     metrics: dict[str, float] = {}
-    for name, reading in readings.items():
+    for name, reading in signals.items():
         kind, slash, subject = name.partition("/")
         if reading.nonfinite and kind in ("loss", "activation"):
             metrics[f"nonfinite/{kind}{slash}{subject}"] = reading.nonfinite

@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
-class Reading:
+class SignalStatistics:
     """A signal over a window of steps. Places count the steps of the window from 1.
 
     Attributes:
@@ -35,7 +35,7 @@ class Reading:
     run: int
     longest_run: int
 
-    def followed_by(self, other: Reading, steps: int) -> Reading:
+    def followed_by(self, other: SignalStatistics, steps: int) -> SignalStatistics:
         """This window and the next one as one.
 
         Args:
@@ -55,7 +55,7 @@ class Reading:
             deviation = math.sqrt((1 - share) * self.deviation**2 + share * other.deviation**2 + between)
         low = kept or (later if later.minimum < self.minimum else self)
         high = kept or (later if later.maximum > self.maximum else self)
-        return Reading(
+        return SignalStatistics(
             minimum=low.minimum,
             maximum=high.maximum,
             at_minimum=low.at_minimum,
@@ -69,7 +69,7 @@ class Reading:
             longest_run=max(self.longest_run, other.longest_run),
         )
 
-    def shifted(self, steps: int) -> Reading:
+    def shifted(self, steps: int) -> SignalStatistics:
         """The same, with places counted from so many steps earlier."""
         places = {
             name: place + steps
@@ -80,34 +80,34 @@ class Reading:
 
 
 @dataclasses.dataclass
-class Span:
+class WindowStatistics:
     """Signals over some steps.
 
     Attributes:
       steps: How many.
-      readings: By signal.
+      signals: By signal.
     """
 
     steps: int = 0
-    readings: dict[str, Reading] = dataclasses.field(default_factory=dict)
+    signals: dict[str, SignalStatistics] = dataclasses.field(default_factory=dict)
 
-    def add(self, steps: int, readings: Mapping[str, Reading]) -> None:
+    def add(self, steps: int, signals: Mapping[str, SignalStatistics]) -> None:
         """Takes the steps that came next."""
-        for name, reading in readings.items():
-            if name in self.readings:
-                self.readings[name] = self.readings[name].followed_by(reading, self.steps)
+        for name, reading in signals.items():
+            if name in self.signals:
+                self.signals[name] = self.signals[name].followed_by(reading, self.steps)
             else:
-                self.readings[name] = reading.shifted(self.steps)
+                self.signals[name] = reading.shifted(self.steps)
         self.steps += steps
 
     def to_dict(self) -> dict[str, Any]:
         """In plain types."""
         return {
             "steps": self.steps,
-            "readings": {name: dataclasses.asdict(reading) for name, reading in self.readings.items()},
+            "signals": {name: dataclasses.asdict(reading) for name, reading in self.signals.items()},
         }
 
     @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> Span:
+    def from_dict(cls, plain: Mapping[str, Any]) -> WindowStatistics:
         """The inverse of :meth:`to_dict`."""
-        return cls(plain["steps"], {name: Reading(**reading) for name, reading in plain["readings"].items()})
+        return cls(plain["steps"], {name: SignalStatistics(**reading) for name, reading in plain["signals"].items()})
