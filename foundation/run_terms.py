@@ -13,6 +13,9 @@ Health = Literal["healthy", "out_of_range", "full"]
 RunStatus = Literal["running", "done", "diverged", "refused", "preempted", "interrupted", "failed"]
 """``status`` in ``status.json``."""
 
+DayUse = Literal["training", "holdout", "skipped"]
+"""``use`` of a day in ``log.json``."""
+
 EventKind = Literal[
     "spike",
     "out_of_range",

@@ -34,7 +34,7 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
     run = RunDirectory(arguments.model_dir)
     config = config if is_configured(arguments) else run.read_config()
     # Of the run's own log without the days that the run left out.
-    left_out = () if is_configured(arguments) else [day.name for day in run.read_log() if day.left_out]
+    left_out = () if is_configured(arguments) else [day.name for day in run.read_log() if day.skipped]
     source = open_source(config.data, left_out=left_out)
     unknown = [name for name in arguments.days if name not in source.days]
     if unknown:

@@ -57,7 +57,7 @@ def data_section(run: RunRecord) -> str:
 
 def left_out(run: RunRecord) -> list[str]:
     """What the top of the page says of days that were left out; nothing when there were none."""
-    days = [day for day in log_days.read_days(run.log) if day.use == "left out"]
+    days = [day for day in log_days.read_days(run.log) if day.use == "skipped"]
     if not days:
         return []
     names = [day.name or "one without a name" for day in days]
@@ -76,7 +76,7 @@ def _said(run: RunRecord, days: Sequence[Day]) -> list[str]:
             f"The log{f', {source},' if source else ''} has {plural(len(days), 'day')}"
             f"{f' and {count(known)} rows' if known is not None else ''}."
         )
-        without = [day for day in days if day.use == "left out"]
+        without = [day for day in days if day.use == "skipped"]
         if without:
             known = _rows(without)
             was = "was" if len(without) == 1 else "were"
@@ -116,7 +116,7 @@ def _rows(days: Sequence[Day]) -> float | None:
 
 
 def _used(days: Sequence[Day]) -> list[Day]:
-    return [day for day in days if day.use != "left out"]
+    return [day for day in days if day.use != "skipped"]
 
 
 def _reasons(run: RunRecord, kind: str) -> dict[str, float]:
@@ -165,7 +165,7 @@ def _found(days: Sequence[Day]) -> str:
     text = f"{plural(len(found), 'finding')}; {clean} of {plural(len(days), 'day')} without any."
     rest = ""
     if len(found) > _FINDINGS:
-        weight = [(day.use != "left out", -_size(finding)) for day, finding in found]
+        weight = [(day.use != "skipped", -_size(finding)) for day, finding in found]
         chosen = sorted(sorted(range(len(found)), key=lambda place: weight[place])[:_FINDINGS])
         first = [found[place] for place in chosen]
         text += f" The {_FINDINGS} weightiest, those of days that were left out first:"
@@ -234,7 +234,7 @@ def _uneven(days: Sequence[Day]) -> bool:
     rows = [day.rows for day in days if day.rows is not None]
     if not rows:
         return False
-    return min(rows) < (1 - _UNEVEN) * max(rows) or any(day.findings or day.use == "left out" for day in days)
+    return min(rows) < (1 - _UNEVEN) * max(rows) or any(day.findings or day.use == "skipped" for day in days)
 
 
 def _row(one: Movement, days: Sequence[Day], labels: Sequence[str]) -> Row:
@@ -256,12 +256,12 @@ def _key(days: Sequence[Day], rows: Sequence[Row]) -> str:
     signs: list[tuple[str, str]] = []
     signs += [
         (f'<path d="M11 1.5h8v9h-8z" fill="{USES[use]}"/>', text)
-        for use, text in (("trained", "trained on"), ("held out", "held out"))
+        for use, text in (("training", "trained on"), ("holdout", "held out"))
         if known and use in uses and len(uses) > 1
     ]
-    if "left out" in uses:
-        signs.append((f'<path d="M11 2l8 8M19 2l-8 8" stroke="{VERMILION}" stroke-width="2"/>', "left out"))
-    if any(day.findings and day.use != "left out" for day in days):
+    if "skipped" in uses:
+        signs.append((f'<path d="M11 2l8 8M19 2l-8 8" stroke="{VERMILION}" stroke-width="2"/>', "skipped"))
+    if any(day.findings and day.use != "skipped" for day in days):
         signs.append((f'<path d="M15 2l4.5 8h-9z" fill="{ORANGE}"/>', "something was found"))
     if any(row.flagged for row in rows):
         circle = f'<circle cx="15" cy="6" r="4" fill="none" stroke="{INK}" stroke-width="1.4"/>'

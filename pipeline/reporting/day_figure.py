@@ -16,7 +16,7 @@ from .days import LEAST, MOST
 from .figures import BLUE, GREEN, NARROW, ORANGE, VERMILION, WIDE, shortened
 from .svg import INK, MUTED, canvas, inline, settings
 
-USES = {"trained": BLUE, "held out": GREEN, "left out": VERMILION}
+USES = {"training": BLUE, "holdout": GREEN, "skipped": VERMILION}
 """The colours of the days' bars; that of a day that was left out is hollow."""
 
 # Blue for less and orange for more, told apart by all kinds of colour vision; what did not move is as light as in other maps.
@@ -110,7 +110,7 @@ def _bars(axes: Axes, days: Sequence[Column]) -> None:
     values = axis.drawable(np.array([day.rows or 0.0 for day in days]))
     for place, (day, value) in enumerate(zip(days, values, strict=True)):
         color = USES.get(day.use, MUTED)
-        hollow = day.use == "left out"
+        hollow = day.use == "skipped"
         axes.bar(
             place + 0.5,
             value,
@@ -175,8 +175,8 @@ def _rings(axes: Axes, rows: Sequence[Row], middle: float, size: float) -> None:
 
 def _signs(axes: Axes, days: Sequence[Column]) -> None:
     """Above each day whether it was left out, or else whether anything was found."""
-    left_out = [place + 0.5 for place, day in enumerate(days) if day.use == "left out"]
-    found = [place + 0.5 for place, day in enumerate(days) if day.found and day.use != "left out"]
+    left_out = [place + 0.5 for place, day in enumerate(days) if day.use == "skipped"]
+    found = [place + 0.5 for place, day in enumerate(days) if day.found and day.use != "skipped"]
     across = axes.get_xaxis_transform()
     for places, marker, color in ((left_out, "x", VERMILION), (found, "^", ORANGE)):
         axes.plot(

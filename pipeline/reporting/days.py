@@ -53,7 +53,7 @@ class Day:
       name: As in the log; "" when it has none.
       rows: None when they are not known.
       files: Likewise.
-      use: ``trained``, ``held out``, ``left out`` or whatever was recorded.
+      use: ``training``, ``holdout``, ``skipped`` or whatever was recorded.
       statistics: Numbers by their name, by column.
       findings: In the order recorded.
     """
@@ -107,7 +107,7 @@ def movements(days: Sequence[Day]) -> list[Movement]:
         return []
     means, deviations, missing = (_matrix(days, columns, name) for name in ("mean", "deviation", "missing"))
     missing[(missing < 0) | (missing > 1)] = np.nan
-    kept = np.array([day.use != "left out" for day in days])
+    kept = np.array([day.use != "skipped" for day in days])
     # A shift may overflow, to what is shown as the largest.
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # Of columns without any value before.
@@ -172,7 +172,7 @@ def _day(told: Mapping[str, Any]) -> Day:
             for column, numbers in (statistics.items() if isinstance(statistics, Mapping) else ())
             if isinstance(numbers, Mapping)
         },
-        findings=tuple(_finding(each) for each in _list(told.get("findings")) if isinstance(each, Mapping)),
+        findings=tuple(_finding(each) for each in _list(told.get("anomalies")) if isinstance(each, Mapping)),
     )
 
 

@@ -39,8 +39,8 @@ class RunRecord:
       tasks: Dicts of ``name``, ``kind`` (``binary`` or ``regression``), ``weight`` (its factor in the loss) and ``label``
         (the column that holds its label; without it, the one called like the task).
       log: ``log.json``, what the log was like, day by day: ``source`` and ``days``, dicts of ``name``, ``rows``, ``files``,
-        ``use`` (``trained``, ``held out`` or ``left out``), ``statistics`` (column -> ``missing`` (0 to 1) with ``mean`` and
-        ``deviation``, or with ``distinct``) and ``findings``, dicts of ``check``, ``column`` ("": the whole day), ``text``
+        ``use`` (``training``, ``holdout`` or ``skipped``), ``statistics`` (column -> ``missing`` (0 to 1) with ``mean`` and
+        ``deviation``, or with ``distinct``) and ``anomalies``, dicts of ``check``, ``column`` ("": the whole day), ``text``
         and, where there is one, ``score`` (how many usual deviations). Empty for a log that nobody looked at.
     """
 

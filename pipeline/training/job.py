@@ -20,7 +20,7 @@ from ..config.settings import Config
 from ..data.batching.dataset import reading_error
 from ..data.batching.input_service import InputService
 from ..data.batching.wait_clock import WaitClock
-from ..data.checks.validation import CheckedDay, check_log
+from ..data.checks import CheckedDay, check_days
 from ..data.feature_statistics import learn
 from ..data.files.log import FileLog
 from ..data.open import open_source
@@ -69,8 +69,8 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
     days: list[CheckedDay] = []
     left_out: set[str] = set()
     if own is not None:
-        days = check_log(own, config.data.files, run.read_log() if resume else (), Look(sys.stderr, "days").show)
-        left_out = {day.name for day in days if day.left_out}
+        days = check_days(own, config.data.files, run.read_log() if resume else (), Look(sys.stderr, "days").show)
+        left_out = {day.name for day in days if day.skipped}
         own.exclude_days(left_out)
     service = InputService(config.data, source, left_out) if config.data.service else None
     run.claim(config, source.schema)
@@ -183,12 +183,8 @@ def _says_full(error: BaseException) -> str:
 
 def _odd(days: Sequence[CheckedDay]) -> list[str]:
     """What is odd about the days, as lines."""
-    found = [
-        f"{day.name or 'the log'}{' is left out' if day.left_out else ''}: {each}"
-        for day in days
-        for each in day.findings
-    ]
-    more = [f"{len(found) - _SHOWN:,} more findings about the log are in log.json"] if len(found) > _SHOWN else []
+    found = [line for day in days for line in day.anomaly_lines()]
+    more = [f"{len(found) - _SHOWN:,} more anomalies are listed in log.json"] if len(found) > _SHOWN else []
     return found[:_SHOWN] + more
 
 

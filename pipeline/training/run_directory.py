@@ -12,9 +12,10 @@ from typing import Any
 import yaml
 
 from ...foundation.atomic_files import write_json, write_text
+from ...foundation.run_terms import DayUse
 from ...models.schema import Schema
 from ..config import Config, UserError, load, read, to_plain, to_yaml
-from ..data.checks.validation import CheckedDay, from_dict
+from ..data.checks.checked_day import CheckedDay
 from .writers import JsonLinesWriter, TensorBoardWriter, Writer, Writers, rewind
 
 
@@ -125,17 +126,17 @@ class RunDirectory:
 
     def write_log(self, source: str, days: Sequence[CheckedDay], held_out: Collection[str]) -> None:
         """Replaces log.json: what the checks of a log's days found, and what is done with each."""
-        told = []
+        entries = []
         for day in days:
-            use = "left out" if day.left_out else "held out" if day.name in held_out else "trained"
-            told.append(day.to_dict() | {"use": use})
-        write_json(self.log_file, {"source": source, "days": told})
+            use: DayUse = "skipped" if day.skipped else "holdout" if day.name in held_out else "training"
+            entries.append(day.to_dict() | {"use": use})
+        write_json(self.log_file, {"source": source, "days": entries})
 
     def read_log(self) -> list[CheckedDay]:
         """What the checks found before; nothing when there is no log.json."""
         if not self.log_file.exists():
             return []
-        return [from_dict(day) for day in json.loads(self.log_file.read_text(encoding="utf-8"))["days"]]
+        return [CheckedDay.from_dict(day) for day in json.loads(self.log_file.read_text(encoding="utf-8"))["days"]]
 
     def write_status(self, status: str, step: int, **details: Any) -> None:
         """Replaces status.json."""

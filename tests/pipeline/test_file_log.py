@@ -89,7 +89,7 @@ def calm(log, tmp_path_factory) -> Path:
 def test_leaves_the_days_and_what_was_skipped(calm):
     days = json.loads((calm / "log.json").read_text())["days"]
     assert [(day["name"], day["rows"], day["files"], day["use"]) for day in days] == [
-        (f"day=2026-11-{day + 1:02}", FILES * ROWS, FILES, "held out" if day == DAYS - 1 else "trained")
+        (f"day=2026-11-{day + 1:02}", FILES * ROWS, FILES, "holdout" if day == DAYS - 1 else "training")
         for day in range(DAYS)
     ]
     status = json.loads((calm / "status.json").read_text())
@@ -241,11 +241,11 @@ class TestALogThatChanges:
         assert ran.returncode == 0, ran.stderr
         assert json.loads((model_dir / "status.json").read_text())["step"] > before
         uses = [day["use"] for day in json.loads((model_dir / "log.json").read_text())["days"]]
-        assert uses == ["trained"] * 4 + ["held out"]
+        assert uses == ["training"] * 4 + ["holdout"]
         (changed / "day=2026-11-02" / "part-1.parquet").unlink()
         ran = run_command("train", f"--model_dir={model_dir}", "--resume")
         assert ran.returncode == 2
-        assert ran.stderr.startswith("error: day=2026-11-02 has changed since this run was begun: it had 1,200 rows")
+        assert ran.stderr.startswith("error: day=2026-11-02 has changed since this run started: it had 1,200 rows")
         assert "Traceback" not in ran.stderr
 
     def test_an_odd_day_is_told_left_out_or_refused(self, changed, tmp_path):
@@ -258,14 +258,14 @@ class TestALogThatChanges:
             pq.write_table(table.set_column(place, "minutes", times), path)
         ran = run_command(*command(changed, tmp_path / "fail", "--config.data.files.on_anomalous_day=fail"))
         assert ran.returncode == 2
-        assert "the log is odd: day=2026-11-04: minutes: mean " in ran.stderr
+        assert "the log has anomalies: day=2026-11-04: the mean of minutes is " in ran.stderr
         assert not (tmp_path / "fail").exists()
         more = ("--config.data.files.on_anomalous_day=skip", "--config.data.files.max_anomalous_share=0.2")
         ran = run_command(*command(changed, tmp_path / "skip", *more))
         assert ran.returncode == 0, ran.stderr
-        assert "day=2026-11-04 is left out: minutes: mean " in ran.stderr
+        assert "Skipped day=2026-11-04: the mean of minutes is " in ran.stderr
         told = json.loads((tmp_path / "skip" / "log.json").read_text())["days"]
-        assert [day["use"] for day in told] == ["trained"] * 3 + ["left out", "held out"]
+        assert [day["use"] for day in told] == ["training"] * 3 + ["skipped", "holdout"]
         shown = run_command("evaluate", f"--model_dir={tmp_path / 'skip'}")
         assert shown.returncode == 0, shown.stderr
         assert "day=2026-11-05" in shown.stdout

@@ -1,1 +1,23 @@
-"""Checks that run before training: each day of a log is compared with the days before it."""
+"""Checks a log before training: each day is compared with the days before it.
+
+The checks catch what breaks a day as a whole: a column that is gone, a unit that changed, ids that were renumbered, rows that were
+delivered twice. Start with :func:`check_days`. It returns one :class:`CheckedDay` for each day of the log, with the
+:class:`Anomaly` entries that were found; ``data.files.on_anomalous_day`` decides whether the run warns, skips the day or stops.
+
+| module | what it holds |
+|---|---|
+| :mod:`.validation` | :func:`check_days`: the loop over the days, and the policy |
+| :mod:`.checkable_log` | what the checks need from a log |
+| :mod:`.checked_day` | the results: anomalies and checked days |
+| :mod:`.day_statistics` | the statistics of each column of a day |
+| :mod:`.comparison` | a day compared with the days before it |
+| :mod:`.column_comparison` | one column compared with the days before |
+| :mod:`.tolerance` | how far from the median a statistic may be |
+| :mod:`.repeated_rows` | rows and row groups that occur twice |
+"""
+
+from .checkable_log import CheckableLog, RowGroup
+from .checked_day import Anomaly, CheckedDay
+from .validation import check_days
+
+__all__ = ["Anomaly", "CheckableLog", "CheckedDay", "RowGroup", "check_days"]

@@ -1,4 +1,4 @@
-"""What the rows of a day look like, column by column: little enough to be kept for every day, and enough to tell days apart."""
+"""The statistics of each column of a day: small enough to keep for every day, and enough to tell days apart."""
 
 from __future__ import annotations
 
@@ -11,122 +11,113 @@ import numpy as np
 
 from ....foundation.signed_log import signed_log
 from ....models.schema import MISSING_INTEGER, MISSING_STRING, Feature, Schema
-from ..source import Coded, CodedColumns, rows_of
+from ..source import Coded, CodedColumns
 
-# The values of ids that are remembered with their shares: the most frequent ones.
-_REMEMBERED = 1024
-# Odd numbers whose bits look random, to mix those of a row.
-_MIX, _SPREAD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
+_KEPT_VALUES = 1024
 
 
 @dataclasses.dataclass(frozen=True)
 class ColumnStatistics:
-    """One column of one day.
+    """Statistics of one column on one day.
 
     Attributes:
-      rows: Rows that were looked at.
-      missing: Share of them without a value.
-      mean: Of numbers and labels, NaN where there is none; of the signed logarithms of a feature that is normalised by them.
-      deviation: Likewise.
-      logs: Whether these two are of logarithms.
-      distinct: How many values ids take.
-      top: The most frequent ids, the first first, each with its share of all values.
-      unknown: Share of the values that are not in the feature's vocabulary or range of ids; None where it has neither.
+      rows: Number of rows in the sample.
+      missing: Share of rows without a value.
+      mean: Mean of a number or label; NaN for ids and for a column without a finite value.
+      deviation: Standard deviation, likewise.
+      is_log_scale: Whether mean and deviation are those of signed logarithms, as for a feature with ``normalization: log``.
+      distinct: Number of different ids; 0 for numbers.
+      top: The most frequent ids in descending order, each with its share of all values.
+      unknown: Share of values outside the feature's vocabulary or id range; None if the feature has neither.
     """
 
     rows: int
     missing: float
     mean: float = float("nan")
     deviation: float = float("nan")
-    logs: bool = False
+    is_log_scale: bool = False
     distinct: int = 0
     top: Mapping[Any, float] = dataclasses.field(default_factory=dict)
     unknown: float | None = None
 
-    def plain(self) -> dict[str, float]:
-        """What is shown of it, in plain types."""
+    def to_dict(self) -> dict[str, float]:
+        """Converts the statistics that a report shows to plain types; those that are not known are left out.
+
+        Example:
+        >>> ColumnStatistics(rows=100, missing=0.25, mean=1.0, deviation=2.0).to_dict()
+        {'missing': 0.25, 'mean': 1.0, 'deviation': 2.0}
+        """
         if self.distinct:
-            told = {"missing": self.missing, "distinct": self.distinct}
-            return told if self.unknown is None else told | {"unknown": self.unknown}
+            values = {"missing": self.missing, "distinct": self.distinct}
+            return values if self.unknown is None else values | {"unknown": self.unknown}
         numbers = {"mean": self.mean, "deviation": self.deviation}
         return {"missing": self.missing} | {name: value for name, value in numbers.items() if np.isfinite(value)}
 
 
-def statistics_of(blocks: Sequence[CodedColumns], schema: Schema) -> dict[str, ColumnStatistics]:
-    """The statistics of each feature, and of each label under its own name, or its task's where it is made of a column."""
-    found = {}
+def compute_column_statistics(blocks: Sequence[CodedColumns], schema: Schema) -> dict[str, ColumnStatistics]:
+    """Computes the statistics of each feature and label.
+
+    Args:
+      blocks: Rows of a day.
+      schema: Names the features and labels.
+
+    Returns:
+      Statistics by the feature's name or the label's column; by the task's name for a label that is derived from a column.
+    """
+    statistics = {}
     for feature in schema.features:
         columns = [block[feature.name] for block in blocks]
-        found[feature.name] = _numbers(columns, feature) if feature.kind == "numerical" else _ids(columns, feature)
+        compute = _compute_number_statistics if feature.kind == "numerical" else _compute_id_statistics
+        statistics[feature.name] = compute(columns, feature)
     for task in schema.tasks:
-        found[task.name if task.is_made else task.label] = _numbers(
-            [block[task.label_column] for block in blocks], None
-        )
-    return found
+        columns = [block[task.label_column] for block in blocks]
+        statistics[task.name if task.is_made else task.label] = _compute_number_statistics(columns, None)
+    return statistics
 
 
-def repeated_share(blocks: Sequence[CodedColumns]) -> float:
-    """The share of rows that equal one before in every column."""
-    rows = np.concatenate([row_hashes(block) for block in blocks])
-    return 1 - len(np.unique(rows)) / max(len(rows), 1)
-
-
-def _numbers(columns: Sequence[Any], feature: Feature | None) -> ColumnStatistics:
+def _compute_number_statistics(columns: Sequence[Any], feature: Feature | None) -> ColumnStatistics:
     values = np.concatenate([column.astype(np.float64).reshape(len(column), -1) for column in columns])
-    logs = feature is not None and feature.normalization == "log"
-    missing = np.isnan(values).any(axis=1).mean() if len(values) else 1.0
-    there = values[np.isfinite(values)]
-    there = signed_log(there) if logs else there
-    if not len(there):
-        return ColumnStatistics(len(values), float(missing), logs=logs)
-    return ColumnStatistics(len(values), float(missing), float(there.mean()), float(there.std()), logs)
+    is_log_scale = feature is not None and feature.normalization == "log"
+    missing = float(np.isnan(values).any(axis=1).mean() if len(values) else 1.0)
+    finite = values[np.isfinite(values)]
+    finite = signed_log(finite) if is_log_scale else finite
+    if not len(finite):
+        return ColumnStatistics(len(values), missing, is_log_scale=is_log_scale)
+    return ColumnStatistics(len(values), missing, float(finite.mean()), float(finite.std()), is_log_scale)
 
 
-def _ids(columns: Sequence[Any], feature: Feature) -> ColumnStatistics:
+def _compute_id_statistics(columns: Sequence[Any], feature: Feature) -> ColumnStatistics:
     counts: Counter[Any] = Counter()
     missing, rows = 0, 0
-    nothing = MISSING_STRING if feature.dtype == "string" else MISSING_INTEGER
+    missing_value = MISSING_STRING if feature.dtype == "string" else MISSING_INTEGER
     for column in columns:
         if isinstance(column, Coded):
-            values, found = column.values, np.bincount(column.places.reshape(-1), minlength=len(column.values))
-            gaps = column.values[column.places] == nothing
+            values, value_counts = column.values, np.bincount(column.places.reshape(-1), minlength=len(column.values))
+            is_missing = column.values[column.places] == missing_value
         else:
-            values, found = np.unique(column, return_counts=True)
-            gaps = column == nothing
-        rows += len(gaps)
-        missing += int((gaps.all(axis=1) if gaps.ndim == 2 else gaps).sum())
-        for value, count in zip(values.tolist(), found.tolist(), strict=True):
-            if count and value != nothing:
+            values, value_counts = np.unique(column, return_counts=True)
+            is_missing = column == missing_value
+        rows += len(is_missing)
+        missing += int((is_missing.all(axis=1) if is_missing.ndim == 2 else is_missing).sum())
+        for value, count in zip(values.tolist(), value_counts.tolist(), strict=True):
+            if count and value != missing_value:
                 counts[value] += count
     total = max(counts.total(), 1)
-    # Those that are as frequent in their own order, so that it is the same in every process.
-    top = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:_REMEMBERED]
-    unknown = None
-    if feature.num_ids:
-        unknown = sum(count for value, count in counts.items() if not 0 <= value < feature.num_ids) / total
-    elif feature.vocabulary:
-        known = {word.encode() if isinstance(word, str) else word for word in feature.vocabulary}
-        unknown = sum(count for value, count in counts.items() if value not in known) / total
+    # Ties are ordered by value, so that the order is the same in every process.
+    top = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:_KEPT_VALUES]
     return ColumnStatistics(
         rows,
         missing / max(rows, 1),
         distinct=max(len(counts), 1),
         top={value: count / total for value, count in top},
-        unknown=unknown,
+        unknown=_unknown_share(counts, feature, total),
     )
 
 
-def row_hashes(block: CodedColumns) -> np.ndarray:
-    """A number for each row, which rows that are equal in every column share; within this process."""
-    hashes = np.zeros(rows_of(block), np.uint64)
-    for column in block.values():
-        if isinstance(column, Coded):
-            bits = np.array([hash(value) for value in column.values.tolist()], np.int64).view(np.uint64)[column.places]
-        else:
-            bits = np.ascontiguousarray(column)
-            bits = bits.view(np.uint32) if bits.dtype.itemsize == 4 else bits
-            bits = bits.astype(np.uint64)
-        for each in bits.reshape(len(hashes), -1).T:
-            hashes = (hashes ^ (each * _SPREAD)) * _MIX
-            hashes ^= hashes >> np.uint64(29)
-    return hashes
+def _unknown_share(counts: Counter[Any], feature: Feature, total: int) -> float | None:
+    if feature.num_ids:
+        return sum(count for value, count in counts.items() if not 0 <= value < feature.num_ids) / total
+    if feature.vocabulary:
+        known = {word.encode() if isinstance(word, str) else word for word in feature.vocabulary}
+        return sum(count for value, count in counts.items() if value not in known) / total
+    return None

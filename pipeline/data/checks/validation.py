@@ -1,193 +1,140 @@
-"""Checks a log before a run: each of its days against those before it, and each against what an earlier process of the run saw."""
+"""Checks the days of a log before a run, and that a resumed run finds the days it started with."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-
+from ....foundation.formatting import pluralize
 from ...config.errors import UserError
 from ...config.settings import Files
-from ..files.log import FileLog
-from .comparison import WINDOW, Day, Oddity, oddities
-from .day_statistics import repeated_share, row_hashes, statistics_of
+from .checkable_log import CheckableLog
+from .checked_day import Anomaly, CheckedDay
+from .comparison import WINDOW, DayProfile, find_anomalies
+from .day_statistics import compute_column_statistics
+from .repeated_rows import DuplicateGroups, repeated_share
 
-# Under the policy ``skip`` a day with one of these is left out; with the others it can be trained on as well as any.
-_SPOILING = frozenset({"missing_values", "constant", "shifted", "unknown_values", "duplicates"})
-# Groups with fewer rows may be equal by chance; and so many are compared in full, of those that look alike.
-_FEWEST_ROWS, _COMPARED = 100, 4
-_SHOWN = 5
-
-
-@dataclasses.dataclass(frozen=True)
-class CheckedDay:
-    """A day that was checked.
-
-    Attributes:
-      name: Its name.
-      rows: How many it has.
-      files: How many files they are in.
-      content: Changes when the files do.
-      statistics: Of each column, in plain types.
-      findings: What is odd about it.
-      left_out: Whether the run is without it.
-    """
-
-    name: str
-    rows: int
-    files: int
-    content: int
-    statistics: dict[str, dict[str, float]]
-    findings: tuple[Oddity, ...]
-    left_out: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """In plain types, without what is not known."""
-        told = dataclasses.asdict(self)
-        told["findings"] = [{k: v for k, v in each.items() if v is not None} for each in told["findings"]]
-        return told
+# With the policy "skip", a day with one of these anomalies is skipped. Days with other anomalies train as well as any.
+_SKIPPED_CHECKS = frozenset({"missing_values", "constant", "shifted", "unknown_values", "duplicates"})
+_MAX_LISTED = 5
 
 
-def from_dict(told: Mapping[str, Any]) -> CheckedDay:
-    """What :meth:`CheckedDay.to_dict` told; other keys are passed over."""
-    values = {field.name: told[field.name] for field in dataclasses.fields(CheckedDay)}
-    return CheckedDay(**values | {"findings": tuple(Oddity(**each) for each in values["findings"])})
-
-
-def check_log(
-    log: FileLog,
+def check_days(
+    log: CheckableLog,
     settings: Files,
-    known: Sequence[CheckedDay] = (),
-    tell: Callable[[int, int], None] | None = None,
+    previous: Sequence[CheckedDay] = (),
+    report_progress: Callable[[int, int], None] | None = None,
 ) -> list[CheckedDay]:
-    """Looks at some rows of each day.
+    """Checks a sample of each day against the days before it.
 
     Args:
       log: The log, with all its days.
-      settings: How many rows, and what is done about an odd day.
-      known: What an earlier process of the run found: that stands, and only what came since is checked.
-      tell: Called with the days that were looked at and all of them, again and again.
+      settings: ``checked_rows_per_day``, ``on_anomalous_day`` and ``max_anomalous_share`` are used.
+      previous: The days that an earlier process of the run checked. Their results stand; only newer days are checked.
+      report_progress: Called after each day with the number of days checked so far and of all days.
 
     Returns:
-      The days in their order, those without rows at the end.
+      The days in order, those without rows at the end.
 
     Raises:
-      UserError: When a day is not the one that it was for the earlier process, or the policy says so.
+      UserError: If a day of ``previous`` changed or is gone, or if the policy refuses the log.
     """
     names = list(log.days)
-    held = {day.name: day for day in known}
-    _compare(log, names, held)
-    new = [place for place, name in enumerate(names) if name not in held]
+    earlier = {day.name: day for day in previous}
+    _check_unchanged(log, earlier)
+    new_days = [index for index, name in enumerate(names) if name not in earlier]
+    # Of the earlier days only those are read again that a new day is compared with.
+    first_read = max(new_days[0] - WINDOW, 0) if new_days else len(names)
+    duplicate_groups = DuplicateGroups(log)
     checked: list[CheckedDay] = []
-    before: list[Day] = []
-    # Of days that are known already, only those that a new one is held against are looked at again.
-    first_needed = max(new[0] - WINDOW, 0) if new else len(names)
-    groups: dict[Hashable, tuple[str, int]] = {}
-    for place, name in enumerate(names):
-        looked_at = bool(settings.checked_rows_per_day) and place >= first_needed
-        day = _look(log, place, settings.checked_rows_per_day) if looked_at else None
-        suspected = _suspected(log, place, groups) if looked_at else []
-        if name in held:
-            one = held[name]
+    profiles: list[DayProfile] = []
+    for index, name in enumerate(names):
+        profile, duplicates = None, []
+        if settings.checked_rows_per_day and index >= first_read:
+            profile = _make_profile(log, index, settings.checked_rows_per_day)
+            duplicates = duplicate_groups.add_day(index)
+        if name in earlier:
+            day = earlier[name]
         else:
-            found = _twice(log, suspected)
-            if day is not None:
-                # Whole groups tell more than rows that are equal by chance or for the same reason.
-                found += [each for each in oddities(day, before) if not (found and each.check == "duplicates")]
-            left_out = settings.on_anomalous_day == "skip" and any(each.check in _SPOILING for each in found)
-            statistics = {} if day is None else {column: each.plain() for column, each in day.columns.items()}
-            rows = sum(log.block_rows(place))
-            one = CheckedDay(
-                name, rows, len(log.day_files(place)), log.content(place), statistics, tuple(found), left_out
-            )
-        checked.append(one)
-        if day is not None and not one.left_out:
-            before.append(day)
-        if tell is not None:
-            tell(place + 1, len(names))
-    empty = Oddity("empty", "", "the day has no rows")
-    checked += [CheckedDay(name, 0, 0, 0, {}, (empty,), True) for name in log.empty_days]
-    _judge(checked, settings, [names[place] for place in new])
+            anomalies = duplicate_groups.confirm(duplicates)
+            if profile is not None:
+                # Once whole row groups are known to repeat, the share of repeated rows adds nothing.
+                ignored = "duplicates" if anomalies else None
+                anomalies += [each for each in find_anomalies(profile, profiles) if each.check != ignored]
+            day = _make_checked_day(log, index, profile, anomalies, settings)
+        checked.append(day)
+        if profile is not None and not day.skipped:
+            profiles.append(profile)
+        if report_progress is not None:
+            report_progress(index + 1, len(names))
+    no_rows = Anomaly("empty", "", "the day has no rows")
+    checked += [CheckedDay(name, 0, 0, 0, {}, (no_rows,), skipped=True) for name in log.empty_days]
+    _apply_policy(checked, settings, {names[index] for index in new_days})
     return checked
 
 
-def _compare(log: FileLog, names: Sequence[str], held: Mapping[str, CheckedDay]) -> None:
-    for name, day in held.items():
+def _check_unchanged(log: CheckableLog, earlier: Mapping[str, CheckedDay]) -> None:
+    """Raises a UserError if a day that an earlier process checked is gone or has other files."""
+    names = list(log.days)
+    for name, day in earlier.items():
         if not day.rows:
             continue
         if name not in names:
+            raise UserError(f"{name} is no longer in the log that this run started on; restore it, or start a new run")
+        index = names.index(name)
+        if log.content(index) != day.content:
+            rows, files = sum(log.block_rows(index)), len(log.day_files(index))
             raise UserError(
-                f"{name} is not in the log any more, on which this run was begun; put it back, or begin another run"
-            )
-        place = names.index(name)
-        if log.content(place) != day.content:
-            raise UserError(
-                f"{name} has changed since this run was begun: it had {day.rows:,} rows in {day.files:,} file(s), and has "
-                f"{sum(log.block_rows(place)):,} in {len(log.day_files(place)):,}, or other ones; a run that goes on needs the "
-                "same rows, put them back or begin another run"
+                f"{name} has changed since this run started: it had {pluralize(day.rows, 'row')} in "
+                f"{pluralize(day.files, 'file')} and now has {pluralize(rows, 'row')} in {pluralize(files, 'file')}, or its "
+                "files have other sizes. A resumed run needs the same rows: restore the files, or start a new run"
             )
 
 
-def _look(log: FileLog, place: int, rows: int) -> Day:
-    blocks = log.sample_rows(place, rows)
-    return Day(
-        log.days[place],
-        sum(log.block_rows(place)),
-        statistics_of(blocks, log.schema),
+def _make_profile(log: CheckableLog, day: int, rows: int) -> DayProfile:
+    blocks = log.sample_rows(day, rows)
+    return DayProfile(
+        log.days[day],
+        sum(log.block_rows(day)),
+        compute_column_statistics(blocks, log.schema),
         repeated_share(blocks),
-        log.column_types(place),
+        log.column_types(day),
     )
 
 
-def _suspected(
-    log: FileLog, place: int, groups: dict[Hashable, tuple[str, int]]
-) -> list[tuple[tuple[str, int], tuple[str, int], int]]:
-    """Groups of a day that look like one before, on this day or an earlier one, with that and their rows; the others are added."""
-    suspected: list[tuple[tuple[str, int], tuple[str, int], int]] = []
-    for found, rows, signature in log.group_signatures(place):
-        if rows >= _FEWEST_ROWS:
-            first = groups.setdefault(signature, found)
-            if first != found:
-                suspected.append((found, first, rows))
-    return suspected
+def _make_checked_day(
+    log: CheckableLog, day: int, profile: DayProfile | None, anomalies: Sequence[Anomaly], settings: Files
+) -> CheckedDay:
+    columns = {} if profile is None else profile.columns
+    return CheckedDay(
+        name=log.days[day],
+        rows=sum(log.block_rows(day)),
+        files=len(log.day_files(day)),
+        content=log.content(day),
+        statistics={name: column.to_dict() for name, column in columns.items()},
+        anomalies=tuple(anomalies),
+        skipped=settings.on_anomalous_day == "skip" and any(each.check in _SKIPPED_CHECKS for each in anomalies),
+    )
 
 
-def _twice(log: FileLog, suspected: Sequence[tuple[tuple[str, int], tuple[str, int], int]]) -> list[Oddity]:
-    """Whether groups of rows that look alike are."""
-    compared = suspected[:_COMPARED]
-    alike = [
-        each
-        for each in compared
-        if np.array_equal(row_hashes(log.read_group(*each[0])), row_hashes(log.read_group(*each[1])))
-    ]
-    if not alike:
-        return []
-    (file, group), (other, at), _ = alike[0]
-    count = sum(rows for *_, rows in (suspected if len(alike) == len(compared) else alike))
-    text = f"{count:,} rows stand in the log twice: group {group} of {log.relative_name(file)} is group {at} of {log.relative_name(other)}"
-    return [Oddity("duplicates", "", text)]
-
-
-def _judge(checked: Sequence[CheckedDay], settings: Files, new: Sequence[str]) -> None:
-    """Ends the run where the policy says so."""
+def _apply_policy(checked: Sequence[CheckedDay], settings: Files, new_names: set[str]) -> None:
+    """Raises a UserError if the policy does not allow the anomalies."""
     if settings.on_anomalous_day == "fail":
-        found = [f"{day.name}: {each}" for day in checked if day.name in new for each in day.findings]
-        if found:
+        lines = [f"{day.name}: {each}" for day in checked if day.name in new_names for each in day.anomalies]
+        if lines:
             raise UserError(
-                f"the log is odd: {_some(found)}. Mend it, or train on it as it is, --config.data.files.on_anomalous_day=warn, or "
-                "without the days that are odd, =skip"
+                f"the log has anomalies: {_list_some(lines)}. Fix the log, train on it as it is with "
+                "--config.data.files.on_anomalous_day=warn, or skip the anomalous days with =skip"
             )
-    left_out = [day for day in checked if day.left_out]
-    if len(left_out) > settings.max_anomalous_share * len(checked):
-        found = [f"{day.name}: {each}" for day in left_out for each in day.findings]
+    skipped = [day for day in checked if day.skipped]
+    if len(skipped) > settings.max_anomalous_share * len(checked):
+        lines = [f"{day.name}: {each}" for day in skipped for each in day.anomalies]
         raise UserError(
-            f"{len(left_out):,} of {len(checked):,} days would be left out, more than {settings.max_anomalous_share:.0%}: {_some(found)}. "
-            "Mend them, or allow more: --config.data.files.max_anomalous_share"
+            f"{len(skipped):,} of {pluralize(len(checked), 'day')} would be skipped, more than the allowed "
+            f"{settings.max_anomalous_share:.0%}: {_list_some(lines)}. Fix the log, or allow more with "
+            "--config.data.files.max_anomalous_share"
         )
 
 
-def _some(found: Sequence[str]) -> str:
-    more = f"; and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
-    return "; ".join(found[:_SHOWN]) + more
+def _list_some(lines: Sequence[str]) -> str:
+    more = f"; and {len(lines) - _MAX_LISTED:,} more" if len(lines) > _MAX_LISTED else ""
+    return "; ".join(lines[:_MAX_LISTED]) + more

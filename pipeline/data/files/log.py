@@ -24,6 +24,7 @@ from ....models.schema import Schema
 from ...config.errors import UserError
 from ...config.settings import Files
 from ...config.yaml_files import read
+from ..checks.checkable_log import RowGroup
 from ..source import CodedColumns, Columns, Note, decoded
 from . import layout
 from .arrow_columns import FaultMasks, RowMasks, blank_faulty_rows
@@ -193,19 +194,19 @@ class FileLog:
             blocks.append({name: column[taken] for name, column in columns.items()})
         return blocks
 
-    def group_signatures(self, day: int) -> Iterator[tuple[tuple[str, int], int, Hashable]]:
-        """The whole groups of a day: file and place, rows, and a signature that those of equal content share."""
+    def row_groups(self, day: int) -> Iterator[RowGroup]:
+        """Yields the row groups that start in a day."""
         for part in self._days[day][1]:
             if not part.first:
-                yield (part.file, part.group), part.rows, self._reader.group_signature(part.file, part.group)
+                yield RowGroup(part.file, part.group, part.rows, self._reader.group_signature(part.file, part.group))
 
     def relative_name(self, file: str) -> str:
         """A file's name within the log."""
         return posixpath.basename(file) if file == self._root else posixpath.relpath(file, self._root)
 
-    def read_group(self, file: str, place: int) -> CodedColumns:
-        """The columns of one whole group, faulty rows as they stand there."""
-        return self._reader.read_columns(file, place)[0]
+    def read_group(self, file: str, index: int) -> CodedColumns:
+        """Reads all rows of a row group, faulty ones included."""
+        return self._reader.read_columns(file, index)[0]
 
     def open_quarantine(self, path: Path) -> None:
         """From now on every faulty row is written to this file, a line of JSON each; those that stand there count as met."""

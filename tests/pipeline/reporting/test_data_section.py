@@ -20,7 +20,7 @@ SHIFTED = {"check": "shifted", "column": "age", "text": "mean 4,120 where the da
 FEW = {"check": "rows", "column": "", "text": "9,000 rows where the days before had 65,536"}
 
 
-def day(place: int, use: str = "trained", rows: int = 65_536, age: float = 31.2, findings=()) -> dict:
+def day(place: int, use: str = "training", rows: int = 65_536, age: float = 31.2, findings=()) -> dict:
     return {
         "name": f"day=2026-11-{place:02d}",
         "rows": rows,
@@ -32,14 +32,14 @@ def day(place: int, use: str = "trained", rows: int = 65_536, age: float = 31.2,
             "still": {"missing": 0.0, "mean": 1.0, "deviation": 1.0},
             "click": {"missing": 0, "mean": 0.12, "deviation": 0.32},
         },
-        "findings": [dict(each) for each in findings],
+        "anomalies": [dict(each) for each in findings],
     }
 
 
 @pytest.fixture
 def watched(healthy) -> RunRecord:
-    days = [day(1), day(2), day(3, age=4120.0, findings=[SHIFTED]), day(4, "left out", 9000, findings=[FEW])]
-    return dataclasses.replace(healthy, log={"source": "gs://bucket/log", "days": [*days, day(5, "held out")]})
+    days = [day(1), day(2), day(3, age=4120.0, findings=[SHIFTED]), day(4, "skipped", 9000, findings=[FEW])]
+    return dataclasses.replace(healthy, log={"source": "gs://bucket/log", "days": [*days, day(5, "holdout")]})
 
 
 def text_of(run: RunRecord) -> str:
@@ -117,7 +117,7 @@ def test_days_without_findings_are_said_to_be_so(healthy):
 
 def test_of_many_findings_the_weightiest_are_open_and_all_are_there(watched):
     many = [SHIFTED | {"column": f"c{place:03d}", "score": float(place)} for place in range(100)]
-    watched.log["days"][2]["findings"] = many
+    watched.log["days"][2]["anomalies"] = many
     page = data_section(watched)
     opened, closed = page.split("<details>", 1)
     assert "c099" in opened
@@ -138,7 +138,7 @@ def test_the_map_shows_what_moved_and_the_labels(watched):
     assert {"age", "click (label)", "03"} <= names(page)
     assert not {"still", "country", "age, missing"} & names(page)
     assert "found in this column" in page
-    assert "left out" in Page(page).text
+    assert "skipped" in Page(page).text
     # (4120 - 31.2) / 4 deviations.
     assert "4120 day=2026-11-03 1,022" in Page(page).text
 
@@ -150,7 +150,7 @@ def test_a_label_is_found_by_its_column(watched):
 
 def test_missing_values_have_a_row_of_their_own(watched):
     watched.log["days"][1]["statistics"]["country"]["missing"] = 0.4
-    watched.log["days"][1]["findings"] = [{"check": "missing_values", "column": "country", "text": "40 % missing"}]
+    watched.log["days"][1]["anomalies"] = [{"check": "missing_values", "column": "country", "text": "40 % missing"}]
     page = data_section(watched)
     assert "country, missing" in names(page)
     assert "40 % day=2026-11-02" in Page(page).text
@@ -159,7 +159,7 @@ def test_missing_values_have_a_row_of_their_own(watched):
 @pytest.mark.parametrize("check", ["shifted", "missing_values"])
 def test_a_finding_is_ringed_in_the_row_of_what_was_found(watched, check):
     watched.log["days"][2]["statistics"]["age"]["missing"] = 0.4
-    watched.log["days"][2]["findings"] = [SHIFTED | {"check": check}]
+    watched.log["days"][2]["anomalies"] = [SHIFTED | {"check": check}]
     page = data_section(watched)
     assert {"age", "age, missing"} <= names(page)
     (wide,) = re.findall(r'<figure class="wide">(.*?)</figure>', page)
@@ -177,7 +177,7 @@ def test_one_day_has_no_figure(healthy):
 
 def test_rows_by_day_are_drawn_where_they_differ(healthy):
     def drawn(*rows):
-        days = [{"name": f"d{place}", "rows": one, "use": "trained"} for place, one in enumerate(rows)]
+        days = [{"name": f"d{place}", "rows": one, "use": "training"} for place, one in enumerate(rows)]
         return "Rows of each day" in data_section(dataclasses.replace(healthy, log={"days": days}))
 
     assert not drawn(100, 99, 101)
@@ -203,7 +203,7 @@ def test_input_as_a_bottleneck_is_said_at_the_top_and_beside_the_speed(healthy):
 def test_whatever_the_log_holds_is_text(watched):
     evil = {"check": EVIL, "column": EVIL, "text": EVIL, "score": EVIL}
     for place, each in enumerate(watched.log["days"]):
-        each |= {"name": f"{EVIL}{place}", "findings": [evil, SHIFTED | {"column": EVIL}]}
+        each |= {"name": f"{EVIL}{place}", "anomalies": [evil, SHIFTED | {"column": EVIL}]}
         each["statistics"][EVIL] = {"missing": 0.0, "mean": float(place), "deviation": 1.0}
     watched.log["days"][2]["use"] = EVIL
     watched.log["source"] = EVIL
@@ -227,7 +227,7 @@ def test_ids_stand_once_and_every_reference_is_met(watched):
 @settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_nothing_in_place_of_a_part_makes_a_page_fail(data):
-    days = [day(1), day(2, age=90.0, findings=[SHIFTED]), day(3, "left out")]
+    days = [day(1), day(2, age=90.0, findings=[SHIFTED]), day(3, "skipped")]
     run = RunRecord(
         "r",
         status={"skipped": {"a": 3}, "clamped": {"b": 1}},
@@ -235,7 +235,7 @@ def test_nothing_in_place_of_a_part_makes_a_page_fail(data):
         tasks=[{"name": "click"}],
     )
     statistics = days[1]["statistics"]
-    parts = [run.status, run.log, days[1], statistics, statistics["age"], days[1]["findings"][0]]
+    parts = [run.status, run.log, days[1], statistics, statistics["age"], days[1]["anomalies"][0]]
     part = data.draw(st.sampled_from(parts))
     part[data.draw(st.sampled_from(sorted(part)))] = data.draw(JSON)
     Page(data_section(run))
@@ -247,7 +247,7 @@ def test_no_value_makes_a_section_fail(watched, value):
     for each in watched.log["days"]:
         each["statistics"] = {name: dict.fromkeys(found, value) for name, found in each["statistics"].items()}
         each |= {"rows": value, "files": value}
-        each["findings"] = [SHIFTED | {"score": value}]
+        each["anomalies"] = [SHIFTED | {"score": value}]
     assert "age" in text_of(with_status(watched, skipped={"age": value}, clamped={"age": value}))
 
 
@@ -257,7 +257,7 @@ def test_many_columns_and_days_stay_small(healthy):
         statistics = {
             f"column_{c}": {"missing": 0.0, "mean": float((c * place) % 7), "deviation": 1.0} for c in range(60)
         }
-        days.append({"name": f"day_{place:03d}", "rows": 1000 + place, "use": "trained", "statistics": statistics})
+        days.append({"name": f"day_{place:03d}", "rows": 1000 + place, "use": "training", "statistics": statistics})
     page = data_section(dataclasses.replace(healthy, log={"days": days}))
     assert len(page.encode()) < 300_000
     assert "The last 90 days." in page

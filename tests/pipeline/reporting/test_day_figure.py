@@ -38,7 +38,7 @@ DAY = st.builds(
     Column,
     st.text(max_size=20),
     st.none() | st.floats(min_value=0, allow_infinity=False),
-    st.sampled_from(["trained", "held out", "left out", "odd", ""]),
+    st.sampled_from(["training", "holdout", "skipped", "odd", ""]),
     st.booleans(),
 )
 
@@ -63,7 +63,7 @@ def test_names_are_text_and_no_markup_or_formula(wide):
 
 def test_more_is_orange_less_is_blue_and_what_did_not_move_is_light():
     svg = draw_days(
-        "d", days(*["trained"] * 4), [Row("age", np.array([math.nan, 0.01, 50.0, -50.0]))], label="day", wide=True
+        "d", days(*["training"] * 4), [Row("age", np.array([math.nan, 0.01, 50.0, -50.0]))], label="day", wide=True
     )
     picture = cells(svg)
     columns = np.array_split(picture[picture.shape[0] // 2], 4)
@@ -89,16 +89,16 @@ def drawn_signs(svg: str, color: str) -> int:
 def test_a_day_with_findings_is_marked_and_one_that_was_left_out_by_that_alone():
     def signs(*args, **options):
         svg = draw_days("d", days(*args, **options), [], label="day", wide=True)
-        return drawn_signs(svg, ORANGE), drawn_signs(svg, USES["left out"])
+        return drawn_signs(svg, ORANGE), drawn_signs(svg, USES["skipped"])
 
-    assert signs("trained", "held out") == (0, 0)
-    assert signs("trained", "held out", found=True) == (2, 0)
-    assert signs("trained", "left out", found=True) == (1, 1)
+    assert signs("training", "holdout") == (0, 0)
+    assert signs("training", "holdout", found=True) == (2, 0)
+    assert signs("training", "skipped", found=True) == (1, 1)
 
 
 def test_a_ring_stands_in_each_flagged_cell():
     def rings(flagged):
-        svg = draw_days("d", days("trained", "trained"), [Row("age", np.ones(2), flagged)], label="day")
+        svg = draw_days("d", days("training", "training"), [Row("age", np.ones(2), flagged)], label="day")
         return drawn_signs(svg, INK)
 
     assert (rings([]), rings([1]), rings([0, 1])) == (0, 1, 2)
@@ -110,21 +110,21 @@ def bars(svg: str) -> list[str]:
 
 
 def test_bars_take_the_colour_of_the_days_use_and_are_hollow_where_it_was_left_out():
-    found = bars(draw_days("d", days("trained", "held out", "left out"), [], label="day"))
+    found = bars(draw_days("d", days("training", "holdout", "skipped"), [], label="day"))
     assert [f"fill: {USES['trained']}" in found[0], f"fill: {USES['held out']}" in found[1]] == [True, True]
     assert "fill: none" in found[2]
     assert f"stroke: {USES['left out']}" in found[2]
 
 
 def test_without_rows_there_are_no_bars():
-    svg = draw_days("d", days("trained", "held out", rows=None), [Row("age", np.ones(2))], label="day")
+    svg = draw_days("d", days("training", "holdout", rows=None), [Row("age", np.ones(2))], label="day")
     assert "Rows" not in texts(svg)
     assert 'aria-label="shift' in svg
 
 
 def test_of_many_days_as_many_are_named_as_have_room():
     for many in (3, 90):
-        svg = draw_days("d", days(*["trained"] * many), [], label="day")
+        svg = draw_days("d", days(*["training"] * many), [], label="day")
         named = [text for text in texts(svg) if re.fullmatch(r"d\d\d", text)]
         assert named[0] == "d00"
         assert len(named) == 3 if many == 3 else 6 <= len(named) <= 24
@@ -132,5 +132,5 @@ def test_of_many_days_as_many_are_named_as_have_room():
 
 def test_equal_input_gives_equal_text():
     row = Row("age", np.array([0.5, 2.0]), [1])
-    one, other = (draw_days("d", days("trained", "left out"), [row], label="day", wide=True) for _ in range(2))
+    one, other = (draw_days("d", days("training", "skipped"), [row], label="day", wide=True) for _ in range(2))
     assert one == other

@@ -17,7 +17,7 @@ JSON = st.recursive(
 
 
 def log(means, uses=None, deviation=2.0) -> dict:
-    uses = uses or ["trained"] * len(means)
+    uses = uses or ["training"] * len(means)
     return {
         "days": [
             {"name": f"d{place}", "rows": 10, "use": use, "statistics": {"age": {"mean": mean, "deviation": deviation}}}
@@ -40,7 +40,7 @@ def test_a_day_is_compared_with_the_median_of_those_before_it_in_their_deviation
 
 
 def test_days_that_were_left_out_are_compared_but_compared_with_nothing():
-    uses = ["trained", "left out", "held out", "trained"]
+    uses = ["training", "skipped", "holdout", "training"]
     assert shifts([10.0, 90.0, 12.0, 10.0], uses)[1:] == pytest.approx([40.0, 1.0, -0.5])
 
 
@@ -121,8 +121,8 @@ def test_nothing_in_a_record_makes_reading_fail(told):
 def test_nothing_in_place_of_a_part_of_a_day_makes_reading_fail(data):
     told = log([1.0, 2.0])
     day = told["days"][1]
-    day["findings"] = [{"check": "rows", "column": "", "text": "few", "score": 3.0}]
-    parts = [day, day["statistics"], day["statistics"]["age"], day["findings"][0]]
+    day["anomalies"] = [{"check": "rows", "column": "", "text": "few", "score": 3.0}]
+    parts = [day, day["statistics"], day["statistics"]["age"], day["anomalies"][0]]
     part = data.draw(st.sampled_from(parts))
     part[data.draw(st.sampled_from(sorted(part)))] = data.draw(JSON)
     movements(read_days(told))

@@ -15,7 +15,7 @@ def run(tmp_path) -> RunDirectory:
 
 
 def test_what_the_log_was_like_comes_into_the_report(run):
-    run.log_file.write_text('{"source": "there", "days": [{"name": "monday", "rows": 7, "use": "left out"}]}')
+    run.log_file.write_text('{"source": "there", "days": [{"name": "monday", "rows": 7, "use": "skipped"}]}')
     write_report(run)
     assert "The log, there, has 1 day and 7 rows." in run.report_file.read_text()
 

@@ -12,8 +12,9 @@ import pytest
 
 from steadyrank.pipeline.config import UserError
 from steadyrank.pipeline.config.settings import Files
-from steadyrank.pipeline.data.checks.comparison import Day, oddities
-from steadyrank.pipeline.data.checks.validation import check_log, from_dict
+from steadyrank.pipeline.data.checks.checked_day import CheckedDay
+from steadyrank.pipeline.data.checks.comparison import DayProfile, find_anomalies
+from steadyrank.pipeline.data.checks.validation import check_days
 from steadyrank.pipeline.data.files.log import FileLog
 
 SCHEMA = """
@@ -80,13 +81,13 @@ def log(fortnight, tmp_path):
 def check(schema_file):
     def one(root, known=(), **settings):
         settings = Files(path=str(root), schema=schema_file, **settings)
-        return check_log(FileLog(settings), settings, known)
+        return check_days(FileLog(settings), settings, known)
 
     return one
 
 
 def found_in(checked) -> dict[str, list[tuple[str, str]]]:
-    return {day.name: [(each.check, each.column) for each in day.findings] for day in checked if day.findings}
+    return {day.name: [(each.check, each.column) for each in day.anomalies] for day in checked if day.anomalies}
 
 
 def test_usual_days_are_not_odd(check, fortnight):
@@ -162,8 +163,8 @@ def test_rows_that_were_delivered_twice_are_found_wherever_they_stand(check, log
     shutil.copy(log / name_of(4) / "part-0.parquet", log / name_of(4) / "part-1.parquet")
     write(log / name_of(9) / "part-0.parquet", columns(3))
     checked = check(log)
-    texts = {day.name: [str(each) for each in day.findings if each.check == "duplicates"] for day in checked}
-    assert texts[name_of(4)][0].startswith(f"{ROWS:,} rows stand in the log twice: group 0 of ")
+    texts = {day.name: [str(each) for each in day.anomalies if each.check == "duplicates"] for day in checked}
+    assert texts[name_of(4)][0].startswith(f"{ROWS:,} rows occur twice in the log: row group 0 of ")
     [told] = texts[name_of(9)]
     assert f"{name_of(3)}/part-0.parquet" in told
     assert sum(map(bool, texts.values())) == 2
@@ -171,9 +172,9 @@ def test_rows_that_were_delivered_twice_are_found_wherever_they_stand(check, log
 
 def test_a_day_that_is_missing_is_told_by_the_next(check, log):
     shutil.rmtree(log / name_of(6))
-    [day] = [day for day in check(log) if day.findings]
+    [day] = [day for day in check(log) if day.anomalies]
     assert day.name == name_of(7)
-    assert str(day.findings[0]) == f"1 day is missing between {name_of(5)} and this one"
+    assert str(day.anomalies[0]) == f"1 day is missing between {name_of(5)} and {name_of(7)}"
 
 
 @pytest.mark.parametrize(
@@ -187,10 +188,10 @@ def test_a_day_that_is_missing_is_told_by_the_next(check, log):
     ],
 )
 def test_how_many_days_are_missing(names, expected):
-    days = [Day(name, 10, {}) for name in names]
-    found = [each.text for each in oddities(days[-1], days[:-1])]
+    days = [DayProfile(name, 10, {}) for name in names]
+    found = [each.text for each in find_anomalies(days[-1], days[:-1])]
     assert found == (
-        [f"{expected} day{'s are' if expected > 1 else ' is'} missing between {names[-2]} and this one"]
+        [f"{expected} day{'s are' if expected > 1 else ' is'} missing between {names[-2]} and {names[-1]}"]
         if expected
         else []
     )
@@ -203,50 +204,56 @@ class TestPolicies:
         return log
 
     def test_tell_uses_the_day(self, check, spoiled):
-        assert [day.name for day in check(spoiled) if day.left_out] == []
+        assert [day.name for day in check(spoiled) if day.skipped] == []
 
     def test_skip_leaves_it_out_and_an_empty_one_too(self, check, spoiled, schema_file):
         (spoiled / name_of(16)).mkdir()
         checked = check(spoiled, on_anomalous_day="skip", max_anomalous_share=0.2)
-        left_out = [day.name for day in checked if day.left_out]
-        assert left_out == [name_of(8), name_of(16)]
+        skipped = [day.name for day in checked if day.skipped]
+        assert skipped == [name_of(8), name_of(16)]
         assert found_in(checked)[name_of(16)] == [("empty", "")]
-        source = FileLog(Files(path=str(spoiled), schema=schema_file, on_anomalous_day="skip"), excluded_days=left_out)
+        source = FileLog(Files(path=str(spoiled), schema=schema_file, on_anomalous_day="skip"), excluded_days=skipped)
         assert source.days == [name_of(day) for day in range(16) if day != 8]
 
     def test_skip_has_a_budget(self, check, spoiled):
         with pytest.raises(
-            UserError, match=r"1 of 16 days would be left out, more than 5%: .*: age: mean .*max_anomalous_share"
+            UserError,
+            match=r"1 of 16 days would be skipped, more than the allowed 5%: .*: the mean of age is .*max_anomalous_share",
         ):
             check(spoiled, on_anomalous_day="skip", max_anomalous_share=0.05)
 
     def test_fail_says_what_is_odd(self, check, spoiled):
-        with pytest.raises(UserError, match=rf"the log is odd: {name_of(8)}: age: mean 4.*where the days before had 3"):
+        with pytest.raises(
+            UserError, match=rf"the log has anomalies: {name_of(8)}: the mean of age is 4.*; the 8 days before had 3"
+        ):
             check(spoiled, on_anomalous_day="fail")
 
     def test_without_checks_nothing_is_read(self, check, spoiled):
         checked = check(spoiled, on_anomalous_day="fail", checked_rows_per_day=0)
         assert len(checked) == 16
-        assert not any(day.findings or day.statistics for day in checked)
+        assert not any(day.anomalies or day.statistics for day in checked)
 
 
 class TestGoingOn:
     def test_what_was_found_stands_and_new_days_are_checked(self, check, log):
         write(log / name_of(8) / "part-0.parquet", SPOILED["a unit that changed"][0](columns(8)))
         first = check(log, on_anomalous_day="skip")
-        known = [from_dict(day.to_dict() | {"use": "trained"}) for day in first]
+        known = [CheckedDay.from_dict(day.to_dict() | {"use": "training"}) for day in first]
         assert known == first
         assert check(log, known, on_anomalous_day="skip") == first
         write(log / name_of(16) / "part-0.parquet", SPOILED["no click"][0](columns(16)))
         second = check(log, known, on_anomalous_day="skip", max_anomalous_share=0.2)
         assert second[:16] == first
-        assert second[16].left_out
+        assert second[16].skipped
 
     def test_a_log_that_changed_is_refused(self, check, log):
         known = check(log)
         write(log / name_of(3) / "part-0.parquet", columns(30))
-        with pytest.raises(UserError, match=f"{name_of(3)} has changed since this run was begun: it had 4,000 rows"):
+        with pytest.raises(
+            UserError,
+            match=f"{name_of(3)} has changed since this run started: it had 4,000 rows in 1 file and now has 4,000 rows in 1 file",
+        ):
             check(log, known)
         shutil.rmtree(log / name_of(3))
-        with pytest.raises(UserError, match=f"{name_of(3)} is not in the log any more"):
+        with pytest.raises(UserError, match=f"{name_of(3)} is no longer in the log"):
             check(log, known)
