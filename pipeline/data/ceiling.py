@@ -1,55 +1,58 @@
-"""The best that any ranker can reach on a day, where the source knows the truth."""
+"""The best metrics that a ranker can reach on a day, for a source that knows the true expectations."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ...foundation.auc import exact_auc
+from ...foundation.metric_key import MetricKey
 from .source import Columns, Source
 
 
-def ceiling(source: Source, day: int, rows: int = 0) -> dict[str, float] | None:
-    """The quality of the expected values, which no ranker beats but by luck.
+def compute_ceiling(source: Source, day: int, rows: int = 0) -> dict[str, float] | None:
+    """Computes the metrics of the expected labels. A ranker exceeds them only by chance.
 
     Args:
       source: The log.
-      day: The day, by its position.
-      rows: How many rows, from the day's first; 0 for all, and all where the day has fewer.
+      day: Position of the day in ``source.days``.
+      rows: Number of rows, from the first row of the day; 0 for all. A day with fewer rows is used completely.
 
     Returns:
-      ``auc/<task>`` for each binary task and ``rmse/<task>`` for each regression task, over the rows that have a label;
-      NaN where nothing can be said (no labels; one class only). None when the source does not know what to expect.
+      ``auc/<task>`` for each binary task and ``rmse/<task>`` for each regression task, over the rows with a label. A value is NaN if it
+      is undefined, which it is without labels, and for the AUC also if all labels are equal. The result is None if the source does not
+      know the expected labels.
 
     Raises:
-      ValueError: When ``rows`` is below 0.
+      ValueError: If ``rows`` is negative.
     """
     if rows < 0:
         raise ValueError(f"rows must be 0 (all) or more, got {rows}")
-    labels, expected = [], []
-    left = rows or sum(source.block_rows(day))
+    labels, expectations = [], []
+    remaining = rows or sum(source.block_rows(day))
     for index, size in enumerate(source.block_rows(day)):
-        if left <= 0:
+        if remaining <= 0:
             break
-        truth = source.expected(day, index)
-        if truth is None:
+        expected = source.expected(day, index)
+        if expected is None:
             return None
         columns = source.block(day, index)
-        expected.append({task.name: truth[task.name][:left] for task in source.schema.tasks})
-        labels.append({task.name: columns[task.label_column][:left] for task in source.schema.tasks})
-        left -= size
-    measured = {}
+        expectations.append({task.name: expected[task.name][:remaining] for task in source.schema.tasks})
+        labels.append({task.name: columns[task.label_column][:remaining] for task in source.schema.tasks})
+        remaining -= size
+    metrics = {}
     for task in source.schema.tasks:
-        label, value = _joined(labels, task.name), _joined(expected, task.name)
-        there = ~np.isnan(label)
-        label, value = label[there], value[there]
+        label, prediction = _concatenate(labels, task.name), _concatenate(expectations, task.name)
+        labeled = ~np.isnan(label)
+        label, prediction = label[labeled], prediction[labeled]
         if task.kind == "binary":
-            measured[f"auc/{task.name}"] = exact_auc(label, value)
+            metrics[str(MetricKey("auc", task.name))] = exact_auc(label, prediction)
         else:
-            error = np.square(value - label)
-            measured[f"rmse/{task.name}"] = float(np.sqrt(error.mean())) if len(error) else float("nan")
-    return measured
+            squares = np.square(prediction - label)
+            rmse = float(np.sqrt(squares.mean())) if len(squares) else float("nan")
+            metrics[str(MetricKey("rmse", task.name))] = rmse
+    return metrics
 
 
-def _joined(parts: list[Columns], name: str) -> np.ndarray:
-    """One column of all blocks; float64, so that a sum of squares over a day keeps its digits."""
-    return np.concatenate([part[name] for part in parts]).astype(np.float64)
+def _concatenate(blocks: list[Columns], name: str) -> np.ndarray:
+    """Returns one column of all blocks as float64, so that sums of squares over a day keep their precision."""
+    return np.concatenate([block[name] for block in blocks]).astype(np.float64)

@@ -1,4 +1,4 @@
-"""The source that a configuration names."""
+"""Opens the source that a configuration names."""
 
 from __future__ import annotations
 
@@ -12,19 +12,28 @@ from .simulated.log import SimulatedLog
 from .source import Source
 
 
-def open_source(data: Data, schema: Schema | None = None, left_out: Collection[str] = ()) -> Source:
-    """The log of ``data.source``, with its own settings.
+def open_source(data: Data, schema: Schema | None = None, excluded_days: Collection[str] = ()) -> Source:
+    """Opens the log that ``data.source`` names.
 
     Args:
-      data: The settings.
-      schema: Of files: taken instead of the schema's file.
-      left_out: Of files: names of days that the log is to be without.
+      data: The settings. Only the section of the named source is read.
+      schema: The schema of a log of files, instead of the file that ``data.files.schema`` names. Other sources have their own.
+      excluded_days: Names of days to remove from a log of files.
+
+    Returns:
+      The log.
 
     Raises:
-      UserError: When the log is not there or cannot be read.
+      UserError: If the log does not exist or cannot be read.
+
+    Example:
+    >>> from steadyrank.pipeline.config.settings import Simulated
+    >>> source = open_source(Data(source="simulated", simulated=Simulated(days=3, rows_per_day=1000)))
+    >>> source.days, source.block_rows(day=0)
+    (('day_000', 'day_001', 'day_002'), (1000,))
     """
     if data.source == "movielens":
         return MovielensLog(data.movielens)
     if data.source == "files":
-        return FileLog(data.files, schema, left_out)
+        return FileLog(data.files, schema, excluded_days)
     return SimulatedLog(data.simulated)

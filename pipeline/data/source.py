@@ -1,119 +1,221 @@
-"""The one interface of all data sources.
+"""The contract of every data source.
 
-A log is a sequence of days; a day is a sequence of blocks; a block is a set of columns of equal length. Any block can be
-asked for at any time, in any process, and is always the same: resuming, sharding over workers and evaluating a day
-before training on it then need no state and no replay.
+A log is a sequence of days, a day is a sequence of blocks, and a block is a set of columns of equal length. Any process can read any
+block at any time, and always reads the same rows. Resuming a run, sharing a day among workers and evaluating a day before
+training on it therefore need no state and no replay.
 """
 
 from __future__ import annotations
 
+import abc
 import dataclasses
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...models.schema import Schema
 
+if TYPE_CHECKING:
+    from .checks.validation import CheckedDay
+
 Columns = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class Coded:
-    """Strings as places in a list of strings, which is how files keep them; moving places about costs far less.
+class DictionaryColumn:
+    """A column of strings, stored as indices into a list of distinct strings.
+
+    Columnar files store strings this way. Permuting indices costs far less than permuting strings.
 
     Attributes:
-      values: The strings, of which the last is empty: the missing form.
-      places: int32, of any shape.
+      values: The distinct strings, bytes, ``[V]``. The last one is empty: the form of a missing string.
+      indices: Positions in ``values``, int32, of any shape.
+
+    Example:
+    >>> column = DictionaryColumn(np.array([b"DE", b"FR", b""]), np.array([1, 0, 1, 2], np.int32))
+    >>> column[1:3].decode().tolist()
+    [b'DE', b'FR']
     """
 
     values: np.ndarray
-    places: np.ndarray
+    indices: np.ndarray
 
-    def __getitem__(self, rows: Any) -> Coded:
-        return Coded(self.values, self.places[rows])
+    def __getitem__(self, rows: Any) -> DictionaryColumn:
+        return DictionaryColumn(self.values, self.indices[rows])
 
-    def strings(self) -> np.ndarray:
-        """The strings themselves."""
-        return self.values[self.places]
-
-
-CodedColumns = dict[str, np.ndarray | Coded]
+    def decode(self) -> np.ndarray:
+        """Returns the strings themselves, in the shape of ``indices``."""
+        return self.values[self.indices]
 
 
-def decoded(columns: Mapping[str, np.ndarray | Coded]) -> Columns:
-    """The same columns, each an array."""
-    return {name: column.strings() if isinstance(column, Coded) else column for name, column in columns.items()}
+EncodedColumns = dict[str, np.ndarray | DictionaryColumn]
 
 
-def rows_of(columns: CodedColumns) -> int:
-    """How many rows they have."""
+def decode_columns(columns: Mapping[str, np.ndarray | DictionaryColumn]) -> Columns:
+    """Returns the same columns, each as an array."""
+    return {
+        name: column.decode() if isinstance(column, DictionaryColumn) else column for name, column in columns.items()
+    }
+
+
+def count_rows(columns: EncodedColumns) -> int:
+    """Returns the number of rows of a block."""
     first = next(iter(columns.values()))
-    return len(first.places if isinstance(first, Coded) else first)
+    return len(first.indices if isinstance(first, DictionaryColumn) else first)
 
 
 @dataclasses.dataclass(frozen=True)
-class Note:
-    """What was wrong with the rows of a block, in plain types, so that it can be sent to another process.
+class RowFaults:
+    """The rows of one block that are faulty or were clipped, in plain types, so that a worker can send them to the trainer.
 
     Attributes:
-      day: The day, by its position.
-      index: The block.
-      faulty: How many rows are skipped.
-      rows: For each of these rows, and of those that had a number put to its bound, ``file``, ``row``, ``reasons``, ``clamped`` if it
-        is one of the latter, and, for the first of them, ``values``.
+      day: Position of the day.
+      index: Position of the block in the day.
+      skipped_rows: Number of faulty rows, which train nothing.
+      rows: One record for each faulty or clipped row, with the keys ``file``, ``row`` and ``reasons``. A row whose number was set
+        to its bound also has ``clamped``. The first records also have the row's ``values``.
     """
 
     day: int
     index: int
-    faulty: int
+    skipped_rows: int
     rows: list[dict[str, Any]]
 
 
-class NotingSource(Protocol):
-    """A source that has its strings coded as well, and whose rows may be faulty."""
-
-    def runs(self, day: int) -> Sequence[Hashable]:
-        """Of each block of a day the run that it is of: blocks of the same run are best read one after the other."""
-        ...
-
-    def read(self, day: int, index: int) -> tuple[CodedColumns, Note | None]:
-        """What ``block`` returns, the columns of strings coded, and what was wrong; nothing is remembered."""
-        ...
-
-    def take(self, note: Note) -> None:
-        """Remembers what was wrong with a block, however often it is told; raises :class:`UserError` when it is too much."""
-        ...
-
-
-class Source(Protocol):
-    """A log of impressions, day by day.
+@dataclasses.dataclass(frozen=True)
+class RowFaultCounts:
+    """Totals of the faulty rows that were read so far. Each row counts once, however often it is read.
 
     Attributes:
-      schema: Names the columns of each block: dtypes and row shapes are those of ``schema.columns``; strings are arrays
-        of bytes.
+      skipped_rows: Number of rows that were skipped.
+      skipped: Number of skipped rows for each reason. A row can have several reasons.
+      clamped: Number of other rows in which a number was set to its bound, for each reason.
+    """
 
-    The methods take a day by its position in ``days``.
+    skipped_rows: int = 0
+    skipped: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    clamped: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+
+class Source(abc.ABC):
+    """A log of impressions, day by day.
+
+    Subclass it to train on a log that no built-in source reads. Four members are required: the attribute :attr:`schema`, the property
+    :attr:`days`, and the methods :meth:`block_rows` and :meth:`block`. All other members have defaults that suit a log in which every
+    row is valid. Methods take a day by its position in ``days``.
+
+    Attributes:
+      schema: The columns of each block. Dtypes and row shapes are those of ``schema.columns``; strings are arrays of bytes.
+      encodes_strings: Whether :meth:`read_block` returns string columns as :class:`DictionaryColumn`. False by default.
+
+    Example:
+    >>> from steadyrank.models import Feature, Task
+    >>> class Toy(Source):
+    ...     schema = Schema((Feature("price", "numerical"),), (Task("click", "binary"),))
+    ...     days = ("monday", "tuesday")
+    ...
+    ...     def block_rows(self, day):
+    ...         return [3]
+    ...
+    ...     def block(self, day, index):
+    ...         return {"price": np.arange(3, dtype=np.float32) + day, "click": np.zeros(3, np.float32)}
+    >>> Toy().block(day=1, index=0)["price"]
+    array([1., 2., 3.], dtype=float32)
     """
 
     schema: Schema
+    encodes_strings: bool = False
+
+    # Every source.
 
     @property
+    @abc.abstractmethod
     def days(self) -> Sequence[str]:
-        """The days' names, in order."""
-        ...
+        """The names of the days, in order."""
 
+    @abc.abstractmethod
     def block_rows(self, day: int) -> Sequence[int]:
-        """Rows of each block of the day, in order."""
-        ...
+        """Returns the number of rows of each block of a day, in order."""
 
+    @abc.abstractmethod
     def block(self, day: int, index: int) -> Columns:
-        """The columns of one block: a pure function of the source's settings, ``day`` and ``index``."""
-        ...
+        """Returns the columns of one block: a pure function of the source's settings, ``day`` and ``index``."""
+
+    # A source that knows more about its rows.
 
     def expected(self, day: int, index: int) -> Columns | None:
-        """For each task the value that a perfect ranker would predict, row by row; None when nobody knows it.
+        """Returns the prediction of a perfect ranker for each task, row by row, or None if it is unknown.
 
-        Known for a simulated log only: it gives the ceiling that a ranker can reach.
+        Only a simulated log knows it. It gives the best metrics that a ranker can reach; see :func:`.ceiling.compute_ceiling`.
         """
-        ...
+        return None
+
+    def fingerprint(self, days: Sequence[int]) -> Any:
+        """Returns a JSON value that changes when the rows of ``days`` change, or None if such a value is unknown.
+
+        The fingerprint is part of the key under which statistics are cached; without one, they are computed for every run.
+        """
+        return None
+
+    def storage_chunks(self, day: int) -> Sequence[Hashable]:
+        """Returns, for each block of a day, the part of a file that it is stored in.
+
+        Blocks of the same chunk are read one after the other, so that the chunk is read and decoded once.
+        """
+        return range(len(self.block_rows(day)))
+
+    # A source whose rows can be faulty.
+
+    def read_block(self, day: int, index: int) -> tuple[EncodedColumns, RowFaults | None]:
+        """Returns the columns of one block and its faulty rows, without remembering the faults.
+
+        A reader in another process sends the faults to the trainer, which calls :meth:`record_faults`.
+        """
+        return dict(self.block(day, index)), None
+
+    def record_faults(self, faults: RowFaults) -> None:
+        """Adds the faults of one block to :attr:`row_faults`, once for each block.
+
+        Raises:
+          UserError: If the day has more faulty rows than the settings allow.
+        """
+        return None
+
+    @property
+    def row_faults(self) -> RowFaultCounts:
+        """Totals of the faulty rows that were read so far."""
+        return RowFaultCounts()
+
+    def open_quarantine(self, path: Path) -> None:
+        """Writes every faulty row to this file from now on; rows that the file already holds count as read."""
+        return None
+
+    # A source whose days can be anomalous.
+
+    def check_days(
+        self, previous: Sequence[CheckedDay] = (), report_progress: Callable[[int, int], None] | None = None
+    ) -> list[CheckedDay]:
+        """Checks each day against the days before it and against what an earlier process of the run saw.
+
+        Args:
+          previous: The days that the earlier process checked.
+          report_progress: Called repeatedly with the number of checked days and the number of all days.
+
+        Returns:
+          The checked days, in order; empty for a source that has nothing to check.
+
+        Raises:
+          UserError: If a day changed since the earlier process, or if the settings refuse an anomalous day.
+        """
+        return []
+
+    def exclude_days(self, names: Collection[str]) -> None:
+        """Removes days from the log. Call it before any block is read.
+
+        Raises:
+          UserError: If no day is left.
+        """
+        if names:
+            raise NotImplementedError(f"{type(self).__name__} cannot exclude days, got {sorted(names)}")
