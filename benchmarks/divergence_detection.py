@@ -95,8 +95,8 @@ def train(case: Case, path: Path) -> None:
         import tf_keras
 
         from steadyrank.pipeline.config.settings import Config, Data, Model, Movielens, Optimizer, Simulated
-        from steadyrank.pipeline.data.batching.dataset import steps_of, training_batches
-        from steadyrank.pipeline.data.feature_statistics import learn
+        from steadyrank.pipeline.data.batching.dataset import count_steps, make_training_batches
+        from steadyrank.pipeline.data.feature_statistics import compute_statistics
         from steadyrank.pipeline.data.open import open_source
         from steadyrank.pipeline.divergence import Detector, DivergenceMonitor
         from steadyrank.pipeline.divergence.signal_statistics import WindowStatistics
@@ -122,7 +122,7 @@ def train(case: Case, path: Path) -> None:
     config = Config(data=data, model=Model(shared_units=(128, 128, 128), tower_units=(32,)), optimizer=optimizer)
     source = open_source(config.data)
     tf_keras.utils.set_random_seed(case.seed)
-    ranker = make_ranker(config, source.schema, learn(source, data.statistics_rows).statistics, 1)
+    ranker = make_ranker(config, source.schema, compute_statistics(source, data.statistics_rows).statistics, 1)
     ranker.compile(optimizer=ranker.optimizer)
 
     shown: list[dict] = []
@@ -163,11 +163,11 @@ def train(case: Case, path: Path) -> None:
 
     for day in range(len(source.days)):
         rows = sum(source.block_rows(day))
-        batches = training_batches(
+        batches = make_training_batches(
             source, day, batch_size=batch, seed=case.seed, pass_index=0, shuffle=True, start=0, replicas=1
         )
         ranker.fit(
-            batches, steps_per_epoch=steps_of(rows, batch), verbose=0, callbacks=[monitor, Publisher(), Recorder()]
+            batches, steps_per_epoch=count_steps(rows, batch), verbose=0, callbacks=[monitor, Publisher(), Recorder()]
         )
     keys = sorted(lines[0])
     np.savez(

@@ -216,12 +216,12 @@ def ours(folder: Path) -> dict:
     import tensorflow as tf
 
     from steadyrank.pipeline.config.settings import Files
-    from steadyrank.pipeline.data.batching.dataset import training_batches
+    from steadyrank.pipeline.data.batching.dataset import make_training_batches
     from steadyrank.pipeline.data.files.log import FileLog
 
     def read() -> tf.data.Dataset:
         log = FileLog(Files(path=str(folder / "table.parquet"), schema=str(folder / "schema.yaml"), periods=1))
-        return training_batches(log, 0, batch_size=BATCH, seed=1, shuffle_rows=WINDOW)
+        return make_training_batches(log, 0, batch_size=BATCH, seed=1, shuffle_rows=WINDOW)
 
     return measure(read, ROWS.value, warm=True)
 

@@ -36,7 +36,7 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
         import tensorflow as tf
         import tf_keras
 
-        from steadyrank.pipeline.data.feature_statistics import learn
+        from steadyrank.pipeline.data.feature_statistics import compute_statistics
         from steadyrank.pipeline.data.open import open_source
         from steadyrank.pipeline.divergence import Bundles, DivergenceMonitor
         from steadyrank.pipeline.divergence.probes import Probes
@@ -44,7 +44,7 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
         from steadyrank.pipeline.training.curvature import Curvature
 
     source = open_source(config.data)
-    statistics = learn(source, config.data.statistics_rows).statistics
+    statistics = compute_statistics(source, config.data.statistics_rows).statistics
     block, size = source.block(0, 0), config.data.batch_size
     batches = [
         {

@@ -128,7 +128,7 @@ class IdLookup(tf_keras.layers.Layer):
         if feature.vocabulary_size:
             raise ValueError(
                 f"feature '{feature.name}' wants a vocabulary of {feature.vocabulary_size} values that is not learned yet; "
-                "`learn` in steadyrank.pipeline.data.feature_statistics gives the schema that has it"
+                "`compute_statistics` in steadyrank.pipeline.data.feature_statistics gives the schema that has it"
             )
         if feature.vocabulary:
             lookup = tf_keras.layers.StringLookup if feature.dtype == "string" else tf_keras.layers.IntegerLookup

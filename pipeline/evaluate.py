@@ -34,8 +34,8 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
     run = RunDirectory(arguments.model_dir)
     config = config if is_configured(arguments) else run.read_config()
     # Of the run's own log without the days that the run left out.
-    left_out = () if is_configured(arguments) else [day.name for day in run.read_log() if day.skipped]
-    source = open_source(config.data, left_out=left_out)
+    excluded_days = () if is_configured(arguments) else [day.name for day in run.read_log() if day.skipped]
+    source = open_source(config.data, excluded_days=excluded_days)
     unknown = [name for name in arguments.days if name not in source.days]
     if unknown:
         raise UserError(f"--days: the log has no day '{unknown[0]}'; it has {source.days[0]} to {source.days[-1]}")

@@ -39,7 +39,7 @@ def main(arguments: flags.FlagValues, role: str) -> int:
     with quiet_import():
         import tensorflow as tf
 
-        from .data.batching.input_service import offer, reachable
+        from .data.batching.input_service import check_dispatcher, register_window_function
 
     # Blocked before the server starts its threads, so that it is this one that gets them.
     signals = (signal.SIGTERM, signal.SIGINT)
@@ -50,9 +50,9 @@ def main(arguments: flags.FlagValues, role: str) -> int:
             server = service.DispatchServer(service.DispatcherConfig(port=arguments.port))
             print(f"dispatcher at {server.target.removeprefix('grpc://')}", flush=True)
         else:
-            offer()
+            register_window_function()
             config = service.WorkerConfig(
-                dispatcher_address=reachable(arguments.dispatcher, "--dispatcher"),
+                dispatcher_address=check_dispatcher(arguments.dispatcher, "--dispatcher"),
                 worker_address=f"{arguments.address}:%port%",
                 port=arguments.port,
             )

@@ -109,6 +109,7 @@ class Source(abc.ABC):
     Attributes:
       schema: The columns of each block. Dtypes and row shapes are those of ``schema.columns``; strings are arrays of bytes.
       encodes_strings: Whether :meth:`read_block` returns string columns as :class:`DictionaryColumn`. False by default.
+      validates_rows: Whether rows can be faulty, so that :attr:`row_faults` counts something. False by default.
 
     Example:
     >>> from steadyrank.models import Feature, Task
@@ -127,6 +128,7 @@ class Source(abc.ABC):
 
     schema: Schema
     encodes_strings: bool = False
+    validates_rows: bool = False
 
     # Every source.
 
@@ -181,7 +183,7 @@ class Source(abc.ABC):
         Raises:
           UserError: If the day has more faulty rows than the settings allow.
         """
-        return None
+        return
 
     @property
     def row_faults(self) -> RowFaultCounts:
@@ -190,7 +192,7 @@ class Source(abc.ABC):
 
     def open_quarantine(self, path: Path) -> None:
         """Writes every faulty row to this file from now on; rows that the file already holds count as read."""
-        return None
+        return
 
     # A source whose days can be anomalous.
 

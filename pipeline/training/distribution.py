@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ..config.errors import UserError
 from ..config.settings import Training
-from ..data.batching.wait_clock import WaitClock
+from ..data.batching import WaitClock
 
 
 def make_strategy(training: Training) -> tf.distribute.Strategy:
@@ -55,7 +55,7 @@ def distribute_batches(
     Args:
       strategy: The strategy of the model.
       batches: Called with ``replicas``, ``worker`` and ``workers``; returns what this worker reads, a dataset in which its
-        replicas' parts of a batch follow one another; see :class:`..data.batches.Order`.
+        replicas' parts of a batch follow one another; see :class:`..data.batching.windows.BatchOrder`.
       clock: Watches it.
     """
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 from ...models.ranker import MultitaskRanker
 from ..config.settings import Config
-from ..data.batching.dataset import Service, evaluation_batches, steps_of
-from ..data.ceiling import ceiling
+from ..data.batching import WindowService, count_steps, make_evaluation_batches
+from ..data.ceiling import compute_ceiling
 from ..data.source import Source
 from .distribution import distribute_batches
 from .publisher import drop_undefined
 
 
 def evaluate_day(
-    config: Config, source: Source, ranker: MultitaskRanker, day: int, service: Service | None = None
+    config: Config, source: Source, ranker: MultitaskRanker, day: int, service: WindowService | None = None
 ) -> dict[str, float]:
     """Computes the ranker's metrics on one day.
 
@@ -35,11 +35,11 @@ def evaluate_day(
     rows = sum(source.block_rows(day))
     rows = min(config.training.evaluation_rows or rows, rows)
     batches = functools.partial(
-        evaluation_batches, source, day, batch_size=config.data.batch_size, rows=rows, service=service
+        make_evaluation_batches, source, day, batch_size=config.data.batch_size, rows=rows, service=service
     )
     dataset = distribute_batches(ranker.distribute_strategy, batches)
-    logs = ranker.evaluate(dataset, steps=steps_of(rows, config.data.batch_size), verbose=0, return_dict=True)
-    best = ceiling(source, day, rows) or {}
+    logs = ranker.evaluate(dataset, steps=count_steps(rows, config.data.batch_size), verbose=0, return_dict=True)
+    best = compute_ceiling(source, day, rows) or {}
     metrics = drop_undefined({key: float(value) for key, value in logs.items()})
     return {"rows": rows} | metrics | {f"ceiling/{key}": value for key, value in best.items()}
 

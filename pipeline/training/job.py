@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import os
 import platform
@@ -17,12 +18,9 @@ from ...foundation.atomic_files import write_json
 from ...models.ranker import MultitaskRanker
 from ..config.errors import UserError
 from ..config.settings import Config
-from ..data.batching.dataset import reading_error
-from ..data.batching.input_service import InputService
-from ..data.batching.wait_clock import WaitClock
-from ..data.checks import CheckedDay, check_days
-from ..data.feature_statistics import learn
-from ..data.files.log import FileLog
+from ..data.batching import InputService, WaitClock, extract_user_error
+from ..data.checks import CheckedDay
+from ..data.feature_statistics import compute_statistics
 from ..data.open import open_source
 from ..data.source import Source
 from ..divergence import Bundles, DivergenceMonitor
@@ -65,18 +63,13 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
     tf_keras.utils.set_random_seed(config.training.seed)
     check_divides(config.data.batch_size, strategy)
     source = open_source(config.data)
-    own = source if isinstance(source, FileLog) else None
-    days: list[CheckedDay] = []
-    left_out: set[str] = set()
-    if own is not None:
-        days = check_days(own, config.data.files, run.read_log() if resume else (), Look(sys.stderr, "days").show)
-        left_out = {day.name for day in days if day.skipped}
-        own.exclude_days(left_out)
-    service = InputService(config.data, source, left_out) if config.data.service else None
+    days = source.check_days(run.read_log() if resume else (), Look(sys.stderr, "days").show)
+    excluded_days = {day.name for day in days if day.skipped}
+    source.exclude_days(excluded_days)
+    service = InputService(config.data, source, excluded_days) if config.data.service else None
     run.claim(config, source.schema)
-    if own is not None:
-        own.open_quarantine(run.quarantine)
-    skipped_before = own.skipped_rows if own is not None else 0
+    source.open_quarantine(run.quarantine)
+    skipped_before = source.row_faults.skipped_rows
 
     step = run.read_status().get("step", 0)
     try:
@@ -87,7 +80,9 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
             run.write_log(config.data.files.path, days, [source.days[day] for day in schedule.holdout_days])
             for line in _odd(days):
                 progress.note(line)
-        learned = learn(source, config.data.statistics_rows, schedule.train_days, Look(sys.stderr, "rows").show)
+        learned = compute_statistics(
+            source, config.data.statistics_rows, schedule.train_days, Look(sys.stderr, "rows").show
+        )
         with strategy.scope():
             ranker = make_ranker(config, run.settled_schema(learned.schema), learned.statistics, schedule.total_steps)
         checkpoints = Checkpoints(run.checkpoints, ranker)
@@ -114,7 +109,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
                 clock=clock,
                 progress=progress,
                 step=step,
-                skipped=(lambda: own.skipped_rows - skipped_before) if own is not None else None,
+                skipped=(lambda: source.row_faults.skipped_rows - skipped_before) if source.validates_rows else None,
             )
             try:
                 held_out = train(
@@ -136,9 +131,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         write_json(run.divergence_file, monitor.to_dict())
         reasons = reasons_not_to_publish(ranker, monitor.verdict)
         details = _details(began, publisher.seconds, clock)
-        if own is not None:
-            told = {"skipped_rows": own.skipped_rows, "skipped": dict(own.skipped), "clamped": dict(own.clamped)}
-            details |= {what: counts for what, counts in told.items() if counts}
+        details |= {name: counts for name, counts in dataclasses.asdict(source.row_faults).items() if counts}
         if reasons:
             run.write_status("diverged", step, message="; ".join(reasons), **details)
         else:
@@ -152,7 +145,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         return EXIT_PREEMPTED
     except BaseException as error:
         full = _says_full(error)
-        unread = reading_error(error) if isinstance(error, tf.errors.OpError) else ""
+        unread = extract_user_error(error) if isinstance(error, tf.errors.OpError) else ""
         # On a full disk this may fail as well, and must not hide why.
         with contextlib.suppress(OSError):
             run.write_status(

@@ -13,8 +13,7 @@ import tf_keras
 from ...models.ranker import MultitaskRanker
 from ...optimizers import skipped_too_often
 from ..config.settings import Config
-from ..data.batching.dataset import Service, training_batches
-from ..data.batching.wait_clock import WaitClock
+from ..data.batching import WaitClock, WindowService, make_training_batches
 from ..data.source import Source
 from ..divergence import DivergenceMonitor
 from .checkpoints import Checkpoints
@@ -40,7 +39,7 @@ def train(
     monitor: DivergenceMonitor,
     clock: WaitClock,
     evaluation_writer: Writer,
-    service: Service | None = None,
+    service: WindowService | None = None,
 ) -> dict[str, float]:
     """Trains a compiled ranker from where the publisher's ``step`` stands to the end of the log.
 
@@ -78,7 +77,7 @@ def train(
                 if index == start == 0:
                     evaluate(day, "progressive")
                 batches = functools.partial(
-                    training_batches,
+                    make_training_batches,
                     source,
                     day,
                     batch_size=config.data.batch_size,
@@ -90,7 +89,9 @@ def train(
                     service=service,
                 )
                 if config.training.sharpness_every_steps:
-                    first = next(iter(training_batches(source, day, batch_size=config.training.sharpness_rows, seed=0)))
+                    first = next(
+                        iter(make_training_batches(source, day, batch_size=config.training.sharpness_rows, seed=0))
+                    )
                     curvature.begin_day(first)
                 fed = distribute_batches(ranker.distribute_strategy, batches, clock)
                 try:

@@ -27,7 +27,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from ..data.batching.wait_clock import WaitClock
+from ..data.batching import WaitClock
 from ..divergence import DivergenceMonitor
 from ..divergence.keras_compat import unwrap_optimizer
 from .progress import Progress

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..config.settings import Config
-from ..data.batching.dataset import steps_of
+from ..data.batching import count_steps
 from ..data.source import Source
 
 
@@ -47,7 +47,7 @@ class TrainingSchedule:
         self.train_days, self.holdout_days = days[:first_holdout_day], days[first_holdout_day:]
         self._legs: list[Leg] = []
         for day in self.train_days:
-            steps = steps_of(sum(source.block_rows(day)), config.data.batch_size)
+            steps = count_steps(sum(source.block_rows(day)), config.data.batch_size)
             self._legs += [Leg(day, pass_index, 0, steps) for pass_index in range(config.data.passes)]
 
     @property

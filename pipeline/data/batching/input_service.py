@@ -1,11 +1,11 @@
-"""Windows of a log made by other processes, on this machine or others, through tf.data service.
+"""Reads the windows of a log through the workers of a tf.data service, on this machine or on others.
 
-tf.data service hands the numbers of windows to its workers, each to one of them, and gives back what they made as it comes.
-Here the windows are put in order again, so that the batches are those that this process would make, to the bit. The
-service may lose what a worker was at when it died: such a window is made here, and so are all when no worker answers.
+tf.data service gives each window number to one of its workers and returns the windows in the order in which they finish. This module
+puts them back in order, so the batches are bit for bit those that this process would make. When a worker dies, the service may lose
+the window that the worker was making. This process then makes that window itself; if no worker answers, it makes all of them.
 
-A worker is ``python -m steadyrank.pipeline.input_service worker``: it has the function that makes a window, which a graph
-cannot carry from one process to another, under a name that both know.
+A worker is ``python -m steadyrank.pipeline.input_service worker``. A graph cannot carry the Python function that makes a window to
+another process. The worker therefore registers that function under a name that both processes know.
 """
 
 from __future__ import annotations
@@ -26,84 +26,88 @@ import tensorflow as tf
 from absl import logging
 from tensorflow.python.ops import script_ops
 
+from ....foundation.formatting import first_line
 from ....models.schema import Schema
 from ...config import build, to_plain
 from ...config.errors import UserError
 from ...config.settings import Data
 from ..open import open_source
-from ..source import Note, Source
-from .dataset import Order, Windows, reading_error, telling
+from ..source import RowFaults, Source
+from .user_errors import extract_user_error, mark_user_errors
+from .windows import BatchOrder, ShuffleWindows
 
-_NAME = "steadyrank/make_window"
+_FUNCTION_NAME = "steadyrank/make_window"
 _CONNECT_SECONDS = 5.0
-# So many windows may be there before the one that is wanted; then it is taken for lost.
-_EARLY = 16
-# Logs that a worker keeps open, and orders of them.
+# When this many later windows have arrived, the next one in order counts as lost.
+_MAX_EARLY_WINDOWS = 16
+# What a worker keeps open.
 _OPEN_LOGS, _OPEN_ORDERS = 4, 32
+
+Window = tuple[list[np.ndarray], list[RowFaults]]
 
 
 class InputService:
-    """The windows of a log, made by the workers of a tf.data service.
+    """Makes the windows of a log with the workers of a tf.data service; a :class:`.windows.WindowService`.
 
     Args:
-      data: The log's settings; ``service`` is the dispatcher's ``host:port``. The workers open the log by them.
-      source: The log, as it is seen here.
-      left_out: Names of days that it is without.
-      patience: Seconds without a window after which it is made here.
+      data: The settings of the log, which the workers open themselves. ``data.service`` is the dispatcher's ``host:port``.
+      source: The same log, opened by this process.
+      excluded_days: Names of days that were removed from the log.
+      patience: Seconds without any window after which this process makes windows itself.
 
     Raises:
-      UserError: When nothing answers at that address.
+      UserError: If nothing answers at ``data.service``.
     """
 
-    def __init__(self, data: Data, source: Source, left_out: Collection[str] = (), patience: float = 30.0):
-        self._data, self._source, self._left_out, self._patience = data, source, sorted(left_out), patience
-        self._address = f"grpc://{reachable(data.service, 'data.service')}"
+    def __init__(self, data: Data, source: Source, excluded_days: Collection[str] = (), patience: float = 30.0):
+        self._data, self._source = data, source
+        self._excluded_days, self._patience = sorted(excluded_days), patience
+        self._address = f"grpc://{check_dispatcher(data.service, 'data.service')}"
 
-    def made(self, order: Order, windows: Windows) -> Iterator[tuple[list[np.ndarray], list[Note]]]:
-        """What ``windows.load`` returns, window by window."""
-        with contextlib.closing(_Stream(self._dataset(order, windows))) as stream:
-            early: dict[int, tuple[list[np.ndarray], list[Note]]] = {}
+    def load_windows(self, order: BatchOrder, windows: ShuffleWindows) -> Iterator[Window]:
+        """Yields what ``windows.load`` returns, window by window, in order."""
+        with contextlib.closing(_Stream(self._make_dataset(order, windows))) as stream:
+            early: dict[int, Window] = {}
             position = windows.positions.start
-            late = False
+            is_late = False
             while position < windows.positions.stop:
-                if position not in early and len(early) < _EARLY and not stream.ended:
-                    # Once it was waited for in vain, the others are not, unless they are there.
-                    found = stream.next(0.0 if late else self._patience)
-                    if found is not None:
-                        late = False
-                        early[found[0]] = found[1:]
+                if position not in early and len(early) < _MAX_EARLY_WINDOWS and not stream.ended:
+                    # After one wait in vain, take only windows that have already arrived.
+                    arrival = stream.next(0.0 if is_late else self._patience)
+                    if arrival is not None:
+                        is_late = False
+                        number, window = arrival
+                        early[number] = window
                         continue
-                    if not stream.ended and not late:
-                        late = True
+                    if not stream.ended and not is_late:
+                        is_late = True
                         logging.warning(
-                            "no window of the log came from %s for %g s; they are made here until some do",
+                            "The input service at %s sent no window for %g s. This process makes the windows until it does.",
                             self._address,
                             self._patience,
                         )
                 yield early.pop(position) if position in early else windows.load(position)
                 position += 1
-                # What comes after it was made here is of no use.
-                early = {window: made for window, made in early.items() if window >= position}
+                # A lost window can still arrive after this process has made it.
+                early = {number: window for number, window in early.items() if number >= position}
 
-    def _dataset(self, order: Order, windows: Windows) -> tf.data.Dataset:
-        told = {
+    def _make_dataset(self, order: BatchOrder, windows: ShuffleWindows) -> tf.data.Dataset:
+        request = {
             "data": to_plain(self._data),
             "schema": self._source.schema.to_dict(),
-            "left_out": self._left_out,
-            "rows": _checksum(self._source, order.day),
+            "excluded_days": self._excluded_days,
+            "rows": _describe_day(self._source, order.day),
             "order": dataclasses.asdict(order),
         }
-        spec = json.dumps(told, sort_keys=True)
+        request_json = json.dumps(request, sort_keys=True)
 
         @tf.autograph.experimental.do_not_convert
-        def make(window: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            return (
-                window,
-                *tf.raw_ops.PyFunc(input=[tf.constant(spec), window], token=_NAME, Tout=[tf.string, *windows.dtypes]),
-            )
+        def make_window(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            inputs = [tf.constant(request_json), number]
+            return (number, *tf.raw_ops.PyFunc(input=inputs, token=_FUNCTION_NAME, Tout=[tf.string, *windows.dtypes]))
 
         dataset = tf.data.Dataset.range(windows.positions.start, windows.positions.stop)
-        dataset = dataset.map(make, num_parallel_calls=2)
+        dataset = dataset.map(make_window, num_parallel_calls=2)
         return dataset.apply(
             tf.data.experimental.service.distribute(
                 tf.data.experimental.service.ShardingPolicy.DYNAMIC, self._address, compression=None
@@ -111,11 +115,18 @@ class InputService:
         )
 
 
-def reachable(address: str, setting: str) -> str:
-    """The ``host:port`` of a dispatcher, once something has answered there; TensorFlow itself would try for an hour.
+def check_dispatcher(address: str, setting: str) -> str:
+    """Checks that something answers at a dispatcher's address. TensorFlow itself would try for an hour.
+
+    Args:
+      address: ``host:port``, with or without ``grpc://``.
+      setting: The setting or flag that holds the address, for the error message.
+
+    Returns:
+      ``host:port``.
 
     Raises:
-      UserError: When nothing does.
+      UserError: If nothing answers there.
     """
     address = address.removeprefix("grpc://")
     host, _, port = address.rpartition(":")
@@ -123,103 +134,104 @@ def reachable(address: str, setting: str) -> str:
         socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
     except (OSError, ValueError, OverflowError) as error:
         raise UserError(
-            f"{setting} must be the host:port of a dispatcher that runs, got '{address}' ({error}); start one by "
-            "`python -m steadyrank.pipeline.input_service dispatcher --port=PORT`, and workers for it"
+            f"{setting} must be the host:port of a running dispatcher, got '{address}' ({error}). Start a dispatcher with "
+            "`python -m steadyrank.pipeline.input_service dispatcher --port=PORT`, and then its workers."
         ) from error
     return address
 
 
 class _Stream:
-    """Reads what the service gives, in a thread of its own: who waits for it can stop waiting.
+    """Reads what the service sends in a thread, so that waiting for the next window can time out.
 
     Attributes:
-      ended: Whether all that will come has been taken.
+      ended: Whether no more windows will come.
     """
 
     def __init__(self, dataset: tf.data.Dataset):
-        self._found: queue.Queue[Any] = queue.Queue(2)
+        self._arrivals: queue.Queue[Any] = queue.Queue(2)
         self._closed = threading.Event()
         self.ended = False
         threading.Thread(target=self._read, args=(dataset,), daemon=True).start()
 
-    def next(self, seconds: float) -> tuple[int, list[np.ndarray], list[Note]] | None:
-        """The next window with its number, if it comes within so many seconds.
+    def next(self, seconds: float) -> tuple[int, Window] | None:
+        """Returns the number of the next window and the window, or None if none comes within ``seconds``.
 
         Raises:
-          UserError: When a worker could not make one.
+          UserError: If a worker could not make a window.
         """
         try:
-            found = self._found.get(timeout=seconds) if seconds else self._found.get_nowait()
+            arrival = self._arrivals.get(timeout=seconds) if seconds else self._arrivals.get_nowait()
         except queue.Empty:
             return None
-        if isinstance(found, tf.errors.OpError):
-            # A worker's own words end the run; a service that is gone does not.
-            told = reading_error(found)
-            if told:
-                raise UserError(told) from found
-            logging.warning("the input service failed: %s", str(found).splitlines()[0])
-            found = None
-        if found is None:
+        if isinstance(arrival, tf.errors.OpError):
+            # A user's mistake ends the run; a service that is gone does not.
+            message = extract_user_error(arrival)
+            if message:
+                raise UserError(message) from arrival
+            logging.warning("The input service failed: %s", first_line(arrival))
+            arrival = None
+        if arrival is None:
             self.ended = True
             return None
-        window, notes, *arrays = found
-        return int(window), [array.numpy() for array in arrays], [Note(**each) for each in json.loads(notes.numpy())]
+        number, faults, *arrays = arrival
+        window = [array.numpy() for array in arrays], [RowFaults(**fields) for fields in json.loads(faults.numpy())]
+        return int(number), window
 
     def close(self) -> None:
-        """Lets the thread end."""
+        """Ends the thread."""
         self._closed.set()
 
     def _read(self, dataset: tf.data.Dataset) -> None:
         try:
-            for found in dataset:
-                self._put(found)
+            for element in dataset:
+                self._put(element)
                 if self._closed.is_set():
                     return
             self._put(None)
         except tf.errors.OpError as error:
             self._put(error)
 
-    def _put(self, found: Any) -> None:
+    def _put(self, arrival: Any) -> None:
         while not self._closed.is_set():
             with contextlib.suppress(queue.Full):
-                self._found.put(found, timeout=0.1)
+                self._arrivals.put(arrival, timeout=0.1)
                 return
 
 
-def _checksum(source: Source, day: int) -> list[Any]:
-    """Tells a day by its name and its blocks, wherever the log is mounted."""
+def _describe_day(source: Source, day: int) -> list[Any]:
+    """Returns a day's name, its number of rows and a checksum of its block sizes, which do not depend on where the log is mounted."""
     rows = np.asarray(source.block_rows(day), np.int64)
     return [source.days[day], int(rows.sum()), zlib.crc32(rows.tobytes())]
 
 
-# What a worker does.
+# The worker's side.
 
 
-def _make_window(spec: bytes, window: np.int64) -> list[Any]:
-    with telling():
-        arrays, notes = _windows(spec).load(int(window))
-    return [json.dumps([dataclasses.asdict(note) for note in notes]).encode(), *arrays]
+def register_window_function() -> None:
+    """Registers the function that makes a window, so that this process can serve as a worker."""
+    # TensorFlow's own registration numbers the functions, and the numbers differ from process to process.
+    script_ops._py_funcs._funcs[_FUNCTION_NAME] = _make_window
+
+
+def _make_window(request: bytes, number: np.int64) -> list[Any]:
+    with mark_user_errors():
+        arrays, faults = _open_windows(request).load(int(number))
+    return [json.dumps([dataclasses.asdict(block_faults) for block_faults in faults]).encode(), *arrays]
 
 
 @functools.lru_cache(_OPEN_ORDERS)
-def _windows(spec: bytes) -> Windows:
-    told = json.loads(spec)
-    order = Order(**told["order"])
-    source = _opened(json.dumps(told["data"]), json.dumps(told["schema"]), tuple(told["left_out"]))
-    if order.day >= len(source.days) or _checksum(source, order.day) != told["rows"]:
+def _open_windows(request_json: bytes) -> ShuffleWindows:
+    request = json.loads(request_json)
+    order = BatchOrder(**request["order"])
+    source = _open_log(json.dumps(request["data"]), json.dumps(request["schema"]), tuple(request["excluded_days"]))
+    if order.day >= len(source.days) or _describe_day(source, order.day) != request["rows"]:
         raise UserError(
-            f"a worker of the input service sees other rows of {told['rows'][0]} than the trainer; "
-            "both must have the same log at the same place"
+            f"a worker of the input service sees other rows of {request['rows'][0]} than the trainer does. Both need the same log at "
+            "the same path"
         )
-    return Windows(source, order)
+    return ShuffleWindows(source, order)
 
 
 @functools.lru_cache(_OPEN_LOGS)
-def _opened(data: str, schema: str, left_out: tuple[str, ...]) -> Source:
-    return open_source(build(Data, json.loads(data)), build(Schema, json.loads(schema)), left_out)
-
-
-def offer() -> None:
-    """Makes this process able to make windows, as a worker does."""
-    # TensorFlow names the functions that it registers by itself with numbers, which differ from process to process.
-    script_ops._py_funcs._funcs[_NAME] = _make_window
+def _open_log(data: str, schema: str, excluded_days: tuple[str, ...]) -> Source:
+    return open_source(build(Data, json.loads(data)), build(Schema, json.loads(schema)), excluded_days)

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from ....models.schema import Schema
-from ..source import CodedColumns
+from ..source import EncodedColumns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ class CheckableLog(Protocol):
         """Returns the type of each column in a day's files; empty if the files do not store types."""
         ...
 
-    def sample_rows(self, day: int, rows: int) -> Sequence[CodedColumns]:
+    def sample_rows(self, day: int, rows: int) -> Sequence[EncodedColumns]:
         """Returns about ``rows`` valid rows, in blocks spread over the day."""
         ...
 
@@ -72,7 +72,7 @@ class CheckableLog(Protocol):
         """Returns the row groups that start in a day."""
         ...
 
-    def read_group(self, file: str, index: int) -> CodedColumns:
+    def read_group(self, file: str, index: int) -> EncodedColumns:
         """Reads all rows of a row group, faulty ones included."""
         ...
 

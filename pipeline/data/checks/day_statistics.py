@@ -11,7 +11,7 @@ import numpy as np
 
 from ....foundation.signed_log import signed_log
 from ....models.schema import MISSING_INTEGER, MISSING_STRING, Feature, Schema
-from ..source import Coded, CodedColumns
+from ..source import DictionaryColumn, EncodedColumns
 
 _KEPT_VALUES = 1024
 
@@ -54,7 +54,7 @@ class ColumnStatistics:
         return {"missing": self.missing} | {name: value for name, value in numbers.items() if np.isfinite(value)}
 
 
-def compute_column_statistics(blocks: Sequence[CodedColumns], schema: Schema) -> dict[str, ColumnStatistics]:
+def compute_column_statistics(blocks: Sequence[EncodedColumns], schema: Schema) -> dict[str, ColumnStatistics]:
     """Computes the statistics of each feature and label.
 
     Args:
@@ -91,9 +91,9 @@ def _compute_id_statistics(columns: Sequence[Any], feature: Feature) -> ColumnSt
     missing, rows = 0, 0
     missing_value = MISSING_STRING if feature.dtype == "string" else MISSING_INTEGER
     for column in columns:
-        if isinstance(column, Coded):
-            values, value_counts = column.values, np.bincount(column.places.reshape(-1), minlength=len(column.values))
-            is_missing = column.values[column.places] == missing_value
+        if isinstance(column, DictionaryColumn):
+            values, value_counts = column.values, np.bincount(column.indices.reshape(-1), minlength=len(column.values))
+            is_missing = column.values[column.indices] == missing_value
         else:
             values, value_counts = np.unique(column, return_counts=True)
             is_missing = column == missing_value

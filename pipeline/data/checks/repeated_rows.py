@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from ..source import Coded, CodedColumns, rows_of
+from ..source import DictionaryColumn, EncodedColumns, count_rows
 from .checkable_log import CheckableLog, RowGroup
 from .checked_day import Anomaly
 
@@ -18,21 +18,21 @@ _MIN_GROUP_ROWS = 100
 _COMPARED_PAIRS = 4
 
 
-def repeated_share(blocks: Sequence[CodedColumns]) -> float:
+def repeated_share(blocks: Sequence[EncodedColumns]) -> float:
     """Computes the share of rows that equal an earlier row in every column."""
     hashes = np.concatenate([hash_rows(block) for block in blocks])
     return 1 - len(np.unique(hashes)) / max(len(hashes), 1)
 
 
-def hash_rows(block: CodedColumns) -> np.ndarray:
+def hash_rows(block: EncodedColumns) -> np.ndarray:
     """Computes a 64-bit hash of each row, ``[rows]``. Rows that are equal in every column have equal hashes.
 
     Hashes of strings differ between processes, so compare hashes only within one process.
     """
-    hashes = np.zeros(rows_of(block), np.uint64)
+    hashes = np.zeros(count_rows(block), np.uint64)
     for column in block.values():
-        if isinstance(column, Coded):
-            bits = np.array([hash(value) for value in column.values.tolist()], np.int64).view(np.uint64)[column.places]
+        if isinstance(column, DictionaryColumn):
+            bits = np.array([hash(value) for value in column.values.tolist()], np.int64).view(np.uint64)[column.indices]
         else:
             bits = np.ascontiguousarray(column)
             bits = bits.view(np.uint32) if bits.dtype.itemsize == 4 else bits

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ....models.schema import MISSING_INTEGER, Feature, Schema, Task
 from ...config.errors import UserError
-from ..source import Coded, CodedColumns
+from ..source import DictionaryColumn, EncodedColumns
 
 RowMasks = dict[str, np.ndarray]
 
@@ -61,7 +61,7 @@ def convert_table(
     where: str,
     clamp: bool = False,
     names: Callable[[], Iterable[str]] | None = None,
-) -> tuple[CodedColumns, FaultMasks]:
+) -> tuple[EncodedColumns, FaultMasks]:
     """The columns that ``schema`` describes.
 
     Args:
@@ -77,7 +77,7 @@ def convert_table(
     Raises:
       UserError: When a column is missing, damaged, or of a type that cannot be what the schema says.
     """
-    columns: CodedColumns = {}
+    columns: EncodedColumns = {}
     found = FaultMasks()
     for feature in schema.features:
         given = _column(table, feature.log_column, f"feature '{feature.name}'", where, names)
@@ -99,14 +99,14 @@ def convert_table(
     return columns, found.part(slice(None))
 
 
-def blank_faulty_rows(columns: CodedColumns, faulty: np.ndarray, schema: Schema) -> CodedColumns:
+def blank_faulty_rows(columns: EncodedColumns, faulty: np.ndarray, schema: Schema) -> EncodedColumns:
     """The same rows in the same places, the faulty ones without labels and with features that do no harm: they train nothing."""
-    cleaned: CodedColumns = {}
+    cleaned: EncodedColumns = {}
     for name, column in columns.items():
-        if isinstance(column, Coded):
-            places = column.places.copy()
-            places[faulty] = len(column.values) - 1
-            cleaned[name] = Coded(column.values, places)
+        if isinstance(column, DictionaryColumn):
+            indices = column.indices.copy()
+            indices[faulty] = len(column.values) - 1
+            cleaned[name] = DictionaryColumn(column.values, indices)
             continue
         column = column.copy()
         if name in schema.label_columns:
@@ -192,7 +192,7 @@ def _wanted(feature: Feature) -> str:
     return what if feature.kind == "categorical" else f"lists of {what}"
 
 
-def _feature(given: pa.Array, feature: Feature, found: FaultMasks, clamp: bool) -> np.ndarray | Coded:
+def _feature(given: pa.Array, feature: Feature, found: FaultMasks, clamp: bool) -> np.ndarray | DictionaryColumn:
     if feature.kind != "numerical":
         ids, endless = _bag(given, feature) if feature.kind == "bag" else _ids(given, feature.dtype)
         _add(found.faulty, f"{feature.name}: a string of more than {LONGEST_STRING:,} bytes", endless)
@@ -262,7 +262,7 @@ def _numbers(given: pa.Array) -> np.ndarray:
         return fill_nulls(wide, float("nan")).to_numpy(zero_copy_only=False).astype(np.float32)
 
 
-def _ids(given: pa.Array, dtype: str) -> tuple[np.ndarray | Coded, np.ndarray]:
+def _ids(given: pa.Array, dtype: str) -> tuple[np.ndarray | DictionaryColumn, np.ndarray]:
     """int64 or strings, the missing form where there is none; and which are too long to be read."""
     return _strings(given) if dtype == "string" else (_integers(given), np.zeros(len(given), bool))
 
@@ -287,11 +287,11 @@ def _integers(given: pa.Array) -> np.ndarray:
     return fill_nulls(pc.cast(given, pa.int64()), MISSING_INTEGER).to_numpy(zero_copy_only=False)
 
 
-def _strings(given: pa.Array) -> tuple[Coded, np.ndarray]:
+def _strings(given: pa.Array) -> tuple[DictionaryColumn, np.ndarray]:
     """Bytes, ``S<longest>``, and which are too long; as a dictionary, since a log repeats its strings."""
     kind = given.type
     if pa.types.is_null(kind):
-        return Coded(np.zeros(1, "S1"), np.zeros(len(given), np.int32)), np.zeros(len(given), bool)
+        return DictionaryColumn(np.zeros(1, "S1"), np.zeros(len(given), np.int32)), np.zeros(len(given), bool)
     value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
     if not is_text(value_type):
         if not (pa.types.is_integer(value_type) or pa.types.is_boolean(value_type)):
@@ -305,7 +305,7 @@ def _strings(given: pa.Array) -> tuple[Coded, np.ndarray]:
         # Arrow does not look at it when it reads.
         raise IndexError("a string is not in its dictionary")
     places = fill_nulls(pc.cast(given.indices, pa.int32()), len(values) - 1).to_numpy(zero_copy_only=False)
-    return Coded(values, places), endless[places]
+    return DictionaryColumn(values, places), endless[places]
 
 
 def _bytes(given: pa.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -325,15 +325,15 @@ def _bytes(given: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return values, np.append(endless.to_numpy(zero_copy_only=False), False)
 
 
-def _bag(given: pa.Array, feature: Feature) -> tuple[np.ndarray | Coded, np.ndarray]:
+def _bag(given: pa.Array, feature: Feature) -> tuple[np.ndarray | DictionaryColumn, np.ndarray]:
     """``[rows, width]``: the first values of each row, then the missing form; and which rows have one that is too long."""
     values, lengths = flatten_lists(given)
     ids, endless = _ids(values, feature.dtype)
     rows = np.zeros(len(given), bool)
     if endless.any():
         rows |= _padded(endless, lengths, feature.width, False).any(axis=1)
-    if isinstance(ids, Coded):
-        return Coded(ids.values, _padded(ids.places, lengths, feature.width, len(ids.values) - 1)), rows
+    if isinstance(ids, DictionaryColumn):
+        return DictionaryColumn(ids.values, _padded(ids.indices, lengths, feature.width, len(ids.values) - 1)), rows
     return _padded(ids, lengths, feature.width, MISSING_INTEGER), rows
 
 

@@ -13,7 +13,7 @@ import posixpath
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from concurrent import futures
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,8 +24,9 @@ from ....models.schema import Schema
 from ...config.errors import UserError
 from ...config.settings import Files
 from ...config.yaml_files import read
+from ..checks import CheckedDay, check_days
 from ..checks.checkable_log import RowGroup
-from ..source import CodedColumns, Columns, Note, decoded
+from ..source import Columns, EncodedColumns, RowFaultCounts, RowFaults, Source, decode_columns
 from . import layout
 from .arrow_columns import FaultMasks, RowMasks, blank_faulty_rows
 from .quarantine import MAX_ROWS_WITH_VALUES, Quarantine, to_plain_value
@@ -47,7 +48,7 @@ class _Part:
     row_of_file: int
 
 
-class FileLog:
+class FileLog(Source):
     """The log in a file or a folder.
 
     Args:
@@ -57,13 +58,13 @@ class FileLog:
 
     Attributes:
       empty_days: Names of days without rows, which are left out where that is allowed.
-      skipped_rows: How many faulty rows were skipped so far; each once, however often it is read.
-      skipped: Likewise by reason, of which a row may have several.
-      clamped: Likewise, of the others, in how many a number was put to its bound.
 
     Raises:
       UserError: When there is no log, or its files or the schema cannot be read.
     """
+
+    encodes_strings = True
+    validates_rows = True
 
     def __init__(self, settings: Files, schema: Schema | None = None, excluded_days: Collection[str] = ()):
         if not settings.path or not (settings.schema or schema):
@@ -84,9 +85,9 @@ class FileLog:
         self._lock = threading.Lock()
         self._checked: set[tuple[int, int]] = set()
         self._skipped_of_day: Counter[int] = Counter()
-        self.skipped_rows = 0
-        self.skipped: Counter[str] = Counter()
-        self.clamped: Counter[str] = Counter()
+        self._skipped_rows = 0
+        self._skipped: Counter[str] = Counter()
+        self._clamped: Counter[str] = Counter()
 
     @property
     def days(self) -> Sequence[str]:
@@ -107,18 +108,18 @@ class FileLog:
         """Rows of each block of the day."""
         return [part.rows for part in self._days[day][1]]
 
-    def runs(self, day: int) -> Sequence[Hashable]:
+    def storage_chunks(self, day: int) -> Sequence[Hashable]:
         """Of each block what it is a part of, the parts of which are best read one after the other."""
         return [(part.file, self._reader.sequential_run(part.file, part.group)) for part in self._days[day][1]]
 
     def block(self, day: int, index: int) -> Columns:
         """The columns of one block."""
-        columns, note = self.read(day, index)
-        if note is not None:
-            self.take(note)
-        return decoded(columns)
+        columns, faults = self.read_block(day, index)
+        if faults is not None:
+            self.record_faults(faults)
+        return decode_columns(columns)
 
-    def read(self, day: int, index: int) -> tuple[CodedColumns, Note | None]:
+    def read_block(self, day: int, index: int) -> tuple[EncodedColumns, RowFaults | None]:
         """The columns of one block, the strings coded, and what was wrong with its rows."""
         part = self._days[day][1][index]
         columns, findings = self._reader.read_columns(part.file, part.group, self._settings.on_invalid == "clamp")
@@ -130,30 +131,37 @@ class FileLog:
         faulty = np.logical_or.reduce([np.zeros(part.rows, bool), *findings.faulty.values()])
         if faulty.any() and self._settings.on_invalid == "fail":
             self._fail(part, findings.faulty, faulty)
-        note = _note(day, index, part, columns, findings, faulty)
-        return blank_faulty_rows(columns, faulty, self.schema), note
+        row_faults = _make_row_faults(day, index, part, columns, findings, faulty)
+        return blank_faulty_rows(columns, faulty, self.schema), row_faults
 
-    def take(self, note: Note) -> None:
+    def record_faults(self, faults: RowFaults) -> None:
         """Counts what was wrong with a block and writes it down, once; beyond what is allowed it is an error."""
         with self._lock:
-            if (note.day, note.index) in self._checked:
+            if (faults.day, faults.index) in self._checked:
                 return
-            self._checked.add((note.day, note.index))
-            self._skipped_of_day[note.day] += note.faulty
-            self._count(self._quarantine.add(note.rows))
-            total, allowed = sum(self.block_rows(note.day)), self._settings.max_invalid_share
-            skipped = self._skipped_of_day[note.day]
-            if note.faulty and skipped > allowed * total:
-                last = next(row for row in note.rows if not row.get("clamped"))
+            self._checked.add((faults.day, faults.index))
+            self._skipped_of_day[faults.day] += faults.skipped_rows
+            self._count(self._quarantine.add(faults.rows))
+            total, allowed = sum(self.block_rows(faults.day)), self._settings.max_invalid_share
+            skipped = self._skipped_of_day[faults.day]
+            if faults.skipped_rows and skipped > allowed * total:
+                last = next(row for row in faults.rows if not row.get("clamped"))
                 raise UserError(
-                    f"{self.days[note.day] or self._settings.path}: more than {allowed:.2%} of the rows are faulty "
+                    f"{self.days[faults.day] or self._settings.path}: more than {allowed:.2%} of the rows are faulty "
                     f"({skipped:,} of {total:,} so far; at last {last['file']}, row {last['row']:,}: {last['reasons'][0]}). "
                     "Mend them, or allow more: --config.data.files.max_invalid_share"
                 )
 
-    def expected(self, day: int, index: int) -> Columns | None:
-        """Nobody knows what a perfect ranker would predict."""
-        return None
+    @property
+    def row_faults(self) -> RowFaultCounts:
+        """Totals of the faulty rows that were read so far; each row counts once, however often it is read."""
+        return RowFaultCounts(self._skipped_rows, dict(self._skipped), dict(self._clamped))
+
+    def check_days(
+        self, previous: Sequence[CheckedDay] = (), report_progress: Callable[[int, int], None] | None = None
+    ) -> list[CheckedDay]:
+        """Checks a sample of each day; see :func:`..checks.check_days`."""
+        return check_days(self, self._settings, previous, report_progress)
 
     def fingerprint(self, days: Sequence[int]) -> list[Any]:
         """Tells the content of some days: changes when a file does."""
@@ -179,7 +187,7 @@ class FileLog:
         kinds = {name: {fields.get(name, "in some files only") for fields in found} for name in names}
         return {name: " and ".join(sorted(kind)) for name, kind in kinds.items()}
 
-    def sample_rows(self, day: int, rows: int) -> list[CodedColumns]:
+    def sample_rows(self, day: int, rows: int) -> list[EncodedColumns]:
         """About so many of a day's rows that have no fault, from blocks that are spread over it."""
         parts = self._days[day][1]
         wanted = -(-rows * len(parts) // max(sum(part.rows for part in parts), 1))
@@ -204,7 +212,7 @@ class FileLog:
         """A file's name within the log."""
         return posixpath.basename(file) if file == self._root else posixpath.relpath(file, self._root)
 
-    def read_group(self, file: str, index: int) -> CodedColumns:
+    def read_group(self, file: str, index: int) -> EncodedColumns:
         """Reads all rows of a row group, faulty ones included."""
         return self._reader.read_columns(file, index)[0]
 
@@ -215,9 +223,9 @@ class FileLog:
 
     def _count(self, rows: Sequence[Mapping[str, Any]]) -> None:
         for row in rows:
-            self.skipped_rows += not row.get("clamped")
-            self.skipped.update(row["reasons"] if not row.get("clamped") else ())
-            self.clamped.update(row["reasons"] if row.get("clamped") else ())
+            self._skipped_rows += not row.get("clamped")
+            self._skipped.update(row["reasons"] if not row.get("clamped") else ())
+            self._clamped.update(row["reasons"] if row.get("clamped") else ())
 
     def _cut(self, found: layout.LogLayout) -> list[tuple[str, list[_Part]]]:
         # Each file is asked for its groups, which takes a while in an object store.
@@ -256,9 +264,11 @@ class FileLog:
         )
 
 
-def _note(day: int, index: int, part: _Part, columns: CodedColumns, findings: FaultMasks, faulty: np.ndarray) -> Note:
+def _make_row_faults(
+    day: int, index: int, part: _Part, columns: EncodedColumns, findings: FaultMasks, faulty: np.ndarray
+) -> RowFaults:
     noted = np.logical_or.reduce([*findings.clamped.values(), *findings.faulty.values()])
-    plain = decoded(columns)
+    plain = decode_columns(columns)
     rows: list[dict[str, Any]] = []
     for place in np.flatnonzero(noted):
         told: dict[str, Any] = {
@@ -275,7 +285,7 @@ def _note(day: int, index: int, part: _Part, columns: CodedColumns, findings: Fa
         if len(rows) < MAX_ROWS_WITH_VALUES:
             told["values"] = {name: to_plain_value(column[place]) for name, column in plain.items()}
         rows.append(told)
-    return Note(day, index, int(faulty.sum()), rows)
+    return RowFaults(day, index, int(faulty.sum()), rows)
 
 
 def _periods(parts: list[_Part], settings: Files) -> list[tuple[str, list[_Part]]]:

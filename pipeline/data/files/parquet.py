@@ -13,7 +13,7 @@ from pyarrow import fs
 from ....foundation.formatting import first_line
 from ....models.schema import Schema
 from ...config.errors import UserError
-from ..source import CodedColumns
+from ..source import EncodedColumns
 from .arrow_columns import FaultMasks, convert_table, list_log_columns, list_string_columns
 
 # What Arrow raises on bytes that make no sense; names that are no UTF-8 are a ValueError.
@@ -86,7 +86,7 @@ class ParquetReader:
         sizes = [found.column(i).total_compressed_size for i in range(found.num_columns)]
         return found.num_rows, groups[group].part, tuple(sizes)
 
-    def read_columns(self, file: str, group: int, clamp: bool = False) -> tuple[CodedColumns, FaultMasks]:
+    def read_columns(self, file: str, group: int, clamp: bool = False) -> tuple[EncodedColumns, FaultMasks]:
         """The columns of one row group, and what was found wrong; see :func:`.arrow_columns.convert_table`."""
         assert self._schema is not None
         return convert_table(self.read_table(file, group), self._schema, file, clamp, lambda: self.column_types(file))

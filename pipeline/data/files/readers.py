@@ -10,7 +10,7 @@ import pyarrow as pa
 from ....foundation.formatting import first_line
 from ....models.schema import Schema
 from ...config.errors import UserError
-from ..source import CodedColumns
+from ..source import EncodedColumns
 from .arrow_columns import FaultMasks
 from .layout import LogLayout
 from .parquet import ParquetReader
@@ -36,7 +36,7 @@ class Reader(Protocol):
         """Equal for groups of equal content; others hardly ever have the same."""
         ...
 
-    def read_columns(self, file: str, group: int, clamp: bool = False) -> tuple[CodedColumns, FaultMasks]:
+    def read_columns(self, file: str, group: int, clamp: bool = False) -> tuple[EncodedColumns, FaultMasks]:
         """The columns of one group, and what was found wrong; see :func:`.arrow_columns.convert_table`."""
         ...
 

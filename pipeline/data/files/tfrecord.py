@@ -24,7 +24,7 @@ from pyarrow import fs
 from ....foundation.formatting import first_line
 from ....models.schema import Schema
 from ...config.errors import UserError
-from ..source import CodedColumns
+from ..source import EncodedColumns
 from ..tfds.features import ColumnMetadata
 from .arrow_columns import FaultMasks, convert_table, list_log_columns
 from .crc32c import masked_crc32c
@@ -101,7 +101,7 @@ class TFRecordReader:
             # The last bytes are a checksum of the last record's data.
             return end - begin, opened.read_at(min(_READ_FIRST, end - begin), begin), opened.read_at(4, end - 4)
 
-    def read_columns(self, file: str, group: int, clamp: bool = False) -> tuple[CodedColumns, FaultMasks]:
+    def read_columns(self, file: str, group: int, clamp: bool = False) -> tuple[EncodedColumns, FaultMasks]:
         """The columns of one group, and what was found wrong; see :func:`.arrow_columns.convert_table`."""
         assert self._schema is not None
         return convert_table(self.read_table(file, group), self._schema, file, clamp, lambda: self._names[file])

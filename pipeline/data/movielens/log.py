@@ -14,7 +14,7 @@ import numpy as np
 from ....models.schema import MISSING_STRING, Feature, Schema, Task
 from ...config.errors import ConfigError
 from ...config.settings import Movielens
-from ..source import Columns
+from ..source import Columns, Source
 from .features import NUMBERS, Ratings, clock, labels, liked_before, numbers, release_years
 from .ratings import read_ratings
 
@@ -39,7 +39,7 @@ _AGE_GROUPS = (1, 18, 25, 35, 45, 50, 56)
 _ZIP_BUCKETS = 64
 
 
-class MovielensLog:
+class MovielensLog(Source):
     """The ratings of MovieLens in the order of time, a :class:`.source.Source`.
 
     The tasks are ``like`` (4 stars or more), ``love`` (5 stars), ``dislike`` (2 stars or less) and ``rating`` (a
@@ -67,11 +67,16 @@ class MovielensLog:
             )
         self.schema = schema_of(ratings)
         self._starts = period_starts(rows, settings.periods)
-        self.days = period_names(ratings.time[self._starts[:-1]])
+        self._days = period_names(ratings.time[self._starts[:-1]])
         self._numbers = numbers(ratings)
         self._liked = liked_before(ratings)
         self._users = user_columns(ratings)
         self._release_years = release_years(ratings.movies["movie_title"])
+
+    @property
+    def days(self) -> list[str]:
+        """The names of the periods, each with the date of its first rating."""
+        return self._days
 
     def block_rows(self, day: int) -> list[int]:
         """Rows of each block of the day, in order: ``BLOCK_ROWS``, fewer in the last."""
@@ -96,9 +101,6 @@ class MovielensLog:
         columns |= {name: values[rows].copy() for name, values in self._numbers.items()}
         columns |= clock(ratings.time[rows]) | labels(ratings.stars[rows])
         return {name: columns[name] for name in self.schema.columns}
-
-    def expected(self, day: int, index: int) -> None:
-        """None: nobody knows what a perfect ranker would predict."""
 
 
 def schema_of(ratings: Ratings) -> Schema:

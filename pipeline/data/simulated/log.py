@@ -15,7 +15,7 @@ import numpy as np
 
 from ...config.errors import ConfigError
 from ...config.settings import Simulated
-from ..source import Columns
+from ..source import Columns, Source
 from .behavior import SCORES, Behavior, Impressions, draw_labels, expected
 from .hazards import corrupted, fresh_scores, parse_hazards, rescaled, shifted_popularity, strength_on, with_viral
 from .schema import simulated_schema
@@ -50,7 +50,7 @@ _SHIFTED = {
 }
 
 
-class SimulatedLog:
+class SimulatedLog(Source):
     """The impressions of a simulated video platform; a :class:`~.source.Source`.
 
     Users and videos follow Zipf laws. Most of what can be known of a row generalises: the taste in the history and the
@@ -63,7 +63,6 @@ class SimulatedLog:
 
     Attributes:
       schema: The columns: 23 features (nine ids and words, twelve numerical ones with 19 numbers, two bags) and six tasks.
-      days: ``day_000`` and so on.
       platform: The hidden users and videos.
 
     Raises:
@@ -83,7 +82,7 @@ class SimulatedLog:
             raise ConfigError(f"data.simulated.seed must be 0 or more, got {settings.seed}")
         self._settings = settings
         self._hazards = parse_hazards(settings.hazards, settings.days)
-        self.days: Sequence[str] = tuple(f"day_{day:03d}" for day in range(settings.days))
+        self._days = tuple(f"day_{day:03d}" for day in range(settings.days))
         self.platform = Platform(settings)
         self.schema = simulated_schema(settings.users, settings.videos, self.platform.creators)
         self._behavior = Behavior(self.platform, settings.seed)
@@ -92,6 +91,11 @@ class SimulatedLog:
             strength: _ends(shifted_popularity(self.platform.video_popularity, self.platform.trend, strength))
             for strength in {self._strength("shift", day) for day in range(settings.days)}
         }
+
+    @property
+    def days(self) -> Sequence[str]:
+        """The names of the days: ``day_000`` and so on."""
+        return self._days
 
     def block_rows(self, day: int) -> Sequence[int]:
         """Rows of each block of the day: :data:`BLOCK_ROWS`, the last one what is left."""

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from steadyrank.foundation.auc import exact_auc
 from steadyrank.models.schema import Feature, Schema, Task
 from steadyrank.pipeline.config.settings import Simulated
-from steadyrank.pipeline.data.ceiling import ceiling
+from steadyrank.pipeline.data import Source
+from steadyrank.pipeline.data.ceiling import compute_ceiling
 from steadyrank.pipeline.data.simulated.log import SimulatedLog
 
 
-class TwoBlocks:
+class TwoBlocks(Source):
     """A log of one day with two blocks of two rows; its labels are stored under names of their own."""
 
     schema = Schema(
@@ -76,14 +77,14 @@ def test_auc_refuses_what_has_no_answer():
 
 def test_the_ceiling_of_a_day_leaves_out_rows_without_a_label():
     # Clicks: 0.9 and 0.3 against 0.4. Minutes: errors of 1, 0 and 2.
-    got = ceiling(TwoBlocks(), 0)
+    got = compute_ceiling(TwoBlocks(), 0)
     assert got == pytest.approx({"auc/click": 0.5, "rmse/minutes": np.sqrt(5 / 3)})
-    assert ceiling(TwoBlocks(), 0, rows=100) == got
+    assert compute_ceiling(TwoBlocks(), 0, rows=100) == got
 
 
 def test_the_ceiling_of_the_first_rows_takes_part_of_a_block():
-    assert ceiling(TwoBlocks(), 0, rows=3) == pytest.approx({"auc/click": 1.0, "rmse/minutes": np.sqrt(1 / 2)})
-    one = ceiling(TwoBlocks(), 0, rows=1)
+    assert compute_ceiling(TwoBlocks(), 0, rows=3) == pytest.approx({"auc/click": 1.0, "rmse/minutes": np.sqrt(1 / 2)})
+    one = compute_ceiling(TwoBlocks(), 0, rows=1)
     assert np.isnan(one["auc/click"])
     assert one["rmse/minutes"] == pytest.approx(1.0)
 
@@ -91,21 +92,21 @@ def test_the_ceiling_of_the_first_rows_takes_part_of_a_block():
 def test_a_task_without_labels_has_no_ceiling():
     log = TwoBlocks()
     log.watched = ((np.nan, np.nan),) * 2
-    assert np.isnan(ceiling(log, 0)["rmse/minutes"])
+    assert np.isnan(compute_ceiling(log, 0)["rmse/minutes"])
 
 
 def test_there_is_no_ceiling_where_nobody_knows_what_to_expect():
-    assert ceiling(NobodyKnows(), 0) is None
+    assert compute_ceiling(NobodyKnows(), 0) is None
 
 
 def test_a_negative_number_of_rows_is_refused():
     with pytest.raises(ValueError, match="rows must be 0"):
-        ceiling(TwoBlocks(), 0, rows=-1)
+        compute_ceiling(TwoBlocks(), 0, rows=-1)
 
 
 def test_no_other_prediction_beats_the_ceiling_of_the_simulated_log():
     log = SimulatedLog(Simulated(days=1, rows_per_day=16_384, users=500, videos=300))
-    best = ceiling(log, 0)
+    best = compute_ceiling(log, 0)
     assert 0.76 < best["auc/click"] < 0.83
     blocks = [log.block(0, i) for i in range(2)]
     rng = np.random.default_rng(0)

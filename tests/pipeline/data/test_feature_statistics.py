@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 
 from steadyrank.models import Feature, MultitaskRanker, Schema, Task
+from steadyrank.pipeline.data import Source
 from steadyrank.pipeline.data import feature_statistics as module
-from steadyrank.pipeline.data.feature_statistics import learn
+from steadyrank.pipeline.data.feature_statistics import compute_statistics
 
 
-class Table:
+class Table(Source):
     """One day of the given columns, in blocks of two rows."""
+
+    days = ("day",)
 
     def __init__(self, schema: Schema, **columns):
         self.schema = schema
-        self.days = ["day"]
         self._columns = {name: np.asarray(values, np.float32) for name, values in columns.items()}
 
     def block_rows(self, day):
@@ -25,7 +27,7 @@ class Table:
 
 def learned(normalization="standard", width=1, rows=100, labels=(0, 0, 0, 1), kind="binary", **columns):
     schema = Schema((Feature("x", "numerical", width=width, normalization=normalization),), (Task("t", kind),))
-    return learn(Table(schema, t=labels, **columns), rows).statistics
+    return compute_statistics(Table(schema, t=labels, **columns), rows).statistics
 
 
 def test_mean_and_deviation_by_hand():
@@ -83,7 +85,7 @@ WORDS = Schema(
 
 class TestVocabularies:
     def source(self):
-        class Words:
+        class Words(Source):
             schema = WORDS
             days = ("a", "b")
 
@@ -101,7 +103,7 @@ class TestVocabularies:
         return Words()
 
     def test_the_most_frequent_values_of_all_rows_ties_in_their_order(self):
-        learned_schema = learn(self.source(), rows=1, days=(0, 1)).schema
+        learned_schema = compute_statistics(self.source(), rows=1, days=(0, 1)).schema
         by_name = {feature.name: feature for feature in learned_schema.features}
         # y: 2 + 8 in the bags that share the table; late: 3; x and z: 1 each.
         assert by_name["word"].vocabulary == by_name["words"].vocabulary == ("y", "late", "x")
@@ -109,13 +111,15 @@ class TestVocabularies:
         assert not any(feature.vocabulary_size for feature in learned_schema.features)
 
     def test_only_the_days_that_are_trained_on_count(self):
-        by_name = {feature.name: feature for feature in learn(self.source(), rows=0, days=(0,)).schema.features}
+        by_name = {
+            feature.name: feature for feature in compute_statistics(self.source(), rows=0, days=(0,)).schema.features
+        }
         assert by_name["word"].vocabulary == ("y", "late", "x")
         assert by_name["id"].vocabulary == (7, 9)
 
     def test_memory_is_bounded_and_what_is_frequent_stays(self, monkeypatch):
-        monkeypatch.setattr(module, "_LEAST", 64)
-        counts = module._Counts(4)
+        monkeypatch.setattr(module, "_MIN_COUNTED", 64)
+        counts = module._ValueCounts(4)
         rng = np.random.default_rng(0)
         for _ in range(200):
             rare = rng.integers(1000, 10**9, 50)
@@ -126,7 +130,7 @@ class TestVocabularies:
     def test_what_is_not_utf_8_stands_in_none(self):
         schema = Schema((Feature("word", "categorical", dtype="string", vocabulary_size=9),), (Task("t", "binary"),))
 
-        class Bytes:
+        class Bytes(Source):
             days = ("a",)
 
             def block_rows(self, day):
@@ -137,11 +141,11 @@ class TestVocabularies:
 
         source = Bytes()
         source.schema = schema
-        learned_schema = learn(source, 0).schema
+        learned_schema = compute_statistics(source, 0).schema
         assert learned_schema.features[0].vocabulary == ("x",)
         MultitaskRanker(learned_schema, shared_units=())
 
     def test_a_ranker_wants_them_learned_first(self):
         with pytest.raises(ValueError, match="wants a vocabulary of 3 values that is not learned yet"):
             MultitaskRanker(WORDS)
-        MultitaskRanker(learn(self.source(), 0).schema, shared_units=())
+        MultitaskRanker(compute_statistics(self.source(), 0).schema, shared_units=())

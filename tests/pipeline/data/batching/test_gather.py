@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steadyrank.pipeline.data.batching import mixing
-from steadyrank.pipeline.data.batching.mixing import mixed
-from steadyrank.pipeline.data.source import Coded, decoded
+from steadyrank.pipeline.data.batching import gather
+from steadyrank.pipeline.data.batching.gather import gather_rows
+from steadyrank.pipeline.data.source import DictionaryColumn, decode_columns
 
 
 @pytest.fixture(autouse=True)
 def no_memory_from_before():
     gc.collect()
-    mixing._idle.clear()
+    gather._pool.clear()
 
 
-def blocks_of(sizes: list[int], longest: int = 3) -> list[dict[str, np.ndarray | Coded]]:
+def blocks_of(sizes: list[int], longest: int = 3) -> list[dict[str, np.ndarray | DictionaryColumn]]:
     """Blocks whose rows are numbered through, in every kind of column; each block has a list of strings of its own."""
     blocks, first = [], 0
     for size in sizes:
@@ -29,15 +29,15 @@ def blocks_of(sizes: list[int], longest: int = 3) -> list[dict[str, np.ndarray |
                 "id": rows,
                 "list": np.stack([rows, -rows, rows * 7], axis=1),
                 "plain": np.char.zfill(rows.astype(str), longest + len(blocks)).astype(bytes),
-                "coded": Coded(np.array([*rows.astype(str), ""], bytes), np.arange(size, dtype=np.int32)),
+                "coded": DictionaryColumn(np.array([*rows.astype(str), ""], bytes), np.arange(size, dtype=np.int32)),
             }
         )
         first += size
     return blocks
 
 
-def assert_rows(columns: dict[str, np.ndarray | Coded], rows: np.ndarray) -> None:
-    plain = decoded(columns)
+def assert_rows(columns: dict[str, np.ndarray | DictionaryColumn], rows: np.ndarray) -> None:
+    plain = decode_columns(columns)
     np.testing.assert_array_equal(plain["float"], rows.astype(np.float32))
     np.testing.assert_array_equal(plain["id"], rows)
     np.testing.assert_array_equal(plain["list"], np.stack([rows, -rows, rows * 7], axis=1))
@@ -50,7 +50,7 @@ def assert_rows(columns: dict[str, np.ndarray | Coded], rows: np.ndarray) -> Non
 def test_the_rows_picked_come_in_their_order(sizes, data):
     total = sum(sizes)
     picked = np.array(data.draw(st.permutations(range(total))))[: data.draw(st.integers(1, total))]
-    assert_rows(mixed(blocks_of(sizes), total, picked), picked)
+    assert_rows(gather_rows(blocks_of(sizes), total, picked), picked)
 
 
 def test_one_block_is_read_after_the_other_is_let_go_of():
@@ -66,44 +66,44 @@ def test_one_block_is_read_after_the_other_is_let_go_of():
             there.append(block["id"][0])
             yield Block(block)
 
-    mixed(read(), 15, np.arange(15))
+    gather_rows(read(), 15, np.arange(15))
 
 
 def test_the_columns_lie_as_tensorflow_wants_them():
     for rows in (1, 7, 64, 101):
-        columns = mixed(blocks_of([rows]), rows, np.arange(rows))
+        columns = gather_rows(blocks_of([rows]), rows, np.arange(rows))
         assert [columns[name].ctypes.data % 64 for name in ("float", "id", "list")] == [0, 0, 0]
 
 
 def test_memory_is_used_again_when_nothing_is_left_of_what_lay_there():
-    held = mixed(blocks_of([50]), 50, np.arange(50))["list"]
+    held = gather_rows(blocks_of([50]), 50, np.arange(50))["list"]
     address = held.ctypes.data
-    other = mixed(blocks_of([50]), 50, np.arange(50)[::-1])
+    other = gather_rows(blocks_of([50]), 50, np.arange(50)[::-1])
     assert other["list"].ctypes.data != address
     np.testing.assert_array_equal(held[:, 0], np.arange(50))
     part = held[10:20]
     del held
-    assert_rows(mixed(blocks_of([50]), 50, np.arange(50)), np.arange(50))
+    assert_rows(gather_rows(blocks_of([50]), 50, np.arange(50)), np.arange(50))
     np.testing.assert_array_equal(part[:, 0], np.arange(10, 20))
     del other, part
     gc.collect()
-    before = {piece.ctypes.data for piece in mixing._idle}
+    before = {piece.ctypes.data for piece in gather._pool}
     assert len(before) >= 2
-    again = mixed(blocks_of([50]), 50, np.arange(50))
-    assert {piece.ctypes.data for piece in mixing._idle} < before
+    again = gather_rows(blocks_of([50]), 50, np.arange(50))
+    assert {piece.ctypes.data for piece in gather._pool} < before
     assert_rows(again, np.arange(50))
 
 
 def test_memory_that_is_too_small_is_let_go_of():
     for size in (10, 10_000):
-        mixed(blocks_of([size]), size, np.arange(size))
+        gather_rows(blocks_of([size]), size, np.arange(size))
         gc.collect()
-    [piece] = mixing._idle
+    [piece] = gather._pool
     assert len(piece) > 10_000 * 8
 
 
 def test_no_more_lies_idle_than_is_read_at_once():
-    held = [mixed(blocks_of([10]), 10, np.arange(10)) for _ in range(20)]
+    held = [gather_rows(blocks_of([10]), 10, np.arange(10)) for _ in range(20)]
     held.clear()
     gc.collect()
-    assert len(mixing._idle) == mixing._idle.maxlen
+    assert len(gather._pool) == gather._pool.maxlen

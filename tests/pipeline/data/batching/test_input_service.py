@@ -18,8 +18,12 @@ import pytest
 
 from steadyrank.pipeline.config import UserError
 from steadyrank.pipeline.config.settings import Data, Files, Simulated
-from steadyrank.pipeline.data.batching.dataset import evaluation_batches, reading_error, training_batches
-from steadyrank.pipeline.data.batching.input_service import InputService
+from steadyrank.pipeline.data.batching import (
+    InputService,
+    extract_user_error,
+    make_evaluation_batches,
+    make_training_batches,
+)
 from steadyrank.pipeline.data.open import open_source
 
 SCHEMA = """
@@ -95,21 +99,21 @@ def test_the_batches_are_those_made_here(data, start_at):
     for day, given in ((0, {"shuffle_rows": 700}), (1, {})):
         order = {"batch_size": 64, "seed": 3, "start": start_at, **given}
         local = open_source(data)
-        here = values_of(training_batches(local, day, **order))
+        here = values_of(make_training_batches(local, day, **order))
         remote = open_source(data)
         service = InputService(data, remote)
-        assert_same(values_of(training_batches(remote, day, service=service, **order)), here)
+        assert_same(values_of(make_training_batches(remote, day, service=service, **order)), here)
         if not start_at:
             # What the workers skipped is counted here.
-            assert remote.skipped == local.skipped == {"price: not finite": 1}
+            assert remote.row_faults.skipped == local.row_faults.skipped == {"price: not finite": 1}
 
 
 def test_evaluation_and_other_sources_too(address):
     data = Data(simulated=Simulated(days=2, rows_per_day=20_000), service=address)
     source = open_source(data)
     service = InputService(data, source)
-    here = values_of(evaluation_batches(source, 1, batch_size=512, rows=9_000))
-    assert_same(values_of(evaluation_batches(source, 1, batch_size=512, rows=9_000, service=service)), here)
+    here = values_of(make_evaluation_batches(source, 1, batch_size=512, rows=9_000))
+    assert_same(values_of(make_evaluation_batches(source, 1, batch_size=512, rows=9_000, service=service)), here)
 
 
 def test_what_a_worker_cannot_read_ends_in_its_words(data):
@@ -120,20 +124,20 @@ def test_what_a_worker_cannot_read_ends_in_its_words(data):
         file.seek(40)
         file.write(b"\xff" * 200)
     with pytest.raises(Exception, match="cannot be read") as raised:
-        values_of(training_batches(source, 0, batch_size=64, seed=1, service=service))
-    assert reading_error(raised.value).startswith(f"{path}: row group 0 cannot be read, the file is damaged")
+        values_of(make_training_batches(source, 0, batch_size=64, seed=1, service=service))
+    assert extract_user_error(raised.value).startswith(f"{path}: row group 0 cannot be read, the file is damaged")
 
 
 def test_no_service_is_said_at_once(data):
     for wrong in ("localhost:1", "nowhere", "localhost:x"):
-        with pytest.raises(UserError, match=r"data\.service must be the host:port of a dispatcher that runs"):
+        with pytest.raises(UserError, match=r"data\.service must be the host:port of a running dispatcher"):
             InputService(dataclasses.replace(data, service=wrong), open_source(data))
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("worker", "--dispatcher=localhost:1"), "--dispatcher must be the host:port of a dispatcher that runs"),
+        (("worker", "--dispatcher=localhost:1"), "--dispatcher must be the host:port of a running dispatcher"),
         (("worker",), "--dispatcher=HOST:PORT is needed by a worker"),
         (("dispatcher", "--dispatcher=localhost:1"), "--dispatcher=HOST:PORT is for a worker"),
         (("both",), "ROLE must be dispatcher or worker, got 'both'"),
@@ -155,9 +159,9 @@ def test_without_any_worker_the_windows_are_made_here(data, start):
     _, address = start("dispatcher")
     alone = dataclasses.replace(data, service=address)
     source = open_source(alone)
-    here = values_of(training_batches(source, 0, batch_size=64, seed=1))
+    here = values_of(make_training_batches(source, 0, batch_size=64, seed=1))
     service = InputService(alone, source, patience=1.0)
-    assert_same(values_of(training_batches(source, 0, batch_size=64, seed=1, service=service)), here)
+    assert_same(values_of(make_training_batches(source, 0, batch_size=64, seed=1, service=service)), here)
 
 
 def test_a_worker_that_is_killed_loses_no_row(data, start):
@@ -166,10 +170,10 @@ def test_a_worker_that_is_killed_loses_no_row(data, start):
     start("worker", f"--dispatcher={address}")
     alone = dataclasses.replace(data, service=address)
     source = open_source(alone)
-    here = values_of(training_batches(source, 0, batch_size=64, seed=1))
+    here = values_of(make_training_batches(source, 0, batch_size=64, seed=1))
     service = InputService(alone, source, patience=2.0)
     found = []
-    for batch in training_batches(source, 0, batch_size=64, seed=1, service=service):
+    for batch in make_training_batches(source, 0, batch_size=64, seed=1, service=service):
         found.append({name: column.numpy() for name, column in batch.items()})
         if len(found) == 5:
             victim.send_signal(signal.SIGKILL)

@@ -32,7 +32,7 @@ import tensorflow as tf
 
 strategy = tf.distribute.MultiWorkerMirroredStrategy()
 from steadyrank.pipeline.config.settings import Files
-from steadyrank.pipeline.data.batching.dataset import evaluation_batches, training_batches
+from steadyrank.pipeline.data.batching.dataset import make_evaluation_batches, make_training_batches
 from steadyrank.pipeline.data.files.log import FileLog
 from steadyrank.pipeline.training.distribution import distribute_batches
 
@@ -41,9 +41,9 @@ source = FileLog(Files(path=path, schema=schema, periods=1))
 told = {}
 for name, batches in {
     "shuffled": functools.partial(
-        training_batches, source, 0, batch_size=64, seed=1, shuffle_rows=150, start=int(start)
+        make_training_batches, source, 0, batch_size=64, seed=1, shuffle_rows=150, start=int(start)
     ),
-    "evaluated": functools.partial(evaluation_batches, source, 0, batch_size=64),
+    "evaluated": functools.partial(make_evaluation_batches, source, 0, batch_size=64),
 }.items():
     told[name] = []
     for batch in distribute_batches(strategy, batches):

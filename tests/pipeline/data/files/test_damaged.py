@@ -99,7 +99,7 @@ def read(root: Path, schema: Path, quarantine: Path, on_invalid: str) -> tuple[d
     for line in quarantine.read_text().splitlines() if quarantine.exists() else ():
         told = json.loads(line)
         skipped.setdefault(Path(told["file"]).parent.name, set()).add(told["row"])
-    assert sum(source.skipped.values()) >= sum(map(len, skipped.values()))
+    assert sum(source.row_faults.skipped.values()) >= sum(map(len, skipped.values()))
     return days, skipped
 
 

@@ -13,12 +13,12 @@ import pytest
 from steadyrank.models import Feature, Schema, Task
 from steadyrank.pipeline.config import UserError
 from steadyrank.pipeline.config.settings import Files
-from steadyrank.pipeline.data.batching.dataset import evaluation_batches, training_batches
-from steadyrank.pipeline.data.feature_statistics import learn
+from steadyrank.pipeline.data.batching.dataset import make_evaluation_batches, make_training_batches
+from steadyrank.pipeline.data.feature_statistics import compute_statistics
 from steadyrank.pipeline.data.files import layout
 from steadyrank.pipeline.data.files.arrow_columns import convert_table
 from steadyrank.pipeline.data.files.log import FileLog
-from steadyrank.pipeline.data.source import decoded
+from steadyrank.pipeline.data.source import decode_columns
 
 SCHEMA = """
 features:
@@ -120,7 +120,7 @@ class TestColumns:
     def test_types_that_hold_the_same_give_the_same(self, log, schema_file, replaced, name):
         plain = log({"a.parquet": table(8)}, periods=1).block(0, 0)
         other, faults = convert_table(table(8, **replaced), schema_of(schema_file), "other")
-        np.testing.assert_array_equal(decoded(other)[name], plain[name])
+        np.testing.assert_array_equal(decode_columns(other)[name], plain[name])
         assert not faults
 
     @pytest.mark.parametrize(
@@ -172,13 +172,13 @@ class TestDays:
         )
         assert source.days == ["day=2026-11-01", "day=2026-11-02"]
         assert [list(source.block_rows(day)) for day in (0, 1)] == [[10, 10], [5]]
-        assert rows_of(evaluation_batches(source, 0, batch_size=4)) == list(range(20))
-        assert rows_of(evaluation_batches(source, 1, batch_size=4)) == list(range(20, 25))
+        assert rows_of(make_evaluation_batches(source, 0, batch_size=4)) == list(range(20))
+        assert rows_of(make_evaluation_batches(source, 1, batch_size=4)) == list(range(20, 25))
 
     def test_without_folders_the_rows_are_cut_into_periods(self, log):
         source = log({"a.parquet": table(23), "b.parquet": table(10, 23)}, periods=4)
         assert source.days == ["period_0", "period_1", "period_2", "period_3"]
-        got = [rows_of(evaluation_batches(source, day, batch_size=5)) for day in range(4)]
+        got = [rows_of(make_evaluation_batches(source, day, batch_size=5)) for day in range(4)]
         assert [len(each) for each in got] == [8, 8, 8, 9]
         assert [row for each in got for row in each] == list(range(33))
 
@@ -233,7 +233,7 @@ class TestOrder:
         source = log({"a.parquet": table(95)}, periods=1)
 
         def rows(**given):
-            return rows_of(training_batches(source, 0, batch_size=8, seed=1, **given))
+            return rows_of(make_training_batches(source, 0, batch_size=8, seed=1, **given))
 
         mixed = rows(shuffle_rows=40)
         assert sorted(mixed) == list(range(95))
@@ -250,7 +250,7 @@ class TestOrder:
         """Strings too, of which each block has its own list, the later ones with longer strings."""
         names = pa.array([f"country {2 ** (i // 10)}" for i in range(61)])
         source = log({"a.parquet": table(61, country=names)}, periods=1)
-        batches = list(training_batches(source, 0, batch_size=8, seed=3, shuffle_rows=shuffle_rows))
+        batches = list(make_training_batches(source, 0, batch_size=8, seed=3, shuffle_rows=shuffle_rows))
         for batch in batches:
             users = batch["user"].numpy()
             assert [name.decode() for name in batch["country"].numpy()] == names.take(pa.array(users)).to_pylist()
@@ -263,7 +263,9 @@ class TestOrder:
         source = log({"a.parquet": table(61), "b.parquet": table(30, 61)}, periods=1)
 
         def rows(start):
-            return rows_of(training_batches(source, 0, batch_size=8, seed=3, shuffle_rows=shuffle_rows, start=start))
+            return rows_of(
+                make_training_batches(source, 0, batch_size=8, seed=3, shuffle_rows=shuffle_rows, start=start)
+            )
 
         whole = rows(0)
         for start in (1, 3, 7, 11):
@@ -274,11 +276,11 @@ class TestLearned:
     def test_what_was_learned_of_all_rows_is_found_again_until_a_file_changes(self, log, tmp_path, monkeypatch):
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         source = log({"a.parquet": table(50)}, periods=5)
-        first = learn(source, 0, days=range(4))
+        first = compute_statistics(source, 0, days=range(4))
         [cached] = (tmp_path / "cache" / "steadyrank").iterdir()
         read = []
         monkeypatch.setattr(source, "block", lambda *place: read.append(place))
-        again = learn(source, 0, days=range(4))
+        again = compute_statistics(source, 0, days=range(4))
         assert not read
         assert again.schema == first.schema
         for kind in ("mean", "deviation"):
@@ -287,20 +289,20 @@ class TestLearned:
         assert again.statistics.label_mean == first.statistics.label_mean
         cached.write_text(cached.read_text()[:-10])
         changed = log({"a.parquet": table(50)}, periods=5)
-        assert learn(changed, 0, days=range(4)).statistics.label_mean == first.statistics.label_mean
+        assert compute_statistics(changed, 0, days=range(4)).statistics.label_mean == first.statistics.label_mean
         log({"a.parquet": table(50, 7)}, periods=5)
-        other = learn(log({}, periods=5), 0, days=range(4))
+        other = compute_statistics(log({}, periods=5), 0, days=range(4))
         assert other.statistics.mean["price"] != first.statistics.mean["price"]
 
     def test_a_cache_that_cannot_be_written_is_none(self, log, tmp_path, monkeypatch):
         (tmp_path / "file").write_text("")
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-        assert learn(log({"a.parquet": table(50)}, periods=5), 0).statistics.label_mean["click"] == 0.5
+        assert compute_statistics(log({"a.parquet": table(50)}, periods=5), 0).statistics.label_mean["click"] == 0.5
 
     def test_parts_put_together_are_as_the_whole(self, log):
         source = log({"a.parquet": table(64)}, periods=1)
         price = np.arange(64) * 0.5
-        statistics = learn(source, 40).statistics
+        statistics = compute_statistics(source, 40).statistics
         assert statistics.mean["price"] == pytest.approx(price[:40].mean())
         assert statistics.deviation["price"] == pytest.approx(price[:40].std())
 
@@ -332,16 +334,16 @@ class TestFaultyRows:
         source = log({"a.parquet": self.faulty()}, periods=1, on_invalid="skip", max_invalid_share=0.1)
         source.open_quarantine(tmp_path / "quarantine.jsonl")
         for _ in range(2):  # each is counted once, however often it is read
-            rows = rows_of(evaluation_batches(source, 0, batch_size=8))
+            rows = rows_of(make_evaluation_batches(source, 0, batch_size=8))
         # 42 has no label, which is no fault.
         assert rows == [i for i in range(100) if i not in (13, 40, 41, 42, 77)]
-        assert source.skipped == {"price: not finite": 2, "click: out of range": 1, "scores: not 2 numbers": 1}
+        assert source.row_faults.skipped == {"price: not finite": 2, "click: out of range": 1, "scores: not 2 numbers": 1}
         lines = [json.loads(line) for line in (tmp_path / "quarantine.jsonl").read_text().splitlines()]
         assert [line["row"] for line in lines] == [13, 40, 41, 77]
         assert lines[1]["reasons"] == ["price: not finite"]
         assert lines[1]["values"]["price"] == "inf"
         assert lines[1]["values"]["user"] == 40
-        for batch in evaluation_batches(source, 0, batch_size=8):
+        for batch in make_evaluation_batches(source, 0, batch_size=8):
             assert np.isfinite(batch["price"].numpy()).all()
 
     def test_what_stands_in_the_quarantine_is_not_written_again(self, log, tmp_path):
@@ -411,8 +413,8 @@ tasks:
         assert block["stars"][good].tolist() == [3, 5, 5]
         assert np.isnan(block["click"][[2, 3, 4]]).all()
         assert np.isnan(block["stars"][[2, 3, 4]]).all()
-        assert source.skipped == {"scores: not finite": 1, "free: not finite": 1, "price: not finite": 1}
-        assert source.clamped == {
+        assert source.row_faults.skipped == {"scores: not finite": 1, "free: not finite": 1, "price: not finite": 1}
+        assert source.row_faults.clamped == {
             "price: out of range": 1,
             "scores: out of range": 1,
             "click: out of range": 1,
@@ -427,7 +429,8 @@ tasks:
         again = opened("clamp")
         again.open_quarantine(tmp_path / "quarantine.jsonl")
         again.block(0, 0)
-        assert (again.skipped_rows, again.skipped, again.clamped) == (3, source.skipped, source.clamped)
+        assert again.row_faults == source.row_faults
+        assert again.row_faults.skipped_rows == 3
 
         skipping = opened("skip")
         assert np.isnan(skipping.block(0, 0)["click"]).tolist() == [True] * 5 + [False]

@@ -15,7 +15,12 @@ from pyarrow import fs
 from steadyrank.models import Feature, Schema, Task
 from steadyrank.pipeline.config import UserError
 from steadyrank.pipeline.config.settings import Files
-from steadyrank.pipeline.data.batching.dataset import Order, Windows, evaluation_batches, training_batches
+from steadyrank.pipeline.data.batching import (
+    BatchOrder,
+    ShuffleWindows,
+    make_evaluation_batches,
+    make_training_batches,
+)
 from steadyrank.pipeline.data.files import parquet
 from steadyrank.pipeline.data.files.log import FileLog
 from steadyrank.pipeline.data.files.parquet import ParquetReader
@@ -113,8 +118,8 @@ def test_strings_that_a_dictionary_has_no_room_for_are_read_in_parts(tmp_path, m
     parts = [reader.read_columns(path, i)[0] for i in range(len(reader.group_rows(path)))]
     assert len(parts) == 6
     expected = table(4000, 900)
-    assert [v.decode() or None for part in parts for v in part["name"].strings()] == expected.column("name").to_pylist()
-    words = [[v.decode() for v in row if v] for part in parts for row in part["words"].strings()]
+    assert [v.decode() or None for part in parts for v in part["name"].decode()] == expected.column("name").to_pylist()
+    words = [[v.decode() for v in row if v] for part in parts for row in part["words"].decode()]
     assert words == expected.column("words").to_pylist()
 
 
@@ -129,11 +134,11 @@ class TestBatches:
     @pytest.mark.parametrize("shuffle_rows", [0, 1, 10, 40, 1000])
     def test_every_row_comes_once_and_from_any_position_on(self, log, shuffle_rows):
         order = {"batch_size": 7, "seed": 4, "shuffle_rows": shuffle_rows}
-        whole = list(training_batches(log, 0, **order))
+        whole = list(make_training_batches(log, 0, **order))
         assert sorted(numbers(whole)) == list(range(116))
         assert numbers(whole) != list(range(116))
         for start in range(0, 17, 3):
-            again = list(training_batches(log, 0, **order, start=start))
+            again = list(make_training_batches(log, 0, **order, start=start))
             assert numbers(again) == numbers(whole[start:])
         for batch in whole:
             rows = batch["row"].numpy().astype(int)
@@ -142,7 +147,7 @@ class TestBatches:
             ]
 
     def test_evaluation_reads_in_order(self, log):
-        assert numbers(evaluation_batches(log, 0, batch_size=7)) == list(range(116))
+        assert numbers(make_evaluation_batches(log, 0, batch_size=7)) == list(range(116))
 
     def test_each_row_group_is_read_from_its_beginning_once(self, log, monkeypatch):
         begun = []
@@ -152,7 +157,7 @@ class TestBatches:
             "iter_batches",
             lambda *args, **options: begun.append(options["row_groups"]) or original(*args, **options),
         )
-        windows = Windows(log, Order(0, 7, seed=1, shuffle=True, shuffle_rows=10))
+        windows = ShuffleWindows(log, BatchOrder(0, 7, seed=1, shuffle=True, shuffle_rows=10))
         for window in windows.positions:
             windows.load(window)
         assert sorted(begun) == [[0], [0], [1]]
@@ -161,10 +166,10 @@ class TestBatches:
         blocks = []
         read = log.read
         log.read = lambda day, index: blocks.append(index) or read(day, index)
-        windows = Windows(log, Order(0, 7, seed=1, shuffle=True, shuffle_rows=1))
+        windows = ShuffleWindows(log, BatchOrder(0, 7, seed=1, shuffle=True, shuffle_rows=1))
         for window in windows.positions:
             windows.load(window)
-        runs = log.runs(0)
+        runs = log.storage_chunks(0)
         assert sorted(blocks) == list(range(len(runs)))
         assert blocks != sorted(blocks)
         met = [runs[block] for block in blocks]
@@ -185,7 +190,7 @@ class TestBatches:
             return read(day, index)
 
         log.read = slow
-        windows = Windows(log, Order(0, 7))
+        windows = ShuffleWindows(log, BatchOrder(0, 7))
         with futures.ThreadPoolExecutor(2) as pool:
             first = pool.submit(windows.load, 0)
             assert reading.wait(60)
@@ -207,7 +212,7 @@ class TestBatches:
             return read(day, index)
 
         log.read = broken
-        windows = Windows(log, Order(0, 7))
+        windows = ShuffleWindows(log, BatchOrder(0, 7))
         with pytest.raises(UserError, match="broken"):
             windows.load(0)
         arrays, _ = windows.load(1)

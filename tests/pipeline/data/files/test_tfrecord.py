@@ -15,7 +15,7 @@ from pyarrow import fs
 
 from steadyrank.pipeline.config import UserError
 from steadyrank.pipeline.config.settings import Files
-from steadyrank.pipeline.data.batching.dataset import evaluation_batches, training_batches
+from steadyrank.pipeline.data.batching.dataset import make_evaluation_batches, make_training_batches
 from steadyrank.pipeline.data.files import tfrecord
 from steadyrank.pipeline.data.files.crc32c import masked_crc32c
 from steadyrank.pipeline.data.files.log import FileLog
@@ -141,14 +141,14 @@ class TestSameAsParquet:
         )
         assert source.days == ["day=1", "day=2"]
         assert [list(source.block_rows(day)) for day in (0, 1)] == [[10, 10, 10], [5]]
-        assert users(evaluation_batches(source, 0, batch_size=4)) == list(range(30))
+        assert users(make_evaluation_batches(source, 0, batch_size=4)) == list(range(30))
 
     @pytest.mark.parametrize("name", ["a.tfrecord", "a.tfrecord.gz"])
     def test_from_any_batch_on_the_rest_comes(self, log, name):
         source = log({name: rows(61)}, periods=1)
 
         def read(start):
-            return users(training_batches(source, 0, batch_size=8, seed=3, shuffle_rows=25, start=start))
+            return users(make_training_batches(source, 0, batch_size=8, seed=3, shuffle_rows=25, start=start))
 
         whole = read(0)
         assert sorted(whole) == list(range(61))
