@@ -27,17 +27,16 @@ def define_flags() -> None:
 def main(arguments: flags.FlagValues, path: str) -> int:
     """Writes the proposal; returns the exit code."""
     with quiet_import():
-        from .data.schema_inference.proposal import propose
-        from .data.schema_inference.to_yaml import to_yaml
+        from .data.schema_inference import format_proposal, propose_schema
 
     out = Path(arguments.out) if arguments.out else None
     if out is not None and out.exists():
         raise UserError(f"--out={out} is there already; remove it, or name another file")
-    proposal = propose(path, arguments.labels, arguments.rows)
+    proposal = propose_schema(path, arguments.labels, arguments.rows)
     unknown = [label for label in arguments.labels if label not in {column.name for column in proposal.columns}]
     if unknown:
         raise UserError(f"--labels: the log has no column '{unknown[0]}'")
-    text = to_yaml(proposal, path)
+    text = format_proposal(proposal, path)
     if out is None:
         print(text, end="")
         return 0

@@ -22,9 +22,9 @@ import pytest
 
 from steadyrank.pipeline.config import UserError
 from steadyrank.pipeline.config.settings import Files
-from steadyrank.pipeline.data.checks.validation import check_log
+from steadyrank.pipeline.data.checks.validation import check_days
 from steadyrank.pipeline.data.files.log import FileLog
-from steadyrank.pipeline.data.schema_inference.proposal import propose
+from steadyrank.pipeline.data.schema_inference import propose_schema
 
 SCHEMA = """
 features:
@@ -88,7 +88,7 @@ def read(root: Path, schema: Path, quarantine: Path, on_invalid: str) -> tuple[d
     settings = Files(path=str(root), schema=str(schema), on_invalid=on_invalid, max_invalid_share=0.2)
     source = FileLog(settings)
     source.open_quarantine(quarantine)
-    for day in check_log(source, settings):
+    for day in check_days(source, settings):
         json.dumps(day.to_dict(), allow_nan=False)
     days = {}
     for day, name in enumerate(source.days):
@@ -400,7 +400,7 @@ def test_bytes_that_are_no_utf8_are_read_as_they_are(good, expected, tmp_path):
     assert days[DAYS[0]]["country"][7] == "Köln".encode("latin-1")
     kept = np.arange(ROWS) != 7
     np.testing.assert_array_equal(days[DAYS[0]]["country"][kept], expected[DAYS[0]]["country"][kept])
-    assert "country" in {column.name for column in propose(str(root)).columns}
+    assert "country" in {column.name for column in propose_schema(str(root)).columns}
 
 
 @pytest.mark.parametrize("content", [b"", b"features: [", "features: ä".encode("latin-1"), SCHEMA.encode()[:90]])

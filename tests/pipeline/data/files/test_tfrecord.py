@@ -19,7 +19,7 @@ from steadyrank.pipeline.data.batching.dataset import make_evaluation_batches, m
 from steadyrank.pipeline.data.files import tfrecord
 from steadyrank.pipeline.data.files.crc32c import masked_crc32c
 from steadyrank.pipeline.data.files.log import FileLog
-from steadyrank.pipeline.data.schema_inference.proposal import propose
+from steadyrank.pipeline.data.schema_inference import propose_schema
 
 SCHEMA = """
 features:
@@ -340,8 +340,8 @@ def test_few_decompressed_files_are_kept(tmp_path, monkeypatch):
 
 def test_describe_looks_at_it(log, tmp_path):
     log({"day=1/a.tfrecord": rows(300), "day=2/a.tfrecord.gz": rows(300, 300)})
-    proposal = propose(str(tmp_path / "log"))
-    assert (proposal.rows, proposal.looked_at, list(proposal.days)) == (600, 600, ["day=1", "day=2"])
+    proposal = propose_schema(str(tmp_path / "log"))
+    assert (proposal.rows, proposal.sampled_rows, list(proposal.days)) == (600, 600, ["day=1", "day=2"])
     features = {feature.name: (feature.kind, feature.dtype, feature.width) for feature in proposal.schema.features}
     assert features["age"] == ("numerical", "float32", 1)
     assert features["country"] == ("categorical", "string", 1)

@@ -14,8 +14,7 @@ import pytest
 
 from steadyrank.models import Schema
 from steadyrank.pipeline.config import UserError, read
-from steadyrank.pipeline.data.schema_inference.proposal import propose
-from steadyrank.pipeline.data.schema_inference.to_yaml import to_yaml
+from steadyrank.pipeline.data.schema_inference import format_proposal, propose_schema
 
 ROWS = 4000
 
@@ -53,7 +52,7 @@ def log(tmp_path_factory):
 
 
 def test_each_column_becomes_what_it_is(log):
-    proposal = propose(str(log))
+    proposal = propose_schema(str(log))
     features = {feature.name: feature for feature in proposal.schema.features}
     assert list(features) == ["user_id", "Age__years_", "views", "country", "weekday", "query", "tags", "embedding"]
     assert features["user_id"].hash_buckets
@@ -71,33 +70,34 @@ def test_each_column_becomes_what_it_is(log):
         ("bought", "binary"),
         ("minutes_watched", "regression"),
     ]
-    left = {column.name: column.why_not for column in proposal.columns if column.why_not}
+    left = {column.name: column.reason_left_out for column in proposal.columns if column.reason_left_out}
     assert left.keys() == {*("row_id", "event.time", "number", "__index_level_0__", "version", "nothing", "nested")}
-    assert left["number"] == left["__index_level_0__"] == "it numbers the rows"
+    assert left["number"] == left["__index_level_0__"]
+    assert left["number"].startswith("a row number.")
 
 
 def test_the_yaml_says_the_same_and_why(log, tmp_path):
-    proposal = propose(str(log))
-    text = to_yaml(proposal, str(log))
+    proposal = propose_schema(str(log))
+    text = format_proposal(proposal, str(log))
     path = tmp_path / "schema.yaml"
     path.write_text(text)
     assert read(Schema, path) == proposal.schema
     assert "4,000 rows" in text
     assert "missing" in text or "not finite" in text
-    assert "#   row_id: it is different in almost every row" in text
+    assert "# left out: different in almost every row." in text
 
 
 def test_labels_are_those_that_are_named(log):
-    proposal = propose(str(log), labels=["weekday"])
+    proposal = propose_schema(str(log), labels=["weekday"])
     assert [task.name for task in proposal.schema.tasks] == ["weekday"]
     assert "bought" in {feature.name for feature in proposal.schema.features}
 
 
 def test_without_a_log_or_a_label_it_is_told(log, tmp_path):
     with pytest.raises(UserError, match="there is no such file"):
-        propose(str(tmp_path / "nowhere"))
+        propose_schema(str(tmp_path / "nowhere"))
     pq.write_table(pa.table({"a": np.arange(100.0)}), tmp_path / "plain.parquet")
-    assert "what is to be predicted?" in to_yaml(propose(str(tmp_path / "plain.parquet")), "plain.parquet")
+    assert "no label was found" in format_proposal(propose_schema(str(tmp_path / "plain.parquet")), "plain.parquet")
 
 
 def run(*arguments) -> subprocess.CompletedProcess[str]:
@@ -149,7 +149,7 @@ def test_damaged_while_it_trains_it_ends_in_one_line(log, tmp_path):
         row_group_size=500,
     )
     schema = tmp_path / "schema.yaml"
-    schema.write_text(to_yaml(propose(str(log)), ""))
+    schema.write_text(format_proposal(propose_schema(str(log)), ""))
     arguments = (
         "steadyrank.pipeline.train",
         "--config.data.source=files",

@@ -16,8 +16,7 @@ from steadyrank.pipeline.config import UserError, read
 from steadyrank.pipeline.config.settings import Files
 from steadyrank.pipeline.data.files import conversion, layout
 from steadyrank.pipeline.data.files.log import FileLog
-from steadyrank.pipeline.data.schema_inference.proposal import propose
-from steadyrank.pipeline.data.schema_inference.to_yaml import to_yaml
+from steadyrank.pipeline.data.schema_inference import format_proposal, propose_schema
 from steadyrank.pipeline.data.tfds.folder import format_prepare_command
 from tests.pipeline.commands import run_command
 
@@ -280,7 +279,7 @@ class TestDamage:
         told = self.told(copy, schema_file)
         assert f"{shard}: expected 16 records, as its dataset says, got 1; the file was cut off or replaced" in told
         with pytest.raises(UserError, match="expected 16 records"):
-            propose(address(copy))
+            propose_schema(address(copy))
         with pytest.raises(UserError, match="expected 16 records"):
             conversion.convert_log(address(copy), str(copy / "target"), "", 100)
 
@@ -299,7 +298,7 @@ class TestDamage:
 
 class TestDescribing:
     def test_what_tfds_knows_is_in_the_proposal(self, data_dir, tmp_path):
-        proposal = propose(address(data_dir))
+        proposal = propose_schema(address(data_dir))
         features = {feature.name: feature for feature in proposal.schema.features}
         assert (features["genre"].kind, features["genre"].num_ids) == ("categorical", 3)
         # No row has more than one, and no row has one of the others.
@@ -308,15 +307,15 @@ class TestDescribing:
         assert (features["seen_video"].kind, features["seen_video"].column) == ("bag", "seen/video")
         assert (features["vector"].kind, features["vector"].width) == ("numerical", 3)
         assert [(task.name, task.kind) for task in proposal.schema.tasks] == [("click", "binary")]
-        left = {column.name: column.why_not for column in proposal.columns if column.why_not}
+        left = {column.name: column.reason_left_out for column in proposal.columns if column.reason_left_out}
         assert "array of 2 dimensions" in left["matrix"]
         assert "array of 2 dimensions" in left["seen/grid"]
         assert "array of 2 dimensions" in left["ragged/ragged_flat_values"]
         assert "encoding" in left["packed"]
         assert "a picture" in left["picture"]
         assert "sound" in left["sound"]
-        text = to_yaml(proposal, address(data_dir))
-        assert "# one of 3 classes: 0 Drama, 1 Sci-Fi: the rest, #1, 2 Comedy; whole numbers 0 to 2" in text
+        text = format_proposal(proposal, address(data_dir))
+        assert "# one of 3 classes: 0 Drama, 1 Sci-Fi: the rest, #1, 2 Comedy; integers from 0 to 2" in text
         (tmp_path / "proposed.yaml").write_text(text)
         assert read(type(proposal.schema), tmp_path / "proposed.yaml") == proposal.schema
         log = opened(address(data_dir), str(tmp_path / "proposed.yaml"))
@@ -328,12 +327,12 @@ class TestDescribing:
             "rating": tfds.features.ClassLabel(names=["bad", "good\u2028one"]),
         }
         store(tmp_path, tfds.features.FeaturesDict(features), lambda i: {"label": 7 * i, "rating": i % 2})
-        proposal = propose(address(tmp_path))
+        proposal = propose_schema(address(tmp_path))
         [label], [rating] = proposal.schema.features, proposal.schema.tasks
         assert (label.kind, label.num_ids) == ("categorical", 500)
         assert (rating.name, rating.kind) == ("rating", "binary")
-        assert "1 good one;" in to_yaml(proposal, "")
-        assert propose(address(tmp_path), ["label"]).schema.tasks[0].kind == "regression"
+        assert "1 good one;" in format_proposal(proposal, "")
+        assert propose_schema(address(tmp_path), ["label"]).schema.tasks[0].kind == "regression"
 
 
 class TestConverting:

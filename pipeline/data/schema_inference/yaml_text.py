@@ -1,0 +1,81 @@
+"""A proposal as the text of a YAML file: the schema, with a comment on each column."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import yaml
+
+from ....foundation.formatting import pluralize
+from ....models.schema import Feature, Task
+from .proposal import SchemaProposal
+
+# Longer than any line: PyYAML must not break it.
+_NO_LINE_BREAKS = 10**9
+
+
+def format_proposal(proposal: SchemaProposal, path: str) -> str:
+    """Formats a proposal as YAML that :func:`~..config.yaml_files.read` reads back as a schema.
+
+    Args:
+      proposal: The proposal.
+      path: The log's path, for the first comment.
+    """
+    days = f"{pluralize(len(proposal.days), 'day')}, " if proposal.days[0] else ""
+    lines = [
+        f"# Proposed schema for {path} ({days}{pluralize(proposal.rows, 'row')}), based on a sample of "
+        f"{pluralize(proposal.sampled_rows, 'row')}.",
+        "# Correct it, then train with:",
+        "#   --config.data.source=files --config.data.files.path=... --config.data.files.schema=THIS_FILE",
+        "features:",
+    ]
+    for column in proposal.columns:
+        if column.feature:
+            lines += _format_item(column.feature, column.summary)
+    if not any(column.feature for column in proposal.columns):
+        lines.append("  []  # no column that a ranker can read was found")
+    lines += ["", "tasks:"]
+    for column in proposal.columns:
+        if column.task:
+            lines += _format_item(column.task, column.summary)
+    if not any(column.task for column in proposal.columns):
+        lines.append(
+            "  []  # no label was found: name the columns to predict with --labels, or move entries from above"
+        )
+    left_out = [column for column in proposal.columns if column.reason_left_out]
+    for column in left_out:
+        lines += [
+            "",
+            f"# {_format_value(column.name)}: {column.summary}",
+            f"# left out: {column.reason_left_out}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _format_item(item: Feature | Task, summary: str) -> list[str]:
+    """Formats one entry of a list, without the fields that have their default."""
+    values = {
+        field.name: getattr(item, field.name)
+        for field in dataclasses.fields(item)
+        if getattr(item, field.name) != field.default
+    }
+    # The dataclasses fill these in themselves.
+    if values.get("label") == values["name"]:
+        del values["label"]
+    if values["kind"] == "numerical" or values.get("dtype") == "int64":
+        values.pop("dtype", None)
+    lines = [f"# {summary}"]
+    for index, (name, value) in enumerate(values.items()):
+        is_list = isinstance(value, tuple)
+        text = f"[{', '.join(map(_format_value, value))}]" if is_list else _format_value(value)
+        lines.append(f"{'  ' if index else '- '}{name}: {text}")
+    return [f"  {line}" for line in lines]
+
+
+def _format_value(value: Any) -> str:
+    """Formats a value on one line, quoted where YAML requires it, also within a list."""
+    if isinstance(value, str):
+        # Inside a list more characters need quotes, such as commas; PyYAML knows that only for a whole list.
+        return yaml.safe_dump([value], default_flow_style=True, width=_NO_LINE_BREAKS).strip()[1:-1]
+    return yaml.safe_dump(value, default_flow_style=True, width=_NO_LINE_BREAKS).removesuffix("\n...\n").strip()
