@@ -156,7 +156,7 @@ def contenders(case: Case) -> dict[str, Callable[[Case], Step]]:
         "steadyrank Keras 3 ClippyAdagrad": in_keras3(lambda: ours_for_keras3.ClippyAdagrad(RATE, **clip_all)),
     }
     if case.rows is not None:
-        known["steadyrank ClippyAdagrad, per row"] = keras2(lambda: ClippyAdagrad(RATE, per="row", **clip_all))
+        known["steadyrank ClippyAdagrad, per row"] = keras2(lambda: ClippyAdagrad(RATE, granularity="row", **clip_all))
     if case.table_rows > MOST_ROWS_FOR_ALL:
         # Two gigabytes for each; those whose step grows with the table have shown it before.
         return {name: make for name, make in known.items() if name == REFERENCE or name.startswith("steadyrank Clippy")}

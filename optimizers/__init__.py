@@ -1,22 +1,32 @@
 """Optimizers that keep a ranker's training stable.
 
-``ClippyAdagrad`` stands where any Keras 2 (tf_keras) optimizer stands:
+``ClippyAdagrad`` replaces any Keras 2 (tf_keras) optimizer:
 
     model.compile(optimizer=steadyrank.optimizers.ClippyAdagrad(WarmUp(0.4, steps=1000)), loss=...)
 
-``Adagrad`` takes any of the rules (``Clippy``, ``GradientClipping``, ``AdaptiveGradientClipping``, ``Lamb``, ``AdaGC``,
-``NoClipping``), and groups of variables may have rules of their own. :mod:`.tfrs` is a drop-in for TensorFlow Recommenders'
-ClippyAdagrad, :mod:`.keras3` has the optimizers for Keras 3.
+``Adagrad`` takes any rule of :mod:`.rules` (``Clippy``, ``GradientClipping``, ``AdaptiveGradientClipping``, ``Lamb``, ``AdaGC``,
+``NoClipping``), and groups of variables may have rules of their own. :mod:`.tfrs` is a drop-in for the ClippyAdagrad of TensorFlow
+Recommenders, and :mod:`.keras3` has the optimizers for Keras 3.
 
-Importing this package sets no environment variable and changes nobody's ``tf.keras``.
+Where to start reading: one rule, such as :mod:`.rules.clippy`; then :mod:`.update`, which applies sigma to a step; then
+:mod:`.step_plan`, which decides the step from all gradients. :mod:`.tensorflow_step` connects them to the variables.
+
+Importing this package, or :mod:`.rules`, does not import TensorFlow. It sets no environment variable and leaves ``tf.keras`` alone.
 """
 
-from .adagrad import Adagrad
-from .clipping import RULES, AdaGC, AdaptiveGradientClipping, Clippy, GradientClipping, Lamb, NoClipping, Rule
-from .clippy_adagrad import ClippyAdagrad
-from .explanations import Coordinate, Explanation
-from .kernels import skipped_too_often
-from .schedules import WarmUp
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .rules import RULES, AdaGC, AdaptiveGradientClipping, Clippy, GradientClipping, Lamb, NoClipping, Rule
+
+if TYPE_CHECKING:
+    from .adagrad import Adagrad
+    from .clippy_adagrad import ClippyAdagrad
+    from .explanations import Coordinate, Explanation
+    from .schedules import WarmUp
+    from .tensorflow_ops import skipped_too_often
 
 __all__ = [
     "RULES",
@@ -34,3 +44,19 @@ __all__ = [
     "WarmUp",
     "skipped_too_often",
 ]
+
+# Modules that import TensorFlow, loaded when one of their names is first used.
+_MODULES = {
+    "Adagrad": "adagrad",
+    "ClippyAdagrad": "clippy_adagrad",
+    "Coordinate": "explanations",
+    "Explanation": "explanations",
+    "WarmUp": "schedules",
+    "skipped_too_often": "tensorflow_ops",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)

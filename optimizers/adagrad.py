@@ -1,4 +1,4 @@
-"""Adagrad under any of the rules of :mod:`.clipping`, for Keras 2 (tf_keras).
+"""Adagrad under any of the rules of :mod:`.rules`, for Keras 2 (tf_keras).
 
 A step has two halves. Everything that the rules need to know of all gradients is measured first; then, with every factor
 known and every gradient found finite, the variables are written. Only so can a bad gradient of one variable leave all
@@ -14,25 +14,25 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from . import kernels, settings, steps
-from .clipping import Rule
+from . import settings, tensorflow_ops
 from .keras_clipping import clip_marked
-from .kernels import Gradient, Programs
-from .parts import Part
+from .rule import Rule
 from .settings import Settings
-from .stepper import Stepper
-from .steps import Plan, State
-from .telling import Telling
+from .step_plan import State, StepPlan, make_first_state
+from .step_report import StepReport
+from .tensorflow_ops import Gradient, Programs
+from .tensorflow_step import TensorflowStep
+from .variable_spec import VariableSpec
 
 
 @tf_keras.utils.register_keras_serializable("steadyrank")
-class Adagrad(Telling, tf_keras.optimizers.Optimizer):
+class Adagrad(StepReport, tf_keras.optimizers.Optimizer):
     r"""Adagrad with a rule that bounds its steps, and safe against bad gradients.
 
     When to use it: to choose among the rules, or to give groups of variables rules of their own. For Clippy with the
     arguments that TFRS's users know there is :class:`~.clippy_adagrad.ClippyAdagrad`.
 
-    Formula, element-wise, with ``before`` and ``after`` the rule's sigma or 1, see :mod:`.clipping`::
+    Formula, element-wise, with ``before`` and ``after`` the rule's sigma or 1, see :mod:`.rules`::
 
         g <- before * g
         G <- G + g^2
@@ -48,7 +48,7 @@ class Adagrad(Telling, tf_keras.optimizers.Optimizer):
 
     Args:
       learning_rate: eta; a number of 0 or more, or a Keras schedule. Default 0.001.
-      rule: A :class:`~.clipping.Rule`, its name, or None for none. Default None.
+      rule: A :class:`~.rules.Rule`, its name, or None for none. Default None.
       groups: Rules for groups of variables, by pattern: a regular expression that is searched in the variables' names. The
         first pattern that is found decides; None excludes the group from clipping. A pattern must match a variable.
       initial_accumulator_value: G before the first step, 0 or more. Default 0.1.
@@ -138,10 +138,10 @@ class Adagrad(Telling, tf_keras.optimizers.Optimizer):
         self._rules = self._no_dependency(self._settings.rules_of(self._names))
         self._shapes = [tuple(variable.shape) for variable in var_list]
         self._accumulators = [self._add_accumulator(variable) for variable in var_list]
-        first, names = steps.first_state(self._rules, self._settings.explain), State._fields
+        first, names = make_first_state(self._rules, self._settings.explain), State._fields
         self._state = first.map(lambda value, name: self._add_state(value, name, var_list[0]), names)
-        self._stepper = Stepper(
-            self._settings, self._programs, self._names, self._accumulators, self._state, self._part
+        self._tensorflow_step = TensorflowStep(
+            self._settings, self._programs, self._names, self._accumulators, self._state, self._make_spec
         )
         self._built = True
         if hasattr(self, "_coalesced_children"):
@@ -149,9 +149,9 @@ class Adagrad(Telling, tf_keras.optimizers.Optimizer):
             del self._coalesced_children
 
     def _add_accumulator(self, variable: tf.Variable) -> tf.Variable:
-        dtype = kernels.compute_dtype(variable)
+        dtype = tensorflow_ops.compute_dtype(variable)
         value = tf.fill(variable.shape, tf.constant(self._settings.initial_accumulator_value, dtype))
-        if kernels.own_dtype(variable) == dtype:
+        if tensorflow_ops.own_dtype(variable) == dtype:
             return self.add_variable_from_reference(variable, "accumulator", initial_value=value)
         # Keras would give it the variable's half precision, in which a sum of squares soon stands still.
         with tf.distribute.get_strategy().extended.colocate_vars_with(variable):
@@ -207,34 +207,36 @@ class Adagrad(Telling, tf_keras.optimizers.Optimizer):
         if not (self.clipvalue or self.clipnorm or self.global_clipnorm) or not self._settings.skip_nonfinite:
             return super()._clip_gradients(grads)
         return clip_marked(
-            kernels.Ops,
+            tensorflow_ops.Ops,
             super()._clip_gradients,
             grads,
             limit=self._settings.gradient_limit,
             together=bool(self.global_clipnorm),
-            values_of=kernels.values_of,
-            with_values=kernels.with_values,
+            values_of=tensorflow_ops.values_of,
+            with_values=tensorflow_ops.with_values,
         )
 
     def _deduplicate_sparse_grad(self, grads: Sequence[Gradient]) -> list[Gradient]:
-        return [kernels.without_repeated_rows(gradient, self._programs) for gradient in grads]
+        return [tensorflow_ops.without_repeated_rows(gradient, self._programs) for gradient in grads]
 
     def _internal_apply_gradients(self, grads_and_vars: Sequence[tuple[Gradient, tf.Variable]]) -> tf.Tensor:
         gradients, variables = map(list, zip(*grads_and_vars, strict=True))
         strategy = self._distribution_strategy
-        plan, read_before = self._stepper.plan(strategy, gradients, variables, self.iterations, self.learning_rate)
+        plan, read_before = self._tensorflow_step.plan(
+            strategy, gradients, variables, self.iterations, self.learning_rate
+        )
         return tf.__internal__.distribute.interim.maybe_merge_call(
             self._write_step, strategy, gradients, variables, plan, read_before
         )
 
     def _write_step(
-        self, distribution: Any, gradients: Any, variables: Any, plan: Plan, read_before: Sequence[Any]
+        self, distribution: Any, gradients: Any, variables: Any, plan: StepPlan, read_before: Sequence[Any]
     ) -> tf.Tensor:
-        self._stepper.write(distribution, gradients, variables, plan, read_before)
+        self._tensorflow_step.write(distribution, gradients, variables, plan, read_before)
         if self.use_ema:
             # A step that was skipped is none of the averages' either.
-            sound = distribution.experimental_local_results(plan.sound)[0]
-            tf.cond(sound, lambda: self._average(variables), lambda: None)
+            take_step = distribution.experimental_local_results(plan.take_step)[0]
+            tf.cond(take_step, lambda: self._average(variables), lambda: None)
         return self.iterations.assign_add(1)
 
     def _average(self, variables: Any) -> None:
@@ -246,7 +248,7 @@ class Adagrad(Telling, tf_keras.optimizers.Optimizer):
                 lambda: None,
             )
 
-    def _part(self, variable: tf.Variable, sparse: bool) -> Part:
+    def _make_spec(self, variable: tf.Variable, is_sparse: bool) -> VariableSpec:
         key = self._var_key(variable)
         if key not in self._index_dict:
             raise KeyError(
@@ -255,17 +257,17 @@ class Adagrad(Telling, tf_keras.optimizers.Optimizer):
             )
         index = self._index_dict[key]
         decay = self.weight_decay if self.weight_decay and self._use_weight_decay(variable) else 0.0
-        dtype = kernels.compute_dtype(variable)
+        dtype = tensorflow_ops.compute_dtype(variable)
         shards = getattr(variable, "_sharded_container", None)
-        return Part(
+        return VariableSpec(
             index=index,
             table=index if shards is None else shards()._unique_id,
             rule=self._rules[index],
-            frame=self._settings.frame(decay, dtype, float(kernels.own_dtype(variable).max)),
-            sparse=sparse,
+            adagrad=self._settings.adagrad_parameters(decay, dtype, float(tensorflow_ops.own_dtype(variable).max)),
+            is_sparse=is_sparse,
             rank=variable.shape.rank,
             dtype=dtype,
-            explained=self._settings.explain,
+            explain=self._settings.explain,
         )
 
     # What it tells.

@@ -9,7 +9,7 @@ import tf_keras
 
 from . import settings
 from .adagrad import Adagrad, schedule
-from .clipping import Rule, Threshold
+from .rule import Granularity, Rule, Threshold
 
 
 @tf_keras.utils.register_keras_serializable("steadyrank")
@@ -51,7 +51,7 @@ class ClippyAdagrad(Adagrad):
       exclude_from_clipping: Regular expressions, searched in the variables' names; a variable that matches is updated by
         plain Adagrad. Each must match a variable. None: Keras's embedding tables (``embeddings``), where there are any.
       groups: Rules for groups of variables, by pattern, see :class:`~.adagrad.Adagrad`; they come before the exclusions.
-      per: ``variable`` or ``row``, see :class:`~.clipping.Clippy`. Default ``variable``.
+      granularity: ``variable`` or ``row``, see :class:`~.rules.Clippy`. Default ``variable``.
       **kwargs: As for :class:`~.adagrad.Adagrad`: ``skip_nonfinite``, ``gradient_limit``, ``max_skipped_steps``,
         ``jit_compile``, ``weight_decay`` …
 
@@ -82,11 +82,11 @@ class ClippyAdagrad(Adagrad):
         *,
         exclude_from_clipping: Sequence[str] | None = None,
         groups: Mapping[str, Rule | str | Mapping[str, Any] | None] | None = None,
-        per: str = "variable",
+        granularity: Granularity = "variable",
         **kwargs: Any,
     ):
         rule = settings.clippy_rule(
-            schedule, variable_relative_threshold, accumulator_relative_threshold, absolute_threshold, per
+            schedule, variable_relative_threshold, accumulator_relative_threshold, absolute_threshold, granularity
         )
         super().__init__(
             learning_rate,

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from . import clipping
-from .clipping import Clippy, Tensor
-from .parts import Part, Touched, folded
+from .measurement import Measurements, fold_blocks, measure_coordinates
+from .reductions import Max, Reduction, Tensor
+from .variable_spec import Operands, VariableSpec
 
 # Columns of the numbers that are kept for each variable …
 _FACTOR, _SMALLEST, _GRADIENT, _UPDATE, _PARAMETER, _AT = range(6)
@@ -75,50 +75,55 @@ class Explanation:
     bound_by: Coordinate | None
 
 
-def observe(
+def sum_squares(
     ops: Any,
-    parts: Sequence[Part],
-    touched: Sequence[Touched],
+    specs: Sequence[VariableSpec],
+    operands: Sequence[Operands],
     sigmas: Sequence[Tensor],
-    measured: Sequence[Mapping[str, Tensor]],
+    squares: Sequence[Mapping[str, Reduction]],
     eta: Tensor,
 ) -> list[Tensor]:
-    """The sums of the squares of each part's gradient, update and weights in one step, ``[3]``.
+    """The sums of the squares of each variable's gradient, update and weights in one step, ``[3]``.
 
     Args:
-      ops: The namespace, see :mod:`.parts`.
-      parts: The variables.
-      touched: What their gradients touch, before the step.
-      sigmas: Their factors, scalars or broadcastable to the part.
-      measured: What :func:`.parts.measure` found.
+      ops: A namespace with NumPy's names.
+      specs: The variables.
+      operands: What their gradients touch, before the step.
+      sigmas: Their factors, scalars or broadcastable to the operands.
+      squares: The measured squares, see :class:`~.measurement.Measurements`.
       eta: The learning rate.
     """
-    seen = []
-    for part, values, sigma, measures in zip(parts, touched, sigmas, measured, strict=True):
-        sums = (measures["gradient"], _update(ops, part, values, sigma, measures, eta), measures["parameter"])
-        seen.append(ops.stack([ops.sum(each) for each in sums]))
-    return seen
+    sums = []
+    for spec, values, sigma, measured in zip(specs, operands, sigmas, squares, strict=True):
+        update = _square_update(ops, spec, values, sigma, measured, eta)
+        sums.append(
+            ops.stack([ops.sum(x) for x in (measured["gradient"].values, update, measured["parameter"].values)])
+        )
+    return sums
 
 
-def _update(
-    ops: Any, part: Part, values: Touched, sigma: Tensor, measures: Mapping[str, Tensor], eta: Tensor
+def _square_update(
+    ops: Any, spec: VariableSpec, values: Operands, sigma: Tensor, squares: Mapping[str, Reduction], eta: Tensor
 ) -> Tensor:
-    """Squares of the update, summed over whatever shares a sigma, or over nothing."""
-    frame, rate = part.frame, ops.cast(eta, part.dtype)
-    if not part.rule.scales_gradient:
-        scale, squares = ops.square(rate * sigma), measures["direction"]
-        # What does not move is not moved by an infinite gradient either.
-        return ops.where(scale > 0, scale * squares, ops.zeros_like(squares))
+    """The squares of the update, summed over the coordinates that share a sigma, or not summed."""
+    adagrad, rate = spec.adagrad, ops.cast(eta, spec.dtype)
+    if spec.rule.order == "after":
+        scale, direction = ops.square(rate * sigma), squares["direction"].values
+        # A variable that does not move is not moved by an infinite gradient either.
+        return ops.where(scale > 0, scale * direction, ops.zeros_like(direction))
 
-    def squared(w: Tensor, g: Tensor, accumulator: Tensor) -> Tensor:
-        # The accumulator takes the scaled gradient, which was not known when everything else was measured.
+    def square(w: Tensor, g: Tensor, accumulator: Tensor) -> Tensor:
+        # The accumulator takes the scaled gradient, and sigma was not known during the measurement.
         g = g * sigma
-        return frame.squared_direction(ops, w, g, frame.divisor(ops, g, accumulator))
+        return adagrad.squared_direction(ops, w, g, adagrad.accumulate(ops, g, accumulator))
 
-    return ops.square(rate) * (squared(*values) if len(sigma.shape) else folded(ops, part, squared, ops.add, *values))
+    summed = square(*values) if len(sigma.shape) else fold_blocks(ops, spec, square, ops.add, *values)
+    return ops.square(rate) * summed
 
 
-def numbers_of(ops: Any, sigmas: Sequence[Tensor], squares: Sequence[Tensor], coordinates: Sequence[Tensor]) -> Tensor:
+def stack_numbers(
+    ops: Any, sigmas: Sequence[Tensor], squares: Sequence[Tensor], coordinates: Sequence[Tensor]
+) -> Tensor:
     """The parts' numbers, ``[parts, NUMBERS]``, float32, from what :func:`observe` and :func:`coordinate` returned."""
 
     def stacked(values: Sequence[Tensor]) -> Tensor:
@@ -155,7 +160,7 @@ def merge(
     return merged, ops.concatenate([clipped, where], axis=1)
 
 
-def empty(variables: int) -> tuple[np.ndarray, np.ndarray]:
+def make_empty(variables: int) -> tuple[np.ndarray, np.ndarray]:
     """What is kept before the first step: factors of 1, norms of 0, nothing clipped."""
     numbers = np.zeros((variables, NUMBERS), np.float32)
     numbers[:, :2] = 1.0
@@ -191,55 +196,55 @@ def explain(rule: str, numbers: np.ndarray, integers: np.ndarray, shape: Sequenc
     )
 
 
-def coordinate(
-    ops: Any, part: Part, values: Touched, measures: Mapping[str, Tensor], eta: Tensor, step: Tensor
+def find_binding_coordinate(
+    ops: Any, spec: VariableSpec, values: Operands, measured: Measurements, eta: Tensor, step: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The coordinate with the largest demand: its numbers, ``[4]``, and its row and column among the touched ones, ``[2]``.
+    """The coordinate with the largest measure of a rule that takes a maximum.
 
-    Not for a program of XLA's own: it would copy the whole variable to take one row.
+    Not for an XLA program, which would copy the whole variable to take one row.
 
     Args:
-      ops: The namespace, see :mod:`.parts`.
-      part: The variable.
+      ops: A namespace with NumPy's names.
+      spec: The variable.
       values: What its gradient touches.
-      measures: What :func:`.parts.measure` found.
+      measured: Its measurements.
       eta: The learning rate.
       step: The optimizer's step.
+
+    Returns:
+      w, g, G and the proposed step of the coordinate, ``[4]``; and its row and column among the touched ones, ``[2]``, -1 under a
+      rule that looks at norms.
     """
-    numbers, place = _coordinate(ops, part, values, measures.get("rows", ()), eta, step)
-    return ops.stack(numbers), ops.stack(place)
-
-
-def _coordinate(
-    ops: Any, part: Part, values: Touched, demands: Tensor, eta: Tensor, step: Tensor
-) -> tuple[list[Tensor], list[Tensor]]:
-    rule = part.rule_at(ops, step)
-    zero = ops.zeros_like(ops.cast(eta, part.dtype))
-    none = ops.cast(zero, "int32") - 1
-    if not isinstance(rule, Clippy):
-        return [zero] * len(_COORDINATE), [none, none]
-    if part.rank < 2:
-        values = Touched(*(ops.reshape(x, (-1,)) for x in values))
-        # A sparse gradient may touch nothing; a coordinate of zeros, which demands nothing, stands for it then.
-        found = Touched(*(ops.pad(x, [[0, 1]]) for x in values)) if part.sparse else values
+    zero = ops.zeros_like(ops.cast(eta, spec.dtype))
+    if not (spec.clips and isinstance(next(iter(measured.rule.values())), Max)):
+        nowhere = ops.cast(zero, "int32") - 1
+        return ops.stack([zero] * len(_COORDINATE)), ops.stack([nowhere, nowhere])
+    if spec.rank < 2:
+        values = Operands(*(ops.reshape(x, (-1,)) for x in values))
+        # A sparse gradient may touch no row; a coordinate of zeros, which moves nothing, stands for it.
+        candidates = Operands(*(ops.pad(x, [[0, 1]]) for x in values)) if spec.is_sparse else values
     else:
-        # Two steps, along the rows and then within one: finding the place of a maximum in all of a matrix at once is slow.
-        row = ops.argmax(ops.pad(demands, [[0, 1]]) if part.sparse else demands)
-        found = Touched(*(ops.reshape(_rows(ops, x, row, demands, part), (-1,)) for x in values))
-    column = ops.argmax(clipping.demand(ops, part.frame, *found, rule))
-    w, g, accumulator = (ops.take(x, column, axis=0) for x in found)
-    r = part.frame.direction(ops, w, g, part.frame.divisor(ops, g, accumulator))
-    numbers = [w, g, accumulator, ops.cast(eta, part.dtype) * r]
+        # Along the rows first, then within one: finding the place of a maximum in a whole matrix is slow.
+        maxima = measured.row_maxima
+        row = ops.argmax(ops.pad(maxima, [[0, 1]]) if spec.is_sparse else maxima)
+        candidates = Operands(*(ops.reshape(_take_rows(ops, x, row, maxima, spec), (-1,)) for x in values))
+    quantities = measure_coordinates(ops, spec, spec.rule_at(ops, step), candidates)
+    column = ops.argmax(next(iter(quantities.values())).values)
+    w, g, accumulator = (ops.take(x, column, axis=0) for x in candidates)
+    r = spec.adagrad.direction(ops, w, g, spec.adagrad.accumulate(ops, g, accumulator))
+    numbers = ops.stack([w, g, accumulator, ops.cast(eta, spec.dtype) * r])
     column = ops.cast(column, "int32")
-    if part.rank < 2:
-        return numbers, [column, ops.zeros_like(column)]
+    if spec.rank < 2:
+        return numbers, ops.stack([column, ops.zeros_like(column)])
     width = math.prod(values.w.shape[1:])
     row = ops.cast(row, "int32")
-    return numbers, [row if part.sparse else row + column // width * demands.shape[0], column % width]
+    if not spec.is_sparse:
+        row, column = row + column // width * maxima.shape[0], column % width
+    return numbers, ops.stack([row, column % width])
 
 
-def _rows(ops: Any, x: Tensor, row: Tensor, demands: Tensor, part: Part) -> Tensor:
-    """The row at that place among the demands; of a variable in blocks, the row at that place in each block."""
-    if part.sparse:
-        return ops.take(ops.pad(x, [[0, 1]] + [[0, 0]] * (part.rank - 1)), row, axis=0)
-    return ops.take(ops.reshape(x, (-1, demands.shape[0], *x.shape[1:])), row, axis=1)
+def _take_rows(ops: Any, x: Tensor, row: Tensor, maxima: Tensor, spec: VariableSpec) -> Tensor:
+    """The row at that place among the maxima; of a variable in blocks, the row at that place in each block."""
+    if spec.is_sparse:
+        return ops.take(ops.pad(x, [[0, 1]] + [[0, 0]] * (spec.rank - 1)), row, axis=0)
+    return ops.take(ops.reshape(x, (-1, maxima.shape[0], *x.shape[1:])), row, axis=1)

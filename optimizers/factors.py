@@ -1,4 +1,4 @@
-"""From the measures of all variables to their factors: one rule for each group, shards put together, norms over all."""
+"""From the measurements of all variables to their factors: shards joined, norms over all variables, and each rule applied."""
 
 from __future__ import annotations
 
@@ -6,107 +6,121 @@ import dataclasses
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from .clipping import AdaGC, Rule, Tensor
-from .parts import Part
+from .reductions import Reduction, Tensor
+from .rule import Rule
+from .variable_spec import VariableSpec
 
-Measures = Mapping[str, Tensor]
+Reductions = Mapping[str, Reduction]
 
 
 @dataclasses.dataclass(frozen=True)
 class Factors:
-    """What the rules say of one step.
+    """What the rules decide in one step.
 
     Attributes:
-      sigmas: The factor of each part: a scalar, or broadcastable to what its gradient touches.
-      sound: For each part whether its gradient is finite, ``[parts]``.
-      gammas: What AdaGC keeps, after this step, ``[variables]``; None without AdaGC.
+      sigmas: The factor of each variable: a scalar, or broadcastable to the operands.
+      is_finite: Whether the gradient of each variable is finite and within the limit, ``[variables of the step]``.
+      rule_state: The state of the rules after this step, ``[all variables]``; None where no rule keeps any.
     """
 
     sigmas: list[Tensor]
-    sound: Tensor
-    gammas: Tensor | None
+    is_finite: Tensor
+    rule_state: Tensor | None
 
 
-def combine(
-    ops: Any, parts: Sequence[Part], measured: Sequence[Measures], step: Tensor, eta: Tensor, gammas: Tensor | None
+def compute_factors(
+    ops: Any,
+    specs: Sequence[VariableSpec],
+    measured: Sequence[Reductions],
+    step: Tensor,
+    eta: Tensor,
+    rule_state: Tensor | None,
 ) -> Factors:
-    """Applies each part's rule.
+    """Applies the rule of each variable.
 
     Args:
-      ops: The namespace, see :mod:`.parts`.
-      parts: The variables of the step.
-      measured: For each part the measures of its rule.
-      step: The optimizer's step.
+      ops: A namespace with NumPy's names.
+      specs: The variables of the step.
+      measured: The reductions of each variable's rule.
+      step: The step.
       eta: The learning rate.
-      gammas: What AdaGC keeps, ``[variables]``.
+      rule_state: The state of the rules before this step, ``[all variables]``.
     """
-    own, measured = measured, _over_shards(ops, parts, measured)
-    sigmas: list[Tensor] = [None] * len(parts)
+    own, measured = measured, _join_shards(ops, specs, measured)
+    sigmas: list[Tensor] = [None] * len(specs)
     order: list[int] = []
-    sound: list[Tensor] = []
-    groups: dict[Hashable, list[int]] = {}
-    for i, part in enumerate(parts):
-        # A part with many factors stands for itself; the others of a rule are computed as one vector.
-        groups.setdefault((part.rule, part.dtype, None if part.axis is None else i), []).append(i)
-    for places in groups.values():
-        some = parts[places[0]]
-        rule, rate = some.rule_at(ops, step), ops.cast(eta, some.dtype)
-        first = rule.measures[0]
-        if some.axis is not None:
-            (place,) = places
-            sigmas[place] = rule.sigma(ops, measured[place], rate)
-            sound.append(ops.reshape(ops.all(ops.isfinite(measured[place][first])), (1,)))
-        else:
-            together = {what: ops.stack([measured[i][what] for i in places]) for what in rule.measures}
-            sound.append(ops.isfinite(together[first]))
-            if isinstance(rule, AdaGC):
-                total = ops.cast(_total(ops, parts, own, some.rule, "gradient"), some.dtype)
-                indices = [parts[i].index for i in places]
-                found, gammas = _adagc(ops, rule, together["gradient"], total, gammas, indices, step)
-            else:
-                if rule.granularity == "global":
-                    totals = {what: _total(ops, parts, own, some.rule, what) for what in rule.measures}
-                    together = {
-                        what: ops.ones_like(each) * ops.cast(totals[what], some.dtype)
-                        for what, each in together.items()
-                    }
-                found = rule.sigma(ops, together, rate)
-            for i, sigma in zip(places, ops.unstack(found, len(places)), strict=True):
-                sigmas[i] = sigma
+    is_finite: list[Tensor] = []
+    for places in _group_by_rule(specs):
+        spec = specs[places[0]]
+        rule = spec.rule_at(ops, step)
+        rate = ops.cast(eta, spec.dtype)
+        first = next(iter(measured[places[0]]))
         order += places
-    # Back from the order of the groups to that of the parts.
-    back = sorted(range(len(order)), key=order.__getitem__)
-    return Factors(sigmas, ops.take(ops.concatenate(sound, axis=0), back, axis=0), gammas)
-
-
-def _total(ops: Any, parts: Sequence[Part], measured: Sequence[Measures], rule: Rule, what: str) -> Tensor:
-    """A measure summed over all variables that a rule holds for, in the widest of their dtypes."""
-    held = [(part, measures) for part, measures in zip(parts, measured, strict=True) if part.rule == rule]
-    widest = max(part.dtype for part, _ in held)
-    return ops.sum(ops.stack([ops.cast(measures[what], widest) for _, measures in held]))
-
-
-def _adagc(
-    ops: Any, rule: AdaGC, squares: Tensor, total: Tensor, gammas: Tensor, indices: Sequence[int], step: Tensor
-) -> tuple[Tensor, Tensor]:
-    own = ops.cast(ops.take(gammas, indices, axis=0), squares.dtype)
-    sigma, after = rule.sigma_and_gamma(ops, ops.sqrt(squares), ops.sqrt(total), own, step)
-    return sigma, ops.scatter_update(gammas, [[index] for index in indices], ops.cast(after, gammas.dtype))
-
-
-def _over_shards(ops: Any, parts: Sequence[Part], measured: Sequence[Measures]) -> Sequence[Measures]:
-    """For each shard the measures of its whole table. Rows lie in one shard each; a norm over everything takes all anyway."""
-    tables: dict[Hashable, list[int]] = {}
-    for i, part in enumerate(parts):
-        tables.setdefault(part.table, []).append(i)
-    whole = list(measured)
-    for places in tables.values():
-        rule = parts[places[0]].rule
-        if len(places) == 1 or rule.granularity in ("row", "global"):
+        if spec.axis is not None:
+            (place,) = places
+            values = {name: x.value(ops) for name, x in measured[place].items()}
+            sigmas[place] = rule.sigma(ops, values, rate)
+            is_finite.append(ops.reshape(ops.all(ops.isfinite(values[first])), (1,)))
             continue
-        for what in rule.measures:
-            values = ops.stack([measured[i][what] for i in places])
-            total = ops.max(values, axis=0) if what in ("demand", "sanity") else ops.sum(values, axis=0)
-            for i in places:
-                whole[i] = {**whole[i], what: total}
-    return whole
+        values = {name: ops.stack([measured[i][name].value(ops) for i in places]) for name in measured[places[0]]}
+        is_finite.append(ops.isfinite(values[first]))
+        if rule.initial_state is not None:
+            totals = _compute_totals(ops, specs, own, spec)
+            indices = [specs[i].index for i in places]
+            state = ops.cast(ops.take(rule_state, indices, axis=0), spec.dtype)
+            sigma, state = rule.sigma_and_state(ops, values, totals, state, step)
+            rule_state = ops.scatter_update(
+                rule_state, [[index] for index in indices], ops.cast(state, rule_state.dtype)
+            )
+        else:
+            if rule.granularity == "global":
+                totals = _compute_totals(ops, specs, own, spec)
+                values = {name: ops.ones_like(value) * totals[name] for name, value in values.items()}
+            sigma = rule.sigma(ops, values, rate)
+        for i, factor in zip(places, ops.unstack(sigma, len(places)), strict=True):
+            sigmas[i] = factor
+    # Back from the order of the groups to that of the variables.
+    back = sorted(range(len(order)), key=order.__getitem__)
+    return Factors(sigmas, ops.take(ops.concatenate(is_finite, axis=0), back, axis=0), rule_state)
+
+
+def _group_by_rule(specs: Sequence[VariableSpec]) -> list[list[int]]:
+    """Places of variables whose factors are computed as one vector; a variable with many factors is by itself."""
+    groups: dict[tuple[Rule, str, int | None], list[int]] = {}
+    for i, spec in enumerate(specs):
+        groups.setdefault((spec.rule, spec.dtype, None if spec.axis is None else i), []).append(i)
+    return list(groups.values())
+
+
+def _compute_totals(
+    ops: Any, specs: Sequence[VariableSpec], measured: Sequence[Reductions], like: VariableSpec
+) -> dict[str, Tensor]:
+    """The reductions over all variables with the rule of ``like``, joined in their widest dtype."""
+    together = [(spec, x) for spec, x in zip(specs, measured, strict=True) if spec.rule == like.rule]
+    widest = max(spec.dtype for spec, _ in together)
+    totals = {}
+    for name, reduction in together[0][1].items():
+        cast = [type(reduction)(*(ops.cast(number, widest) for number in x[name])) for _, x in together]
+        totals[name] = ops.cast(type(reduction).join(ops, cast).value(ops), like.dtype)
+    return totals
+
+
+def _join_shards(ops: Any, specs: Sequence[VariableSpec], measured: Sequence[Reductions]) -> Sequence[Reductions]:
+    """The reductions of each shard's whole table.
+
+    A row lies in one shard, and a norm over all variables contains all shards; neither is joined here.
+    """
+    tables: dict[Hashable, list[int]] = {}
+    for i, spec in enumerate(specs):
+        tables.setdefault(spec.table, []).append(i)
+    joined = list(measured)
+    for places in tables.values():
+        if len(places) == 1 or specs[places[0]].rule.granularity in ("row", "global"):
+            continue
+        whole = {
+            name: type(reduction).join(ops, [measured[i][name] for i in places])
+            for name, reduction in measured[places[0]].items()
+        }
+        for i in places:
+            joined[i] = whole
+    return joined

@@ -1,4 +1,4 @@
-"""Adagrad under the rules of :mod:`.clipping` for Keras 3, on its TensorFlow, JAX and Torch backends.
+"""Adagrad under the rules of :mod:`.rules` for Keras 3, on its TensorFlow, JAX and Torch backends.
 
     from steadyrank.optimizers.keras3 import ClippyAdagrad
     model.compile(optimizer=ClippyAdagrad(0.1), loss=...)
@@ -18,13 +18,14 @@ import ml_dtypes
 import numpy as np
 from keras import ops
 
-from . import settings, steps
-from .clipping import Rule, Threshold
+from . import settings
 from .keras_clipping import clip_marked
-from .parts import Part, Touched, changes
+from .rule import Granularity, Rule, Threshold
 from .settings import Settings
-from .steps import State
-from .telling import Telling
+from .step_plan import SKIPPED_IN_A_ROW, State, make_first_state, plan_step
+from .step_report import StepReport
+from .update import compute_changes
+from .variable_spec import Operands, VariableSpec
 
 if not keras.__version__.startswith("3."):
     raise ImportError(
@@ -36,12 +37,12 @@ _ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 if _ON_TENSORFLOW:
     import tensorflow as tf
 
-    from . import kernels
-    from .stepper import Stepper
+    from . import tensorflow_ops
+    from .tensorflow_step import TensorflowStep
 
 
 @keras.saving.register_keras_serializable("steadyrank.keras3")
-class Adagrad(Telling, keras.optimizers.Optimizer):
+class Adagrad(StepReport, keras.optimizers.Optimizer):
     """Adagrad with a rule that bounds its steps, and safe against bad gradients, for Keras 3.
 
     When to use it: where :class:`steadyrank.optimizers.Adagrad` stands in Keras 2. Formula, safety, rules, reference and
@@ -127,12 +128,12 @@ class Adagrad(Telling, keras.optimizers.Optimizer):
             )
             for variable, name in zip(variables, self._names, strict=True)
         ]
-        self._state = steps.first_state(self._rules, self._settings.explain).map(self._add_state, State._fields)
+        self._state = make_first_state(self._rules, self._settings.explain).map(self._add_state, State._fields)
 
     def _add_state(self, value: np.ndarray, name: str) -> Any:
         # "int" is what the backend counts in: JAX has no 64 bits unless it is told to.
         dtype = "int" if np.issubdtype(value.dtype, np.integer) else "float32"
-        # By its initializer: an assignment, made while a training step is traced, would become a part of the step.
+        # By its initializer: an assignment, made while a training step is traced, would become a spec of the step.
         return self.add_variable(
             value.shape,
             lambda shape, dtype: ops.cast(value, dtype),
@@ -148,7 +149,7 @@ class Adagrad(Telling, keras.optimizers.Optimizer):
         raise NotImplementedError("call apply: a step needs the gradients of all variables")
 
     def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
-        """Nothing: the decay is part of the step, so that the rule bounds both together."""
+        """Nothing: the decay is spec of the step, so that the rule bounds both together."""
 
     def _clip_gradients(self, grads: Sequence[Any]) -> Sequence[Any]:
         if not (self.clipvalue or self.clipnorm or self.global_clipnorm) or not self._settings.skip_nonfinite:
@@ -163,8 +164,8 @@ class Adagrad(Telling, keras.optimizers.Optimizer):
             grads,
             limit=self._settings.gradient_limit,
             together=bool(self.global_clipnorm),
-            values_of=kernels.values_of if _ON_TENSORFLOW else lambda gradient: gradient,
-            with_values=kernels.with_values if _ON_TENSORFLOW else lambda gradient, values: values,
+            values_of=tensorflow_ops.values_of if _ON_TENSORFLOW else lambda gradient: gradient,
+            with_values=tensorflow_ops.with_values if _ON_TENSORFLOW else lambda gradient, values: values,
         )
 
     def _backend_apply_gradients(self, grads: Sequence[Any], trainable_variables: Sequence[Any]) -> None:
@@ -176,7 +177,7 @@ class Adagrad(Telling, keras.optimizers.Optimizer):
         before = [ops.copy(ops.convert_to_tensor(variable)) for variable in kept]
         super()._backend_apply_gradients(grads, trainable_variables)
         # A step that was skipped is none of the averages' either, nor do they replace the weights.
-        sound = ops.equal(ops.convert_to_tensor(self._state.counts)[steps.IN_A_ROW], 0)
+        sound = ops.equal(ops.convert_to_tensor(self._state.counts)[SKIPPED_IN_A_ROW], 0)
         for variable, old in zip(kept, before, strict=True):
             variable.assign(ops.where(sound, ops.convert_to_tensor(variable), old))
 
@@ -186,12 +187,12 @@ class Adagrad(Telling, keras.optimizers.Optimizer):
         if _ON_TENSORFLOW:
             self._tensorflow_step(grads, trainable_variables, learning_rate)
             return
-        chosen = [self._part(variable, sparse=False) for variable in trainable_variables]
+        chosen = [self._make_spec(variable, is_sparse=False) for variable in trainable_variables]
         touched = [
-            Touched(*(ops.cast(ops.convert_to_tensor(x), part.dtype) for x in (v, g, self._accumulators[part.index])))
-            for part, v, g in zip(chosen, trainable_variables, grads, strict=True)
+            Operands(*(ops.cast(ops.convert_to_tensor(x), spec.dtype) for x in (v, g, self._accumulators[spec.index])))
+            for spec, v, g in zip(chosen, trainable_variables, grads, strict=True)
         ]
-        plan = steps.plan(
+        plan = plan_step(
             ops,
             lambda function, parts, *values, shared: function(ops, parts, *values, *shared),
             chosen,
@@ -200,57 +201,54 @@ class Adagrad(Telling, keras.optimizers.Optimizer):
             step=ops.convert_to_tensor(self.iterations),
             eta=ops.convert_to_tensor(learning_rate),
             state=self._state.map(ops.convert_to_tensor),
-            skip=self._settings.skip_nonfinite,
+            skip_nonfinite=self._settings.skip_nonfinite,
         )
         allowed = self._settings.allowed_skips
         if allowed is not None:
-            names = [self._names[part.index] for part in chosen]
-            self._fail_if_skipping(plan.state.counts, plan.finite, allowed, names)
-        for part, variable, values, sigma in zip(chosen, trainable_variables, touched, plan.sigmas, strict=True):
-            clip = self._settings.clip_accumulator_update
-            change, gain = changes(
-                ops, part, values, sigma=sigma, eta=plan.eta, sound=plan.sound, clip_accumulator=clip
-            )
+            names = [self._names[spec.index] for spec in chosen]
+            self._fail_if_skipping(plan.state.counts, plan.is_finite, allowed, names)
+        for spec, variable, values, sigma in zip(chosen, trainable_variables, touched, plan.sigmas, strict=True):
+            change, gain = compute_changes(ops, spec, values, sigma, plan.eta, plan.take_step)
             self.assign_add(variable, ops.cast(change, variable.dtype))
-            self.assign_add(self._accumulators[part.index], gain)
+            self.assign_add(self._accumulators[spec.index], gain)
         self._state.map(self.assign, plan.state)
 
     def _tensorflow_step(self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any) -> None:
         strategy = self._distribution_strategy
         variables = [_native(variable) for variable in trainable_variables]
         reduced = self._all_reduce_sum_gradients(list(zip(grads, variables, strict=True)))
-        gradients = [kernels.without_repeated_rows(gradient, self._programs) for gradient, _ in reduced]
+        gradients = [tensorflow_ops.without_repeated_rows(gradient, self._programs) for gradient, _ in reduced]
         # Keras hands some variables through as they are, which no compiled function takes.
         step, eta = _native(self.iterations), _native(learning_rate)
-        plan, read_before = self._stepper.plan(strategy, gradients, variables, step, eta)
+        plan, read_before = self._step.plan(strategy, gradients, variables, step, eta)
         tf.__internal__.distribute.interim.maybe_merge_call(
-            self._stepper.write, strategy, gradients, variables, plan, read_before
+            self._step.write, strategy, gradients, variables, plan, read_before
         )
 
     @functools.cached_property
-    def _stepper(self) -> Any:
+    def _step(self) -> Any:
         accumulators = [accumulator.value for accumulator in self._accumulators]
         state = self._state.map(_native)
-        return Stepper(self._settings, self._programs, self._names, accumulators, state, self._part)
+        return TensorflowStep(self._settings, self._programs, self._names, accumulators, state, self._make_spec)
 
     @functools.cached_property
     def _programs(self) -> Any:
-        return kernels.Programs(self._settings.jit_compile)
+        return tensorflow_ops.Programs(self._settings.jit_compile)
 
-    def _part(self, variable: Any, sparse: bool) -> Part:
+    def _make_spec(self, variable: Any, is_sparse: bool) -> VariableSpec:
         index = self._get_variable_index(variable)
         decay = self.weight_decay if self.weight_decay and self._use_weight_decay(variable) else 0.0
         dtype = compute_dtype(variable)
         largest = float(ml_dtypes.finfo(keras.backend.standardize_dtype(variable.dtype)).max)
-        return Part(
+        return VariableSpec(
             index=index,
             table=index,
             rule=self._rules[index],
-            frame=self._settings.frame(decay, dtype, largest),
-            sparse=sparse,
+            adagrad=self._settings.adagrad_parameters(decay, dtype, largest),
+            is_sparse=is_sparse,
             rank=len(variable.shape),
             dtype=dtype,
-            explained=self._settings.explain,
+            explain=self._settings.explain,
         )
 
     def _fail_if_skipping(self, counts: Any, finite: Any, allowed: int, names: Sequence[str]) -> None:
@@ -264,9 +262,9 @@ class Adagrad(Telling, keras.optimizers.Optimizer):
         if keras.backend.backend() == "jax":
             import jax
 
-            jax.debug.callback(check, counts[steps.IN_A_ROW], finite)
+            jax.debug.callback(check, counts[SKIPPED_IN_A_ROW], finite)
         else:
-            check(counts[steps.IN_A_ROW], ops.convert_to_numpy(finite))
+            check(counts[SKIPPED_IN_A_ROW], ops.convert_to_numpy(finite))
 
     # What it tells.
 
@@ -298,7 +296,7 @@ class ClippyAdagrad(Adagrad):
     Args:
       learning_rate, initial_accumulator_value, variable_relative_threshold, accumulator_relative_threshold,
         absolute_threshold, epsilon, export_clipping_factors, clip_accumulator_update, use_standard_accumulator_update, name,
-        exclude_from_clipping, groups, per: See :class:`steadyrank.optimizers.ClippyAdagrad`.
+        exclude_from_clipping, groups, granularity: See :class:`steadyrank.optimizers.ClippyAdagrad`.
       **kwargs: As for :class:`Adagrad`.
 
     Raises:
@@ -328,13 +326,13 @@ class ClippyAdagrad(Adagrad):
         *,
         exclude_from_clipping: Sequence[str] | None = None,
         groups: Mapping[str, Rule | str | Mapping[str, Any] | None] | None = None,
-        per: str = "variable",
+        granularity: Granularity = "variable",
         **kwargs: Any,
     ):
         super().__init__(
             learning_rate,
             settings.clippy_rule(
-                schedule, variable_relative_threshold, accumulator_relative_threshold, absolute_threshold, per
+                schedule, variable_relative_threshold, accumulator_relative_threshold, absolute_threshold, granularity
             ),
             groups=groups,
             initial_accumulator_value=initial_accumulator_value,

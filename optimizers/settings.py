@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .clipping import RULES, Clippy, Frame, NoClipping, Rule, is_real, rule_from_config
+from .adagrad_parameters import AdagradParameters
+from .rule import Rule, is_real
+from .rules import RULES, Clippy, NoClipping, rule_from_config
 
 # Keras's embedding tables. The paper clips the other variables only.
 EXCLUDED = ("embeddings",)
@@ -87,8 +89,8 @@ class Settings:
             for what in [*bad, "learning rate was not finite"]
         ]
 
-    def frame(self, weight_decay: float, dtype: str, largest: float) -> Frame:
-        """Adagrad's side of a variable's step; see :class:`~.clipping.Frame`.
+    def adagrad_parameters(self, weight_decay: float, dtype: str, largest: float) -> AdagradParameters:
+        """Adagrad's side of a variable's step; see :class:`~.adagrad_parameters.AdagradParameters`.
 
         Args:
           weight_decay: The variable's.
@@ -96,10 +98,11 @@ class Settings:
           largest: The variable's largest number.
         """
         computed = np.finfo(dtype)
-        return Frame(
+        return AdagradParameters(
             epsilon=self.epsilon,
             weight_decay=weight_decay,
             delayed=not self.use_standard_accumulator_update,
+            clip_accumulator=self.clip_accumulator_update,
             gradient_limit=self.gradient_limit if self.skip_nonfinite else math.inf,
             tiny=float(computed.tiny),
             # A little below the largest numbers, so that no rounding passes them.
@@ -203,7 +206,7 @@ def as_groups(value: Mapping[str, Any] | None, deserialize: Callable[[Any], Any]
 
 
 def clippy_rule(
-    deserialize: Callable[[Any], Any], relative: Any, accumulator_relative: Any, absolute: Any, per: str
+    deserialize: Callable[[Any], Any], relative: Any, accumulator_relative: Any, absolute: Any, granularity: Any
 ) -> Clippy:
     """Clippy from the arguments that TFRS's users know.
 
@@ -217,7 +220,7 @@ def clippy_rule(
     }
     for name, value in named.items():
         check_number(name, value, scheduled=True)
-    return Clippy(deserialize(relative), deserialize(absolute), deserialize(accumulator_relative), per)
+    return Clippy(deserialize(relative), deserialize(absolute), deserialize(accumulator_relative), granularity)
 
 
 def unique(names: Sequence[str]) -> list[str]:
@@ -232,6 +235,6 @@ def under_tfrs_names(config: dict[str, Any]) -> dict[str, Any]:
         "variable_relative_threshold": rule["relative"],
         "accumulator_relative_threshold": rule["accumulator_relative"],
         "absolute_threshold": rule["absolute"],
-        "per": rule["per"],
+        "granularity": rule["granularity"],
         "export_clipping_factors": explain,
     }

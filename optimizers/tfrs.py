@@ -27,7 +27,7 @@ import tensorflow as tf
 import tf_keras
 
 from . import clippy_adagrad
-from .clipping import Rule, Threshold
+from .rule import Granularity, Rule, Threshold
 
 
 @tf_keras.utils.register_keras_serializable("steadyrank.tfrs")
@@ -55,7 +55,7 @@ class ClippyAdagrad(clippy_adagrad.ClippyAdagrad):
         *,
         exclude_from_clipping: Sequence[str] | None = (),
         groups: Mapping[str, Rule | str | Mapping[str, Any] | None] | None = None,
-        per: str = "variable",
+        granularity: Granularity = "variable",
         **kwargs: Any,
     ):
         super().__init__(
@@ -71,7 +71,7 @@ class ClippyAdagrad(clippy_adagrad.ClippyAdagrad):
             name,
             exclude_from_clipping=exclude_from_clipping,
             groups=groups,
-            per=per,
+            granularity=granularity,
             **kwargs,
         )
 
@@ -79,7 +79,7 @@ class ClippyAdagrad(clippy_adagrad.ClippyAdagrad):
         # TFRS's checkpoints hold no counts: with them among the children, restoring one would seem incomplete. Where a rule
         # remembers, which TFRS has not, what it remembers must be kept.
         children = super()._trackable_children(save_type, **kwargs)
-        if getattr(self, "_state", None) is not None and self._state.gammas is not None:
+        if getattr(self, "_state", None) is not None and self._state.rule_state is not None:
             return children
         return {name: child for name, child in children.items() if name != "_state"}
 

@@ -70,7 +70,7 @@ def make_rule(settings: Optimizer | Group) -> Rule:
         "relative": settings.variable_relative_threshold if settings.rule == "clippy" else settings.threshold,
         "absolute": settings.absolute_threshold if settings.rule == "clippy" else None,
         "threshold": settings.threshold,
-        "per": settings.per or None,
+        "granularity": settings.per or None,
         "order": settings.order or None,
     }
     kind = RULES[settings.rule]

@@ -248,7 +248,7 @@ OTHER: dict[str, Any] = {
     "use_standard_accumulator_update": False,
     "clip_accumulator_update": True,
     "exclude_from_clipping": ("scalar",),
-    "groups": {"matrix": keras2.GradientClipping(2.0, per="global"), "vector": None},
+    "groups": {"matrix": keras2.GradientClipping(2.0, granularity="global"), "vector": None},
     "jit_compile": False,
     "name": "other",
 }
@@ -259,7 +259,7 @@ OF_CLIPPY = {
     "accumulator_relative_threshold": 0.125,
     "absolute_threshold": 0.0625,
     "export_clipping_factors": True,
-    "per": "row",
+    "granularity": "row",
 }
 # Through ``**kwargs`` to Adagrad.
 PASSED_ON = {"skip_nonfinite", "gradient_limit", "max_skipped_steps", "jit_compile"}
@@ -319,7 +319,7 @@ def wrong_arguments_are_named() -> None:
         ({"exclude_from_clipping": "bias"}, "exclude_from_clipping"),
         ({"max_skipped_steps": -1}, "max_skipped_steps"),
         ({"weight_decay": -1.0}, "weight_decay"),
-        ({"per": "layer"}, "per"),
+        ({"granularity": "layer"}, "granularity"),
         ({"groups": {"(": None}}, "groups"),
         ({"unheard_of": 1}, "unheard_of"),
     ):
@@ -573,7 +573,12 @@ def fit_goes_on_after_a_bad_batch() -> None:
 
 @check
 def explanations_equal_those_of_keras_2() -> None:
-    rules = {"matrix": keras2.Clippy(), "vector": keras2.Clippy(0.1), "scalar": "gc", "table": keras2.Clippy(per="row")}
+    rules = {
+        "matrix": keras2.Clippy(),
+        "vector": keras2.Clippy(0.1),
+        "scalar": "gc",
+        "table": keras2.Clippy(granularity="row"),
+    }
     ours, theirs = variables(), [tf.Variable(w, dtype=tf.float32, name=n) for n, w in zip(NAMES, WEIGHTS, strict=True)]
     optimizer, other = (kind(0.5, groups=rules, explain=True) for kind in (Adagrad, keras2.Adagrad))
     optimizer.build(ours)

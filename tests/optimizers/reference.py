@@ -101,11 +101,11 @@ class Reference:
         if rule["rule"] == "gc":
             norms = {i: _norm(one) for i, one in g.items()}
             total = np.sqrt(sum(norm**2 for norm in norms.values()))
-            return {i: _ratio(rule["threshold"], total if rule["per"] == "global" else norms[i]) for i in g}
+            return {i: _ratio(rule["threshold"], total if rule["granularity"] == "global" else norms[i]) for i in g}
         if rule["rule"] == "agc":
             found = {}
             for i in g:
-                inner = tuple(range(g[i].ndim - 1)) if rule["per"] == "unit" and g[i].ndim > 1 else None
+                inner = tuple(range(g[i].ndim - 1)) if rule["granularity"] == "unit" and g[i].ndim > 1 else None
                 found[i] = _ratio(rule["threshold"] * np.maximum(_norm(w[i], inner), 1e-3), _norm(g[i], inner))
             return found
         divisors = {i: past[i] if self.delayed else past[i] + g[i] ** 2 for i in g}
@@ -119,7 +119,7 @@ class Reference:
             allowed = rule["relative"] * np.abs(w[i]) + rule["absolute"]
             allowed = allowed + rule["accumulator_relative"] / np.sqrt(divisors[i] + self.epsilon)
             room = _ratio(allowed, eta * np.abs(r[i]))
-            by_row = rule["per"] == "row" and room.ndim > 0
+            by_row = rule["granularity"] == "row" and room.ndim > 0
             found[i] = room.min(axis=tuple(range(1, room.ndim)), keepdims=True) if by_row else room.min(initial=1.0)
         return found
 

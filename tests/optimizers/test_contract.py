@@ -24,10 +24,10 @@ from steadyrank.optimizers import (
 # Each rule once, in the way that asks most of the optimizer; Clippy for whole variables is ClippyAdagrad's.
 FAMILY = {
     "none": functools.partial(Adagrad, rule=None),
-    "gc": functools.partial(Adagrad, rule=GradientClipping(1.0, per="global")),
-    "agc": functools.partial(Adagrad, rule=AdaptiveGradientClipping(0.1, per="unit")),
+    "gc": functools.partial(Adagrad, rule=GradientClipping(1.0, granularity="global")),
+    "agc": functools.partial(Adagrad, rule=AdaptiveGradientClipping(0.1, granularity="unit")),
     "lamb": functools.partial(Adagrad, rule="lamb"),
-    "clippy": functools.partial(Adagrad, rule=Clippy(per="row")),
+    "clippy": functools.partial(Adagrad, rule=Clippy(granularity="row")),
     "adagc": functools.partial(Adagrad, rule=AdaGC(start=2)),
     "ClippyAdagrad": ClippyAdagrad,
     "tfrs": tfrs.ClippyAdagrad,
@@ -433,7 +433,7 @@ OF_CLIPPY = {
     "accumulator_relative_threshold": 0.125,
     "absolute_threshold": 0.0625,
     "export_clipping_factors": True,
-    "per": "row",
+    "granularity": "row",
 }
 # TFRS's own values differ.
 OF_TFRS = {**OF_CLIPPY, "use_standard_accumulator_update": True, "clip_accumulator_update": False}
@@ -523,7 +523,7 @@ class TestConfiguration:
             ({"absolute_threshold": float("inf")}, "absolute_threshold"),
             ({"exclude_from_clipping": "bias"}, "exclude_from_clipping"),
             ({"exclude_from_clipping": ["("]}, "exclude_from_clipping"),
-            ({"per": "column"}, "per"),
+            ({"granularity": "column"}, "granularity"),
         ],
         ids=str,
     )

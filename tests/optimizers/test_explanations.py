@@ -15,8 +15,8 @@ from steadyrank.optimizers import (
     Explanation,
     GradientClipping,
     Lamb,
-    kernels,
-    parts,
+    measurement,
+    tensorflow_ops,
 )
 from tests.optimizers.reference import Reference
 
@@ -71,11 +71,11 @@ def assert_coordinate(found, expected):
 @pytest.mark.parametrize(
     ("rule", "plain"),
     [
-        (GradientClipping(1.0), {"rule": "gc", "threshold": 1.0, "per": "variable", "order": "before"}),
+        (GradientClipping(1.0), {"rule": "gc", "threshold": 1.0, "granularity": "variable", "order": "before"}),
         (Lamb(), {"rule": "lamb"}),
         (
-            Clippy(per="row"),
-            {"rule": "clippy", "relative": 0.5, "absolute": 1e-2, "accumulator_relative": 0.0, "per": "row"},
+            Clippy(granularity="row"),
+            {"rule": "clippy", "relative": 0.5, "absolute": 1e-2, "accumulator_relative": 0.0, "granularity": "row"},
         ),
     ],
     ids=str,
@@ -109,11 +109,11 @@ def test_factors_counts_and_norms_are_those_of_numpy(rule, plain, sparse):
 
 class TestTheCoordinateThatBound:
     @pytest.mark.parametrize("shape", SHAPES + [pytest.param(s, id=f"rows of {s}") for s in TABLES], ids=str)
-    @pytest.mark.parametrize("per", ["variable", "row"])
-    def test_it_is_that_of_the_tightest_step(self, shape, per):
+    @pytest.mark.parametrize("granularity", ["variable", "row"])
+    def test_it_is_that_of_the_tightest_step(self, shape, granularity):
         sparse = shape in TABLES
         variable = tf.Variable(noise(*shape, seed=9, scale=0.1), dtype=tf.float32)
-        optimizer = Adagrad(0.3, Clippy(per=per), explain=True)
+        optimizer = Adagrad(0.3, Clippy(granularity=granularity), explain=True)
         optimizer.build([variable])
         expected = []
         for step in range(4):
@@ -227,7 +227,7 @@ class TestBetweenTwoReadings:
     def test_a_tiny_factor_of_one_row_is_told_as_it_is(self, gradient):
         # The first row may move by 1e-9 of the step that Adagrad asks for, the second by 1.
         table = tf.Variable([[0.0], [1.0]])
-        optimizer = Adagrad(1.0, Clippy(relative=1.0, absolute=1e-9, per="row"), explain=True, epsilon=0.0)
+        optimizer = Adagrad(1.0, Clippy(relative=1.0, absolute=1e-9, granularity="row"), explain=True, epsilon=0.0)
         optimizer.build([table])
         optimizer._accumulators[0].assign([[0.0], [0.0]])
         apply(optimizer, table, gradient)
@@ -293,13 +293,13 @@ def test_two_replicas_tell_what_one_tells(two_replicas):
     ],
 )
 def test_a_block_divides_the_rows_and_is_not_small(shape, rows, monkeypatch):
-    monkeypatch.setattr(parts, "_BLOCK", 12)
-    assert parts.block_of(shape) == rows
-    assert parts.block_of(tf.TensorShape(shape)) == rows
+    monkeypatch.setattr(measurement, "_BLOCK", 12)
+    assert measurement.choose_block_rows(shape) == rows
+    assert measurement.choose_block_rows(tf.TensorShape(shape)) == rows
 
 
-@pytest.mark.parametrize("block", [parts._BLOCK, 6])
-@pytest.mark.parametrize("rule", [Clippy(), Clippy(per="row"), Lamb(), GradientClipping(0.1)], ids=str)
+@pytest.mark.parametrize("block", [measurement._BLOCK, 6])
+@pytest.mark.parametrize("rule", [Clippy(), Clippy(granularity="row"), Lamb(), GradientClipping(0.1)], ids=str)
 def test_compiled_tells_what_plain_tells(rule, block, monkeypatch):
     def told():
         shapes = [*SHAPES, (18,), (12, 2), (12, 1, 2)]
@@ -315,8 +315,8 @@ def test_compiled_tells_what_plain_tells(rule, block, monkeypatch):
         return optimizer.read_explanations(), [v.numpy() for v in (*variables, table)]
 
     plain, weights = told()
-    monkeypatch.setattr(kernels, "_WORTH_A_PROGRAM", 0)
-    monkeypatch.setattr(parts, "_BLOCK", block)
+    monkeypatch.setattr(tensorflow_ops, "_WORTH_A_PROGRAM", 0)
+    monkeypatch.setattr(measurement, "_BLOCK", block)
     compiled, same_weights = told()
     for name, one in plain.items():
         other = compiled[name]

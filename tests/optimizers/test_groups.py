@@ -105,13 +105,16 @@ class TestExclusions:
 
 class TestGroupsTogether:
     def test_a_norm_over_all_variables_is_one_over_its_group(self):
-        optimizer = Adagrad(0.1, groups={"trunk": GradientClipping(5.0, per="global")}, explain=True)
+        optimizer = Adagrad(0.1, groups={"trunk": GradientClipping(5.0, granularity="global")}, explain=True)
         held = variables("trunk/a", "head", "trunk/b")
         assert factors(optimizer, [[3.0], [100.0], [4.0]], held) == pytest.approx([1.0, 1.0, 1.0])
         assert factors(optimizer, [[6.0], [100.0], [8.0]], held) == pytest.approx([0.5, 1.0, 0.5])
 
     def test_groups_with_the_same_rule_but_other_thresholds_are_apart(self):
-        groups = {"trunk": GradientClipping(5.0, per="global"), "head": GradientClipping(1.0, per="global")}
+        groups = {
+            "trunk": GradientClipping(5.0, granularity="global"),
+            "head": GradientClipping(1.0, granularity="global"),
+        }
         found = factors(
             Adagrad(0.1, groups=groups, explain=True), [[6.0], [8.0], [4.0]], variables("trunk/a", "trunk/b", "head")
         )
@@ -135,18 +138,18 @@ class TestGroupsTogether:
 class TestRows:
     def test_one_row_slows_the_others_unless_each_has_its_own_factor(self):
         moved = {}
-        for per in ("variable", "row"):
+        for granularity in ("variable", "row"):
             table = tf.Variable([[1.0], [0.0]], name="table")
-            optimizer = Adagrad(1.0, Clippy(per=per), initial_accumulator_value=0.0, epsilon=0.0)
+            optimizer = Adagrad(1.0, Clippy(granularity=granularity), initial_accumulator_value=0.0, epsilon=0.0)
             # Both ask for a step of 1; the rare row has a weight of 0 and may move by 0.01.
             optimizer.apply_gradients([(tf.IndexedSlices([[1.0], [1.0]], [0, 1], (2, 1)), table)])
-            moved[per] = table.numpy()[:, 0]
+            moved[granularity] = table.numpy()[:, 0]
         np.testing.assert_allclose(moved["variable"], [1 - 0.01, -0.01], rtol=1e-6)
         np.testing.assert_allclose(moved["row"], [1 - 0.51, -0.01], rtol=1e-6)
 
     def test_tables_by_row_beside_a_trunk_as_a_whole(self):
         optimizer = ClippyAdagrad(
-            1.0, 0.0, epsilon=0.0, groups={"embeddings": Clippy(per="row")}, export_clipping_factors=True
+            1.0, 0.0, epsilon=0.0, groups={"embeddings": Clippy(granularity="row")}, export_clipping_factors=True
         )
         table = tf.Variable([[1.0], [0.0]], name="user/embeddings")
         kernel = tf.Variable([[1.0], [0.0]], name="kernel")
@@ -159,7 +162,7 @@ class TestRows:
 def test_groups_survive_serialisation_in_their_order(kind):
     groups = {
         "tower/": None,
-        "shared/kernel": Clippy(WarmUp(0.5, 3), absolute=0.1, per="row"),
+        "shared/kernel": Clippy(WarmUp(0.5, 3), absolute=0.1, granularity="row"),
         "shared": {"rule": "gc", "threshold": 2.0},
         "embed": "adagc",
     }

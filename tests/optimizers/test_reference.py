@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from steadyrank.optimizers import Adagrad, kernels
+from steadyrank.optimizers import Adagrad, tensorflow_ops
 from tests.optimizers.reference import CASES, NAMES, WEIGHTS, Reference
 
-CLIPPY = {"rule": "clippy", "relative": 0.5, "absolute": 1e-2, "accumulator_relative": 0.0, "per": "variable"}
-GC = {"rule": "gc", "threshold": 1.0, "per": "variable", "order": "before"}
-AGC = {"rule": "agc", "threshold": 0.05, "per": "variable", "order": "before"}
+CLIPPY = {"rule": "clippy", "relative": 0.5, "absolute": 1e-2, "accumulator_relative": 0.0, "granularity": "variable"}
+GC = {"rule": "gc", "threshold": 1.0, "granularity": "variable", "order": "before"}
+AGC = {"rule": "agc", "threshold": 0.05, "granularity": "variable", "order": "before"}
 ADAGC = {"rule": "adagc", "relative": 1.05, "absolute": 1.0, "beta": 0.9, "start": 3, "order": "before"}
 
 DELAYED = {"use_standard_accumulator_update": False}
@@ -23,19 +23,25 @@ SETTINGS = {
     "none, delayed, decay": ({"rule": "none"}, {"learning_rate": 0.1, "weight_decay": 0.3, **DELAYED}),
     "gc": (GC, {"learning_rate": 0.1}),
     "gc after": ({**GC, "order": "after"}, {"learning_rate": 0.1, "epsilon": 1e-2}),
-    "gc global": ({**GC, "per": "global", "threshold": 3.0}, {"learning_rate": 0.1, "initial_accumulator_value": 1.0}),
+    "gc global": (
+        {**GC, "granularity": "global", "threshold": 3.0},
+        {"learning_rate": 0.1, "initial_accumulator_value": 1.0},
+    ),
     "gc after, delayed and clipped": ({**GC, "order": "after"}, {"learning_rate": 0.1, **DELAYED_AND_CLIPPED}),
     "agc": (AGC, {"learning_rate": 0.5}),
     "agc after": ({**AGC, "order": "after"}, {"learning_rate": 0.5}),
-    "agc unit": ({**AGC, "per": "unit"}, {"learning_rate": 0.5}),
-    "agc unit after": ({**AGC, "per": "unit", "order": "after"}, {"learning_rate": 0.5, "weight_decay": 0.1}),
+    "agc unit": ({**AGC, "granularity": "unit"}, {"learning_rate": 0.5}),
+    "agc unit after": ({**AGC, "granularity": "unit", "order": "after"}, {"learning_rate": 0.5, "weight_decay": 0.1}),
     "lamb": ({"rule": "lamb"}, {"learning_rate": 0.1}),
     "lamb, delayed, decay": ({"rule": "lamb"}, {"learning_rate": 0.1, "weight_decay": 0.3, **DELAYED}),
     "clippy": (CLIPPY, {"learning_rate": 0.5}),
-    "clippy row": ({**CLIPPY, "per": "row"}, {"learning_rate": 0.5}),
+    "clippy row": ({**CLIPPY, "granularity": "row"}, {"learning_rate": 0.5}),
     "clippy, decay": (CLIPPY, {"learning_rate": 1.0, "weight_decay": 2.0}),
     "clippy, delayed": ({**CLIPPY, "accumulator_relative": 0.1}, {"learning_rate": 1.0, **DELAYED}),
-    "clippy row, delayed and clipped": ({**CLIPPY, "per": "row"}, {"learning_rate": 1.0, **DELAYED_AND_CLIPPED}),
+    "clippy row, delayed and clipped": (
+        {**CLIPPY, "granularity": "row"},
+        {"learning_rate": 1.0, **DELAYED_AND_CLIPPED},
+    ),
     "adagc": (ADAGC, {"learning_rate": 0.1}),
     "adagc after": ({**ADAGC, "order": "after"}, {"learning_rate": 0.1}),
 }
@@ -163,9 +169,9 @@ def test_steps_in_a_graph_equal_the_reference_and_report_its_factors(name):
 
 @pytest.mark.parametrize("name", ["agc unit after", "clippy row, delayed and clipped", "adagc"])
 def test_compiled_steps_equal_the_reference(name, monkeypatch):
-    monkeypatch.setattr(kernels, "_WORTH_A_PROGRAM", 0)
+    monkeypatch.setattr(tensorflow_ops, "_WORTH_A_PROGRAM", 0)
     compared = Comparison(name, explain=True)
     # With as many rows in each step, the summing of repeated ones is compiled, too.
     compared.steps_in_a_graph(rows=3)
     compiled = [key[0] for key in compared.optimizer._programs._made]
-    assert {"measure", "observe", "write", "sum rows"} <= set(compiled)
+    assert {"measure_variables", "sum_squares", "write", "sum rows"} <= set(compiled)

@@ -24,12 +24,12 @@ from steadyrank.optimizers import (
 RULES = [
     NoClipping(),
     GradientClipping(1.0),
-    GradientClipping(1.0, per="global", order="after"),
+    GradientClipping(1.0, granularity="global", order="after"),
     AdaptiveGradientClipping(0.1),
-    AdaptiveGradientClipping(0.1, per="unit"),
+    AdaptiveGradientClipping(0.1, granularity="unit"),
     Lamb(),
     Clippy(),
-    Clippy(per="row"),
+    Clippy(granularity="row"),
     AdaGC(start=1),
 ]
 BAD = [float("nan"), float("inf"), -float("inf"), 1e30]

@@ -77,10 +77,14 @@ OPTIMIZERS: dict[str, Callable[[], Adagrad]] = {
     "groups": lambda: Adagrad(
         0.2,
         Clippy(),
-        groups={"table": Clippy(per="row"), "head": None, "upper": AdaptiveGradientClipping(0.01, per="unit")},
+        groups={
+            "table": Clippy(granularity="row"),
+            "head": None,
+            "upper": AdaptiveGradientClipping(0.01, granularity="unit"),
+        },
         explain=True,
     ),
-    "gc over all variables": lambda: Adagrad(0.2, GradientClipping(0.5, per="global"), explain=True),
+    "gc over all variables": lambda: Adagrad(0.2, GradientClipping(0.5, granularity="global"), explain=True),
 }
 
 
@@ -169,12 +173,12 @@ def serve() -> None:
 
 SHARDED_RULES = {
     "clippy": Clippy(),
-    "clippy by row": Clippy(per="row"),
+    "clippy by row": Clippy(granularity="row"),
     "gc": GradientClipping(0.5),
-    "gc over all variables": GradientClipping(0.5, per="global"),
+    "gc over all variables": GradientClipping(0.5, granularity="global"),
     "agc": AdaptiveGradientClipping(0.05),
     "lamb": Lamb(),
-    "agc by unit": AdaptiveGradientClipping(0.05, per="unit"),
+    "agc by unit": AdaptiveGradientClipping(0.05, granularity="unit"),
     "adagc": AdaGC(start=1),
 }
 

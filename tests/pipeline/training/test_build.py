@@ -23,10 +23,12 @@ def test_the_configuration_knows_the_optimizers_rules():
 def test_the_configuration_takes_what_the_rule_takes(name, field, values):
     for value in values:
         settings = Optimizer(rule=name, **{field: value})
-        known = field in {each.name for each in dataclasses.fields(RULES[name])}
-        if known and value in RULES[name]()._choices()[field]:
+        option = "granularity" if field == "per" else field
+        known = option in {each.name for each in dataclasses.fields(RULES[name])}
+        choices = RULES[name].granularities if field == "per" else RULES[name].orders
+        if known and value in choices:
             Config(optimizer=settings)
-            assert getattr(make_rule(settings), field) == value
+            assert getattr(make_rule(settings), option) == value
         else:
             with pytest.raises(ValueError, match=f"optimizer.{field}"):
                 Config(optimizer=settings)
@@ -45,7 +47,7 @@ def test_every_rule_has_its_published_values_where_nothing_is_said(name):
         (Optimizer(rule="adagc", threshold=2.0), AdaGC(2.0)),
         (
             Group("x", variable_relative_threshold=0.25, absolute_threshold=0.125, per="row"),
-            Clippy(0.25, 0.125, per="row"),
+            Clippy(0.25, 0.125, granularity="row"),
         ),
     ],
 )

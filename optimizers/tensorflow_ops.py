@@ -2,7 +2,7 @@
 
 A dense gradient touches every coordinate of a variable, a sparse one (``tf.IndexedSlices``) some rows of an embedding table;
 what differs between the two lives here. :class:`Programs` are functions compiled by XLA: TensorFlow's own kernels would write
-a temporary as large as the variable for every operation. :mod:`.stepper` puts the pieces together.
+a temporary as large as the variable for every operation. :mod:`.tensorflow_step` puts the pieces together.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
-from .parts import Part, Touched
-from .steps import IN_A_ROW
+from .step_plan import SKIPPED_IN_A_ROW
+from .variable_spec import Operands, VariableSpec
 
 Gradient: TypeAlias = "tf.Tensor | tf.IndexedSlices"
 
@@ -78,14 +78,14 @@ def compute_dtype(variable: tf.Variable) -> str:
     return "float64" if own_dtype(variable) == tf.float64 else "float32"
 
 
-def read(variable: tf.Variable, accumulator: tf.Variable, gradient: Gradient) -> Touched:
+def read(variable: tf.Variable, accumulator: tf.Variable, gradient: Gradient) -> Operands:
     """What ``gradient`` touches."""
     dtype = compute_dtype(variable)
     if isinstance(gradient, tf.IndexedSlices):
         w, past = tf.gather(variable, gradient.indices), tf.gather(accumulator, gradient.indices)
     else:
         w, past = tf.convert_to_tensor(variable), tf.convert_to_tensor(accumulator)
-    return Touched(tf.cast(w, dtype), tf.cast(values_of(gradient), dtype), tf.cast(past, dtype))
+    return Operands(tf.cast(w, dtype), tf.cast(values_of(gradient), dtype), tf.cast(past, dtype))
 
 
 def values_of(gradient: Gradient) -> tf.Tensor:
@@ -121,18 +121,18 @@ def _summed(count: int, values: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
     return tf.math.unsorted_segment_sum(values, place, count)
 
 
-def fail_if_skipping(counts: tf.Tensor, sound: tf.Tensor, allowed: int, messages: Sequence[str]) -> None:
+def fail_if_skipping(counts: tf.Tensor, is_finite: tf.Tensor, allowed: int, messages: Sequence[str]) -> None:
     """Raises, in the graph, the message of the first bad variable when more steps in a row were skipped than may be.
 
     Args:
       counts: See :data:`.steps.PER_VARIABLE`.
-      sound: For each variable of the step, whether its gradient is finite.
+      is_finite: For each variable of the step, whether its gradient is finite.
       allowed: Steps in a row that may be skipped.
       messages: For each variable of the step; last, for a rate that is not finite.
     """
-    first_bad = tf.argmin(tf.cast(sound, tf.int32), output_type=tf.int32)
-    first_bad = tf.where(tf.reduce_all(sound), len(messages) - 1, first_bad)
-    failed = tf.logical_and(counts[IN_A_ROW] > allowed, tf.equal(first_bad, tf.range(len(messages))))
+    first_bad = tf.argmin(tf.cast(is_finite, tf.int32), output_type=tf.int32)
+    first_bad = tf.where(tf.reduce_all(is_finite), len(messages) - 1, first_bad)
+    failed = tf.logical_and(counts[SKIPPED_IN_A_ROW] > allowed, tf.equal(first_bad, tf.range(len(messages))))
     # An assertion for each variable, without branches: XLA takes no text that is chosen at run time, leaves assertions out,
     # and crashed on a branch for each of them beside the unknown number of distinct rows of a sparse gradient.
     for condition, message in zip(tf.unstack(tf.logical_not(failed)), messages, strict=True):
@@ -173,7 +173,7 @@ class Programs:
     def each(
         self,
         function: Callable[..., list[Any]],
-        parts: Sequence[Part],
+        specs: Sequence[VariableSpec],
         *values: Sequence[Any],
         shared: Sequence[tf.Tensor],
         compiled: bool,
@@ -182,20 +182,20 @@ class Programs:
 
         Args:
           function: Called with :class:`Ops` and parts, then for each of ``values`` the parts' own, then ``shared``.
-          parts: All parts.
+          specs: All parts.
           *values: Each one value for each part.
           shared: The same for all.
           compiled: Whether the dense parts are worth a program.
         """
-        results: list[Any] = [None] * len(parts)
+        results: list[Any] = [None] * len(specs)
         for sparse in (False, True):
-            places = [i for i, part in enumerate(parts) if part.sparse == sparse]
+            places = [i for i, spec in enumerate(specs) if spec.is_sparse == sparse]
             if not places:
                 continue
-            call = functools.partial(function, Ops, [parts[i] for i in places])
+            call = functools.partial(function, Ops, [specs[i] for i in places])
             arguments = [[each[i] for i in places] for each in values] + list(shared)
             if compiled and not sparse:
-                key = (function.__name__, *(parts[i].index for i in places))
+                key = (function.__name__, *(specs[i].index for i in places))
                 found = self.run(key, call, *arguments)
             else:
                 found = call(*arguments)

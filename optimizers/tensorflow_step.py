@@ -13,14 +13,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from . import kernels, steps
-from .kernels import Gradient, Ops, Programs
-from .parts import Part, Touched, block_of, changes
+from . import tensorflow_ops
+from .measurement import choose_block_rows
 from .settings import Settings
-from .steps import IN_A_ROW, Plan, State
+from .step_plan import SKIPPED_IN_A_ROW, State, StepPlan, plan_step
+from .tensorflow_ops import Gradient, Ops, Programs
+from .update import compute_changes
+from .variable_spec import Operands, VariableSpec
 
 
-class Stepper:
+class TensorflowStep:
     """Takes the steps of one optimizer.
 
     Args:
@@ -29,7 +31,7 @@ class Stepper:
       names: Of the variables.
       accumulators: Of the variables.
       state: The variables that hold what is kept.
-      part_of: Makes a variable's part; told whether its gradient is sparse.
+      make_spec: Makes a variable's spec; told whether its gradient is sparse.
     """
 
     def __init__(
@@ -39,14 +41,14 @@ class Stepper:
         names: Sequence[str],
         accumulators: Sequence[tf.Variable],
         state: State,
-        part_of: Callable[[tf.Variable, bool], Part],
+        make_spec: Callable[[tf.Variable, bool], VariableSpec],
     ):
         self._settings = settings
         self._programs = programs
         self._names = names
         self._accumulators = accumulators
         self._state = state
-        self._part_of = part_of
+        self._make_spec = make_spec
 
     def plan(
         self,
@@ -55,7 +57,7 @@ class Stepper:
         variables: Sequence[tf.Variable],
         step: Any,
         eta: Any,
-    ) -> tuple[Plan, list[Any]]:
+    ) -> tuple[StepPlan, list[Any]]:
         """The first half, on one replica: decides; raises, in the graph, when too many steps in a row had to be skipped.
 
         Args:
@@ -68,27 +70,29 @@ class Stepper:
         Returns:
           The plan; and what each sparse gradient touches, an empty tuple for a dense one, so that no row is read again.
         """
-        chosen = [self._part_of(v, isinstance(g, tf.IndexedSlices)) for g, v in zip(gradients, variables, strict=True)]
+        chosen = [
+            self._make_spec(v, isinstance(g, tf.IndexedSlices)) for g, v in zip(gradients, variables, strict=True)
+        ]
         compiled = self._compiles(distribution, chosen, variables)
         if compiled:
             chosen = [
-                part if part.sparse else dataclasses.replace(part, block=block_of(variable.shape))
-                for part, variable in zip(chosen, variables, strict=True)
+                spec if spec.is_sparse else dataclasses.replace(spec, block_rows=choose_block_rows(variable.shape))
+                for spec, variable in zip(chosen, variables, strict=True)
             ]
         touched = [
-            kernels.read(variable, self._accumulators[part.index], gradient)
-            for part, gradient, variable in zip(chosen, gradients, variables, strict=True)
+            tensorflow_ops.read(variable, self._accumulators[spec.index], gradient)
+            for spec, gradient, variable in zip(chosen, gradients, variables, strict=True)
         ]
-        plan = steps.plan(
+        plan = plan_step(
             Ops,
             functools.partial(self._programs.each, compiled=compiled),
             chosen,
             touched,
-            [gradient.indices if part.sparse else None for part, gradient in zip(chosen, gradients, strict=True)],
+            [gradient.indices if spec.is_sparse else None for spec, gradient in zip(chosen, gradients, strict=True)],
             step=tf.convert_to_tensor(step),
             eta=tf.convert_to_tensor(eta),
             state=self._state.map(tf.convert_to_tensor),
-            skip=self._settings.skip_nonfinite,
+            skip_nonfinite=self._settings.skip_nonfinite,
         )
         if plan.state.numbers is not None:
             # Written is after everything was read: TensorFlow would copy a variable that somebody still reads.
@@ -96,16 +100,16 @@ class Stepper:
                 plan = plan._replace(eta=tf.identity(plan.eta))
         allowed = self._settings.allowed_skips
         if allowed is not None:
-            messages = self._settings.failures([self._names[part.index] for part in chosen])
-            kernels.fail_if_skipping(plan.state.counts, plan.finite, allowed, messages)
-        return plan, [values if part.sparse else () for part, values in zip(chosen, touched, strict=True)]
+            messages = self._settings.failures([self._names[spec.index] for spec in chosen])
+            tensorflow_ops.fail_if_skipping(plan.state.counts, plan.is_finite, allowed, messages)
+        return plan, [values if spec.is_sparse else () for spec, values in zip(chosen, touched, strict=True)]
 
     def write(
         self,
         distribution: Any,
         gradients: Sequence[Any],
         variables: Sequence[tf.Variable],
-        plan: Plan,
+        plan: StepPlan,
         read_before: Sequence[Any],
     ) -> None:
         """The second half, on all replicas together: writes weights, accumulators and what is kept.
@@ -120,28 +124,28 @@ class Stepper:
         chosen = []
         for gradient, variable in zip(gradients, variables, strict=True):
             one = distribution.experimental_local_results(gradient)[0]
-            chosen.append(self._part_of(variable, isinstance(one, tf.IndexedSlices)))
+            chosen.append(self._make_spec(variable, isinstance(one, tf.IndexedSlices)))
         copies = len(distribution.experimental_local_results(variables[0]))
         compiled = (copies == 1 or tf.distribute.in_cross_replica_context()) and self._compiles(
             distribution, chosen, variables
         )
-        in_programs = [place for place, part in enumerate(chosen) if compiled and not part.sparse]
+        in_programs = [place for place, spec in enumerate(chosen) if compiled and not spec.is_sparse]
         for copy in range(copies if in_programs else 0):
             self._write_in_program(distribution, copy, gradients, variables, plan, chosen, in_programs)
-        for place, part in enumerate(chosen):
+        for place, spec in enumerate(chosen):
             if place not in in_programs:
-                arguments = (gradients[place], read_before[place], plan.sigmas[place], plan.eta, plan.sound)
+                arguments = (gradients[place], read_before[place], plan.sigmas[place], plan.eta, plan.take_step)
                 write = functools.partial(
-                    self._write, part, self._accumulators[part.index], shared=_is_shared(distribution)
+                    self._write, spec, self._accumulators[spec.index], shared=_is_shared(distribution)
                 )
                 distribution.extended.update(variables[place], write, args=arguments, group=False)
         self._keep(distribution, plan)
 
-    def _compiles(self, distribution: Any, chosen: Sequence[Part], variables: Sequence[tf.Variable]) -> bool:
+    def _compiles(self, distribution: Any, chosen: Sequence[VariableSpec], variables: Sequence[tf.Variable]) -> bool:
         # A parameter server's variables lie on other machines, one here and one there: no program holds them all.
         if _is_shared(distribution):
             return False
-        return self._programs.worth([v.shape for part, v in zip(chosen, variables, strict=True) if not part.sparse])
+        return self._programs.worth([v.shape for spec, v in zip(chosen, variables, strict=True) if not spec.is_sparse])
 
     def _write_in_program(
         self,
@@ -149,8 +153,8 @@ class Stepper:
         copy: int,
         gradients: Sequence[Any],
         variables: Sequence[tf.Variable],
-        plan: Plan,
-        chosen: Sequence[Part],
+        plan: StepPlan,
+        chosen: Sequence[VariableSpec],
         places: Sequence[int],
     ) -> None:
         """Writes one replica's copy of the variables at ``places``."""
@@ -160,36 +164,37 @@ class Stepper:
 
         parts = [chosen[place] for place in places]
         targets = [local(variables[place]) for place in places]
-        accumulators = [local(self._accumulators[part.index]) for part in parts]
+        accumulators = [local(self._accumulators[spec.index]) for spec in parts]
 
-        def write(dense: Sequence[tf.Tensor], sigmas: Sequence[tf.Tensor], eta: tf.Tensor, sound: tf.Tensor) -> None:
-            for part, target, accumulator, gradient, sigma in zip(
+        def write(
+            dense: Sequence[tf.Tensor], sigmas: Sequence[tf.Tensor], eta: tf.Tensor, take_step: tf.Tensor
+        ) -> None:
+            for spec, target, accumulator, gradient, sigma in zip(
                 parts, targets, accumulators, dense, sigmas, strict=True
             ):
-                self._write(part, accumulator, target, gradient, (), sigma, eta, sound)
+                self._write(spec, accumulator, target, gradient, (), sigma, eta, take_step)
 
         each = ([local(gradients[place]) for place in places], [local(plan.sigmas[place]) for place in places])
         with tf.device(targets[0].device):
-            key = ("write", copy, *(part.index for part in parts))
-            self._programs.run(key, write, *each, local(plan.eta), local(plan.sound))
+            key = ("write", copy, *(spec.index for spec in parts))
+            self._programs.run(key, write, *each, local(plan.eta), local(plan.take_step))
 
     def _write(
         self,
-        part: Part,
+        spec: VariableSpec,
         accumulator: tf.Variable,
         variable: tf.Variable,
         gradient: Gradient,
         read_before: Sequence[tf.Tensor],
         sigma: tf.Tensor,
         eta: tf.Tensor,
-        sound: tf.Tensor,
+        take_step: tf.Tensor,
         shared: bool = False,
     ) -> None:
-        touched = Touched(*read_before) if read_before else kernels.read(variable, accumulator, gradient)
-        clip = self._settings.clip_accumulator_update
-        amounts = changes(Ops, part, touched, sigma=sigma, eta=eta, sound=sound, clip_accumulator=clip)
+        touched = Operands(*read_before) if read_before else tensorflow_ops.read(variable, accumulator, gradient)
+        amounts = compute_changes(Ops, spec, touched, sigma, eta, take_step)
         for target, old, amount in zip((variable, accumulator), (touched.w, touched.accumulator), amounts, strict=True):
-            dtype = kernels.own_dtype(target)
+            dtype = tensorflow_ops.own_dtype(target)
             if not isinstance(gradient, tf.IndexedSlices):
                 target.assign_add(tf.cast(amount, dtype))
             elif shared:
@@ -199,13 +204,13 @@ class Stepper:
                 # TensorFlow copies rows in a third of the time in which it adds them.
                 target.scatter_update(tf.IndexedSlices(tf.cast(old + amount, dtype), gradient.indices))
 
-    def _keep(self, distribution: Any, plan: Plan) -> None:
+    def _keep(self, distribution: Any, plan: StepPlan) -> None:
         def count(counts: tf.Variable, more: tf.Tensor, new: tf.Tensor) -> None:
             # Workers that train side by side count together; what is in a row is as the last of them saw it.
             counts.assign_add(more)
-            counts.scatter_nd_update([[IN_A_ROW]], [new[IN_A_ROW]])
+            counts.scatter_nd_update([[SKIPPED_IN_A_ROW]], [new[SKIPPED_IN_A_ROW]])
 
-        given = (plan.more_counts, plan.state.counts)
+        given = (plan.added_counts, plan.state.counts)
         distribution.extended.update(self._state.counts, count, args=given, group=False)
         for kept, new in zip(self._state[1:], plan.state[1:], strict=True):
             if kept is not None:

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from . import explanations, settings, steps
-from .clipping import Rule
+from . import explanations, settings, step_plan
 from .explanations import Explanation
+from .rule import Rule
 from .settings import Settings
-from .steps import State
+from .step_plan import State
 
 
-class Telling:
+class StepReport:
     """Counts of skipped steps and explanations, read from what an optimizer keeps."""
 
     _settings: Settings
@@ -38,13 +38,13 @@ class Telling:
     @property
     def skipped_steps(self) -> int:
         """Steps that were skipped because of a bad gradient, since the optimizer was made."""
-        return int(self._value(self._state.counts)[steps.SKIPPED]) if self._is_built() else 0
+        return int(self._value(self._state.counts)[step_plan.SKIPPED]) if self._is_built() else 0
 
     def read_nonfinite_gradients(self) -> dict[str, int]:
         """How often each variable's gradient was bad, by its name; only the variables for which that happened."""
         if not self._is_built():
             return {}
-        counts = self._value(self._state.counts)[steps.PER_VARIABLE :]
+        counts = self._value(self._state.counts)[step_plan.PER_VARIABLE :]
         return {name: int(count) for name, count in zip(settings.unique(self._names), counts, strict=True) if count}
 
     def read_explanations(self, reset: bool = True) -> dict[str, Explanation]:
@@ -67,7 +67,7 @@ class Telling:
         variables = (self._state.numbers, self._state.integers)
         kept = [self._value(variable) for variable in variables]
         if reset:
-            for variable, value in zip(variables, explanations.empty(len(self._names)), strict=True):
+            for variable, value in zip(variables, explanations.make_empty(len(self._names)), strict=True):
                 variable.assign(value)
         rules = [rule.name for rule in self._rules]
         rows = zip(settings.unique(self._names), rules, *kept, self._shapes, strict=True)

@@ -1,0 +1,52 @@
+"""Clippy, the rule of the paper: no coordinate moves further than a share of its size."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+from ..coordinates import FORBIDDEN, Coordinates
+from ..reductions import Reduction, Tensor
+from ..rule import Granularity, Measured, Rule, Threshold, is_real
+
+
+@dataclasses.dataclass(frozen=True)
+class Clippy(Rule):
+    """Clippy: ``sigma = min(1, min_i (lambda_rel * |w_i| + lambda_abs) / (eta * |r_i|))``.
+
+    Reference: Tang et al., *Improving Training Stability for Multitask Ranking Models in Recommender Systems*, KDD 2023,
+    Algorithm 1, https://arxiv.org/abs/2302.09178.
+
+    Attributes:
+      relative: lambda_rel; lets large weights move in proportion. Default 0.5.
+      absolute: lambda_abs; lets weights near 0 move at all. Default 0.01.
+      accumulator_relative: Adds this multiple of ``1 / sqrt(G + epsilon)`` to what a coordinate may move; not in the paper.
+        Default 0.
+      granularity: ``variable``, or ``row``: each index of the first axis has its own sigma, so that one row of an embedding table
+        does not slow the others. Default ``variable``.
+    """
+
+    relative: Threshold = 0.5
+    absolute: Threshold = 1e-2
+    accumulator_relative: Threshold = 0.0
+    granularity: Granularity = "variable"
+
+    name: ClassVar[str] = "clippy"
+    formula: ClassVar[str] = "min(1, minᵢ (λ_rel |wᵢ| + λ_abs) / (η |rᵢ|))"
+    reference: ClassVar[str] = "Tang et al. 2023"
+    granularities: ClassVar[tuple[Granularity, ...]] = ("variable", "row")
+    never_grows: ClassVar[bool] = True
+
+    def measure(self, ops: Any, x: Coordinates) -> dict[str, Reduction]:
+        """``max_i |r_i| / (lambda_rel * |w_i| + lambda_abs)``."""
+        allowed = self.relative * ops.abs(x.w) + self.absolute
+        if is_real(self.accumulator_relative) and self.accumulator_relative == 0:
+            return {"largest_ratio": x.largest_ratio(allowed, at_least=self.absolute)}
+        return {"largest_ratio": x.largest_ratio(allowed + self.accumulator_relative / x.root)}
+
+    def sigma(self, ops: Any, measured: Measured, eta: Tensor) -> Tensor:
+        """``min(1, 1 / (eta * max_i ratio_i))``; exactly 0 where a coordinate would move that may not move at all."""
+        ratio = eta * measured["largest_ratio"]
+        # Not the quotient alone: TensorFlow's vector kernel computes 0.99999994 for 1 / 1.
+        sigma = ops.where(ratio > 1.0, 1.0 / ops.maximum(ratio, 1.0), ops.ones_like(ratio))
+        return ops.where(measured["largest_ratio"] >= 0.99 * FORBIDDEN, ops.zeros_like(sigma), sigma)
