@@ -164,8 +164,8 @@ class TestBatches:
 
     def test_parts_stay_together_when_row_groups_are_permuted(self, log):
         blocks = []
-        read = log.read
-        log.read = lambda day, index: blocks.append(index) or read(day, index)
+        read = log.read_block
+        log.read_block = lambda day, index: blocks.append(index) or read(day, index)
         windows = ShuffleWindows(log, BatchOrder(0, 7, seed=1, shuffle=True, shuffle_rows=1))
         for window in windows.positions:
             windows.load(window)
@@ -178,7 +178,7 @@ class TestBatches:
 
     def test_a_window_is_read_after_the_one_that_it_goes_on_from(self, log):
         reading, go_on, order = threading.Event(), threading.Event(), []
-        read = log.read
+        read = log.read_block
 
         def slow(day, index):
             if not order:
@@ -189,7 +189,7 @@ class TestBatches:
                 order.append(index)
             return read(day, index)
 
-        log.read = slow
+        log.read_block = slow
         windows = ShuffleWindows(log, BatchOrder(0, 7))
         with futures.ThreadPoolExecutor(2) as pool:
             first = pool.submit(windows.load, 0)
@@ -204,14 +204,14 @@ class TestBatches:
         assert order == [0, 1]
 
     def test_a_window_that_cannot_be_read_holds_up_no_other(self, log):
-        read = log.read
+        read = log.read_block
 
         def broken(day, index):
             if index == 0:
                 raise UserError("broken")
             return read(day, index)
 
-        log.read = broken
+        log.read_block = broken
         windows = ShuffleWindows(log, BatchOrder(0, 7))
         with pytest.raises(UserError, match="broken"):
             windows.load(0)
