@@ -33,16 +33,31 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replaces a file; see :func:`write_text`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with new_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextlib.contextmanager
+def new_file(final: Path) -> Iterator[Path]:
+    """Makes a file that appears under its final name only when it is complete. An existing file is replaced.
+
+    Yields the path of a temporary file next to ``final`` for the caller to write. When the block ends normally, the file is
+    flushed to disk and renamed. When the block raises, the file is removed.
+
+    Args:
+      final: The file to make. Its parent folders are created if needed.
+
+    Raises:
+      OSError: If the file cannot be written.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
     # In the same folder, because a rename is atomic only within one file system.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = final.with_name(f".{final.name}.{os.getpid()}")
     try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _fsync_folder(path.parent)
+        yield temporary
+        fsync_file(temporary)
+        os.replace(temporary, final)
+        _fsync_folder(final.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

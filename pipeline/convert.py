@@ -1,14 +1,25 @@
-"""Writes a log again in the other format: Parquet as TFRecord, or TFRecord as Parquet.
+"""Converts a log between Parquet and TFRecord.
 
     python -m steadyrank.pipeline.convert SOURCE TARGET
 
-SOURCE is a file, a folder, whose folders, such as ``day=2026-11-01``, are kept, or a dataset that TFDS has prepared
-(``tfds://NAME?split=train+test``), of which each of several splits gets a folder; TARGET must not be there. All columns are
-written. A tf.Example has whole numbers of 64 bits, numbers of 32 bits and bytes, so in TFRecord truth values become 0 and
-1, doubles lose digits, strings become UTF-8 and missing values lists without a value; times, decimals and nested columns
-are refused. Back in Parquet the columns are in the order of their names, one without lists longer than one holds single
-values, if no dataset knows it as lists, an empty list is missing, and bytes that are UTF-8 are strings. A TARGET that ends in
-``.gz`` is compressed.
+SOURCE is a file, a folder, or a dataset that TFDS prepared (tfds://NAME?split=train+test). TARGET is a local path that does
+not exist yet. Folders of days, such as day=2026-11-01, keep their names; each of several splits of a dataset gets a
+folder. All columns are written. If the name of a single TARGET file ends in .gz, the file is compressed.
+
+A tf.Example holds 64-bit whole numbers, 32-bit floats and bytes. From Parquet to TFRecord:
+
+    booleans             become 0 and 1
+    doubles              become 32-bit floats and lose digits
+    strings              become UTF-8 bytes
+    missing values       become empty lists
+    times, decimals and nested columns are refused
+
+From TFRecord to Parquet:
+
+    columns              are sorted by name
+    lists                become single values if no row has more than one, unless the dataset says that the column holds lists
+    empty lists          become missing values
+    bytes                become strings if all of them are UTF-8
 """
 
 from __future__ import annotations
@@ -17,16 +28,17 @@ import sys
 
 from absl import flags
 
+from ..foundation.formatting import pluralize
 from .config import command
 from .config.quiet import quiet_import
 
 
 def define_flags() -> None:
-    """The command's own flags."""
+    """Defines the command's own flags."""
     flags.DEFINE_enum(
-        "format", "", ["", "parquet", "tfrecord"], "Format of TARGET. Empty: the one that SOURCE does not have."
+        "format", "", ["", "parquet", "tfrecord"], "Format of TARGET. Empty: the format that SOURCE does not have."
     )
-    flags.DEFINE_integer("rows_per_group", 65_536, "Rows of a row group of Parquet.", lower_bound=1)
+    flags.DEFINE_integer("rows_per_group", 65_536, "Rows of a Parquet row group.", lower_bound=1)
 
 
 def main(arguments: flags.FlagValues, source: str, target: str) -> int:
@@ -37,10 +49,10 @@ def main(arguments: flags.FlagValues, source: str, target: str) -> int:
 
     bar = ProgressBar(sys.stderr)
     try:
-        rows, files = convert_log(source, target, arguments.format, arguments.rows_per_group, bar.show)
+        rows, files = convert_log(source, target, arguments.format or None, arguments.rows_per_group, bar.show)
     finally:
         bar.clear()
-    print(f"{rows:,} rows in {files:,} {'file' if files == 1 else 'files'} of {source} -> {target}")
+    print(f"{pluralize(rows, 'row')} in {pluralize(files, 'file')} of {source} -> {target}")
     return 0
 
 

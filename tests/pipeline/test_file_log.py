@@ -220,7 +220,7 @@ class TestInAnObjectStore:
     def test_a_bucket_that_is_not_there_is_one_line(self, bucket):
         address = bucket.replace("bucket/own", "bucket/other")
         ran = run_command("describe", address)
-        assert (ran.returncode, ran.stderr) == (2, f"error: {address}: there is no such file or folder\n")
+        assert (ran.returncode, ran.stderr) == (2, f"error: {address}: no such file or folder\n")
 
 
 class TestALogThatChanges:

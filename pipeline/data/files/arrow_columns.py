@@ -1,30 +1,31 @@
-"""From a table of a user's log to the columns of a batch, and which rows are faulty; vectorised, no row is looked at alone."""
+"""From a table of a log to the columns of a block, and which of its rows are faulty."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ....models.schema import MISSING_INTEGER, Feature, Schema, Task
 from ...config.errors import UserError
 from ..source import DictionaryColumn, EncodedColumns
+from .arrow_arrays import LONGEST_STRING, flatten_lists, pad_lists, to_float32, to_int64, to_single_array, to_strings
 
+# For each reason, which rows it applies to, bool [rows].
 RowMasks = dict[str, np.ndarray]
+_MAX_LISTED_NAMES = 8
 
 
 @dataclasses.dataclass
 class FaultMasks:
-    """Which rows of a table are not as its schema says, by reason; only reasons that occur.
+    """Which rows of a table violate the schema, by reason. Holds only reasons that occur.
 
     Attributes:
       faulty: Rows that cannot be trained on.
-      clamped: Rows of which a value was put to the bound that it was beyond.
+      clamped: Rows in which a number was set to the bound that it exceeded.
     """
 
     faulty: RowMasks = dataclasses.field(default_factory=dict)
@@ -33,74 +34,90 @@ class FaultMasks:
     def __bool__(self) -> bool:
         return bool(self.faulty or self.clamped)
 
-    def part(self, rows: slice) -> FaultMasks:
-        """Those of some of the rows."""
+    def select_rows(self, rows: slice) -> FaultMasks:
+        """Returns the masks of some of the rows."""
         return FaultMasks(
-            *({r: f[rows] for r, f in each.items() if f[rows].any()} for each in (self.faulty, self.clamped))
+            *(
+                {reason: mask[rows] for reason, mask in masks.items() if mask[rows].any()}
+                for masks in (self.faulty, self.clamped)
+            )
         )
 
+    def add_faulty(self, reason: str, mask: np.ndarray) -> None:
+        """Marks rows, or the rows of values ``[rows, width]``, as faulty."""
+        _add_mask(self.faulty, reason, mask)
 
-# Bytes of a string: a column has room for its longest in every row, so that one endless string would fill the memory.
-LONGEST_STRING = 1024
+    def add_clamped(self, reason: str, mask: np.ndarray) -> None:
+        """Marks rows, or the rows of values ``[rows, width]``, as clamped."""
+        _add_mask(self.clamped, reason, mask)
 
 
 def list_log_columns(schema: Schema) -> list[str]:
-    """The columns of a log that a schema reads, each once."""
+    """Returns the names of the log's columns that a schema reads, each once."""
     labels = [name for task in schema.tasks for name in (task.label, task.mask) if name]
     return list(dict.fromkeys([*(feature.log_column for feature in schema.features), *labels]))
 
 
 def list_string_columns(schema: Schema) -> list[str]:
-    """Those that are read as strings."""
+    """Returns the names of the log's columns that are read as strings, each once."""
     return list(dict.fromkeys(feature.log_column for feature in schema.features if feature.dtype == "string"))
 
 
 def convert_table(
     table: pa.Table,
     schema: Schema,
-    where: str,
+    file: str,
     clamp: bool = False,
-    names: Callable[[], Iterable[str]] | None = None,
+    list_columns: Callable[[], Iterable[str]] | None = None,
 ) -> tuple[EncodedColumns, FaultMasks]:
-    """The columns that ``schema`` describes.
+    """Converts a table of a log to the columns that ``schema`` describes.
 
     Args:
-      table: With the columns of :func:`list_log_columns`.
-      schema: What is to be made of them.
-      where: The file, for errors.
-      clamp: Whether numbers beyond their bounds are put to these, instead of being faults.
-      names: All columns that the file has, for errors. None: those of the table.
+      table: Has the columns of :func:`list_log_columns`.
+      schema: The features and the tasks.
+      file: The file's name, for errors.
+      clamp: Whether to set numbers to the bounds that they exceed. Otherwise such rows are faulty.
+      list_columns: Returns the names of all columns of the file, for errors. None: the names in ``table``.
 
     Returns:
-      The columns, those of strings coded; and what was found.
+      The columns, with strings as dictionary columns, and the faulty and clamped rows.
 
     Raises:
-      UserError: When a column is missing, damaged, or of a type that cannot be what the schema says.
+      UserError: If a column is missing or damaged, or its type does not match the schema.
     """
     columns: EncodedColumns = {}
-    found = FaultMasks()
+    masks = FaultMasks()
     for feature in schema.features:
-        given = _column(table, feature.log_column, f"feature '{feature.name}'", where, names)
+        array = _get_column(table, feature.log_column, f"feature '{feature.name}'", file, list_columns)
         try:
-            columns[feature.name] = _feature(given, feature, found, clamp)
+            columns[feature.name] = _convert_feature(array, feature, masks, clamp)
         except IndexError as error:
-            raise UserError(f"{where}: column '{feature.log_column}' is damaged: {error}") from error
+            raise UserError(f"{file}: column '{feature.log_column}' is damaged: {error}; replace the file") from error
         except (pa.ArrowException, TypeError, ValueError) as error:
-            raise _wrong_type(where, feature.log_column, given.type, _wanted(feature)) from error
+            raise _wrong_type(file, feature.log_column, array.type, _describe_feature_type(feature)) from error
     for task in schema.tasks:
         if task.label_column in columns:
             continue
-        given = _column(table, task.label, f"the label of task '{task.name}'", where, names)
-        mask = _column(table, task.mask, f"the mask of task '{task.name}'", where, names) if task.mask else None
+        array = _get_column(table, task.label, f"the label of task '{task.name}'", file, list_columns)
+        mask_role = f"the mask of task '{task.name}'"
+        mask = _get_column(table, task.mask, mask_role, file, list_columns) if task.mask else None
         try:
-            columns[task.label_column] = _label(given, mask, task, found, clamp)
+            columns[task.label_column] = _convert_label(array, mask, task, masks, clamp)
         except (pa.ArrowException, TypeError, ValueError) as error:
-            raise _wrong_type(where, task.label, given.type, "a label, a number or a truth value") from error
-    return columns, found.part(slice(None))
+            raise _wrong_type(file, task.label, array.type, "a label (a number or a boolean)") from error
+    return columns, masks.select_rows(slice(None))
 
 
 def blank_faulty_rows(columns: EncodedColumns, faulty: np.ndarray, schema: Schema) -> EncodedColumns:
-    """The same rows in the same places, the faulty ones without labels and with features that do no harm: they train nothing."""
+    """Returns a copy of the columns in which faulty rows have no labels and harmless features, so that they train nothing.
+
+    All rows keep their places.
+
+    Args:
+      columns: The columns of a block.
+      faulty: Which rows are faulty, bool ``[rows]``.
+      schema: Says which columns are labels.
+    """
     cleaned: EncodedColumns = {}
     for name, column in columns.items():
         if isinstance(column, DictionaryColumn):
@@ -119,240 +136,114 @@ def blank_faulty_rows(columns: EncodedColumns, faulty: np.ndarray, schema: Schem
     return cleaned
 
 
-def _column(table: pa.Table, name: str, of: str, where: str, names: Callable[[], Iterable[str]] | None) -> pa.Array:
-    places = table.schema.get_all_field_indices(name)
-    if not places:
-        there = list(names() if names else table.column_names)
-        near = difflib.get_close_matches(name, there, 1)
-        shown = ", ".join(there[:8]) + (" …" if len(there) > 8 else "")
+def _get_column(
+    table: pa.Table, name: str, role: str, file: str, list_columns: Callable[[], Iterable[str]] | None
+) -> pa.Array:
+    indices = table.schema.get_all_field_indices(name)
+    if not indices:
+        available = list(list_columns() if list_columns else table.column_names)
+        similar = difflib.get_close_matches(name, available, 1)
+        shown = ", ".join(available[:_MAX_LISTED_NAMES]) + (" …" if len(available) > _MAX_LISTED_NAMES else "")
         raise UserError(
-            f"{where}: column '{name}', {of}, is missing; the file has {shown}"
-            + (f"; did you mean '{near[0]}'?" if near else "")
+            f"{file}: column '{name}', {role}, is missing; the file has {shown}"
+            + (f"; did you mean '{similar[0]}'?" if similar else "; correct the schema or the file")
         )
-    if len(places) > 1:
-        raise UserError(f"{where}: column '{name}', {of}, stands there {len(places)} times")
-    return to_single_array(table.column(places[0]))
+    if len(indices) > 1:
+        raise UserError(
+            f"{file}: expected one column '{name}', {role}, got {len(indices)}; remove or rename the others"
+        )
+    return to_single_array(table.column(indices[0]))
 
 
-def to_single_array(column: pa.ChunkedArray) -> pa.Array:
-    """A column as one array."""
-    if column.num_chunks == 1:
-        # Combining would copy it.
-        return column.chunk(0)
-    combined = column.combine_chunks()
-    return combined.combine_chunks() if isinstance(combined, pa.ChunkedArray) else combined
-
-
-def fill_nulls(given: pa.Array, filling: Any) -> pa.Array:
-    """The same with ``filling`` where there is no value; Arrow would copy a column that has all."""
-    return pc.fill_null(given, filling) if given.null_count else given
-
-
-def is_number(kind: pa.DataType) -> bool:
-    """Whether a column holds single numbers or truth values."""
-    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal)
-    return any(test(kind) for test in tests)
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Whether a column holds single strings, be they bytes."""
-    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
-    return any(test(kind) for test in tests)
-
-
-def is_list(kind: pa.DataType) -> bool:
-    """Whether a column holds lists."""
-    return any(test(kind) for test in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list))
-
-
-def flatten_lists(given: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """The values of all rows after one another, and how many each row has; none where it is null.
-
-    Raises:
-      TypeError: When it holds no lists.
-    """
-    if not is_list(given.type):
-        raise TypeError(given.type)
-    if pa.types.is_fixed_size_list(given.type):
-        given = given.cast(pa.list_(given.type.value_type))
-    lengths = fill_nulls(pc.list_value_length(given), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    return given.flatten(), lengths
-
-
-def _wrong_type(where: str, column: str, kind: pa.DataType, wanted: str) -> UserError:
+def _wrong_type(file: str, column: str, kind: pa.DataType, expected: str) -> UserError:
     return UserError(
-        f"{where}: column '{column}' should be {wanted}, but the file has {kind}; correct the schema or the file"
+        f"{file}: column '{column}' should be {expected}, but the file has {kind}; correct the schema or the file"
     )
 
 
-def _wanted(feature: Feature) -> str:
+def _describe_feature_type(feature: Feature) -> str:
     if feature.kind == "numerical":
         return "numbers" if feature.width == 1 else f"lists of {feature.width} numbers"
-    what = "strings" if feature.dtype == "string" else "whole numbers"
-    return what if feature.kind == "categorical" else f"lists of {what}"
+    values = "strings" if feature.dtype == "string" else "whole numbers"
+    return values if feature.kind == "categorical" else f"lists of {values}"
 
 
-def _feature(given: pa.Array, feature: Feature, found: FaultMasks, clamp: bool) -> np.ndarray | DictionaryColumn:
+def _convert_feature(
+    array: pa.Array, feature: Feature, masks: FaultMasks, clamp: bool
+) -> np.ndarray | DictionaryColumn:
     if feature.kind != "numerical":
-        ids, endless = _bag(given, feature) if feature.kind == "bag" else _ids(given, feature.dtype)
-        _add(found.faulty, f"{feature.name}: a string of more than {LONGEST_STRING:,} bytes", endless)
+        is_bag = feature.kind == "bag"
+        ids, too_long = _convert_bag(array, feature) if is_bag else _convert_ids(array, feature.dtype)
+        masks.add_faulty(f"{feature.name}: string longer than {LONGEST_STRING:,} bytes", too_long)
         return ids
     if feature.width == 1:
-        numbers = _numbers(given)
+        numbers = to_float32(array)
     else:
-        numbers, short = _vectors(given, feature.width)
-        _add(found.faulty, f"{feature.name}: not {feature.width} numbers", short)
-    numbers = _within(numbers, feature.bounds, f"{feature.name}: out of range", found, clamp)
-    bad = np.isinf(numbers) if feature.default is not None else ~np.isfinite(numbers)
-    _add(found.faulty, f"{feature.name}: not finite", _of_rows(bad))
+        numbers, wrong_length = _convert_vectors(array, feature.width)
+        masks.add_faulty(f"{feature.name}: not {feature.width} numbers", wrong_length)
+    numbers = _check_bounds(numbers, feature.bounds, f"{feature.name}: out of range", masks, clamp)
+    # With a default, NaN is a missing value and not a fault.
+    invalid = np.isinf(numbers) if feature.default is not None else ~np.isfinite(numbers)
+    masks.add_faulty(f"{feature.name}: not finite", invalid)
     return numbers
 
 
-def _label(given: pa.Array, mask: pa.Array | None, task: Task, found: FaultMasks, clamp: bool) -> np.ndarray:
-    label = _numbers(given)
+def _convert_label(array: pa.Array, mask: pa.Array | None, task: Task, masks: FaultMasks, clamp: bool) -> np.ndarray:
+    label = to_float32(array)
     if mask is not None:
-        there = _numbers(mask)
-        label = np.where(np.nan_to_num(there, nan=0.0) != 0, label, np.float32(np.nan))
+        has_label = np.nan_to_num(to_float32(mask), nan=0.0) != 0
+        label = np.where(has_label, label, np.float32(np.nan))
     reason = f"{task.label}: out of range"
-    label = _within(label, task.bounds, reason, found, clamp)
-    _add(found.faulty, reason, np.isinf(label))
+    label = _check_bounds(label, task.bounds, reason, masks, clamp)
+    masks.add_faulty(reason, np.isinf(label))
     return label if task.above is None else np.where(np.isnan(label), label, label > task.above).astype(np.float32)
 
 
-def _within(
-    numbers: np.ndarray, bounds: tuple[float, float], reason: str, found: FaultMasks, clamp: bool
+def _check_bounds(
+    numbers: np.ndarray, bounds: tuple[float, float], reason: str, masks: FaultMasks, clamp: bool
 ) -> np.ndarray:
-    """The numbers, those beyond the bounds put to them if they are to be; what is NaN stays."""
+    """Returns the numbers, set to the bounds that they exceed if ``clamp`` is set. NaN stays NaN."""
     low, high = bounds
     if low == -np.inf and high == np.inf:
         return numbers
     with np.errstate(invalid="ignore"):
-        beyond = (numbers < low) | (numbers > high)
-    if not beyond.any():
+        exceeds = (numbers < low) | (numbers > high)
+    if not exceeds.any():
         return numbers
-    _add(found.clamped if clamp else found.faulty, reason, _of_rows(beyond))
-    return np.clip(numbers, np.float32(low), np.float32(high)) if clamp else numbers
+    if not clamp:
+        masks.add_faulty(reason, exceeds)
+        return numbers
+    masks.add_clamped(reason, exceeds)
+    return np.clip(numbers, np.float32(low), np.float32(high))
 
 
-def _of_rows(found: np.ndarray) -> np.ndarray:
-    return np.any(found, axis=1) if found.ndim == 2 else found
+def _convert_ids(array: pa.Array, dtype: str) -> tuple[np.ndarray | DictionaryColumn, np.ndarray]:
+    """Returns ids, int64 or strings, and which of them are strings that are too long; ``[rows]`` each."""
+    return to_strings(array) if dtype == "string" else (to_int64(array), np.zeros(len(array), bool))
 
 
-def _add(faults: RowMasks, reason: str, rows: np.ndarray) -> None:
-    faults[reason] = faults[reason] | rows if reason in faults else rows
-
-
-def _numbers(given: pa.Array) -> np.ndarray:
-    """float32, NaN where there is none; what float32 cannot hold is infinite."""
-    kind = given.type
-    if pa.types.is_dictionary(kind):
-        given, kind = given.dictionary_decode(), kind.value_type
-    if pa.types.is_null(kind):
-        return np.full(len(given), np.nan, np.float32)
-    if not is_number(kind):
-        raise TypeError(kind)
-    if pa.types.is_float32(kind) and not given.null_count:
-        return given.to_numpy(zero_copy_only=False)
-    wide = (
-        pc.cast(given, pa.float64(), safe=False)
-        if not pa.types.is_boolean(kind)
-        else pc.cast(pc.cast(given, pa.int8()), pa.float64())
-    )
-    with np.errstate(over="ignore"):
-        return fill_nulls(wide, float("nan")).to_numpy(zero_copy_only=False).astype(np.float32)
-
-
-def _ids(given: pa.Array, dtype: str) -> tuple[np.ndarray | DictionaryColumn, np.ndarray]:
-    """int64 or strings, the missing form where there is none; and which are too long to be read."""
-    return _strings(given) if dtype == "string" else (_integers(given), np.zeros(len(given), bool))
-
-
-def _integers(given: pa.Array) -> np.ndarray:
-    """int64, the missing form where there is none."""
-    kind = given.type
-    if pa.types.is_dictionary(kind):
-        given, kind = given.dictionary_decode(), kind.value_type
-    if pa.types.is_null(kind):
-        return np.full(len(given), MISSING_INTEGER, np.int64)
-    if pa.types.is_boolean(kind):
-        given = pc.cast(given, pa.int8())
-    elif pa.types.is_floating(kind):
-        # A column of whole numbers with gaps is often written as floats; halves are refused.
-        given = pc.if_else(pc.is_finite(given), given, None)
-    elif not pa.types.is_integer(kind):
-        raise TypeError(kind)
-    if pa.types.is_uint64(kind):
-        # Hashes use all 64 bits; the same bits as a signed number are the same id.
-        return fill_nulls(given, 2**64 - 1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return fill_nulls(pc.cast(given, pa.int64()), MISSING_INTEGER).to_numpy(zero_copy_only=False)
-
-
-def _strings(given: pa.Array) -> tuple[DictionaryColumn, np.ndarray]:
-    """Bytes, ``S<longest>``, and which are too long; as a dictionary, since a log repeats its strings."""
-    kind = given.type
-    if pa.types.is_null(kind):
-        return DictionaryColumn(np.zeros(1, "S1"), np.zeros(len(given), np.int32)), np.zeros(len(given), bool)
-    value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if not is_text(value_type):
-        if not (pa.types.is_integer(value_type) or pa.types.is_boolean(value_type)):
-            raise TypeError(kind)
-        given = pc.cast(given if value_type == kind else given.dictionary_decode(), pa.string())
-    if not pa.types.is_dictionary(given.type):
-        given = given.dictionary_encode()
-    values, endless = _bytes(given.dictionary)
-    bounds = pc.min_max(given.indices)
-    if bounds["min"].is_valid and not 0 <= bounds["min"].as_py() <= bounds["max"].as_py() < len(given.dictionary):
-        # Arrow does not look at it when it reads.
-        raise IndexError("a string is not in its dictionary")
-    places = fill_nulls(pc.cast(given.indices, pa.int32()), len(values) - 1).to_numpy(zero_copy_only=False)
-    return DictionaryColumn(values, places), endless[places]
-
-
-def _bytes(given: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Strings as they lie there, and one more that is empty; ``b""`` where there is none, or one that is too long."""
-    wide = fill_nulls(pc.cast(given, pa.large_binary()), b"")
-    endless = pc.greater(pc.binary_length(wide), LONGEST_STRING)
-    if pc.any(endless).as_py():
-        wide = pc.if_else(endless, b"", wide)
-    if not len(wide):
-        return np.zeros(1, "S1"), np.zeros(1, bool)
-    _, ends, content = wide.buffers()
-    offsets = np.frombuffer(ends, np.int64)[wide.offset : wide.offset + len(wide) + 1]
-    letters = np.frombuffer(content or b"", np.uint8)[offsets[0] : offsets[-1]]
-    lengths = np.append(np.diff(offsets), 0)
-    longest = max(int(lengths.max()), 1)
-    values = _padded(letters, lengths, longest, 0).reshape(-1).view(f"S{longest}")
-    return values, np.append(endless.to_numpy(zero_copy_only=False), False)
-
-
-def _bag(given: pa.Array, feature: Feature) -> tuple[np.ndarray | DictionaryColumn, np.ndarray]:
-    """``[rows, width]``: the first values of each row, then the missing form; and which rows have one that is too long."""
-    values, lengths = flatten_lists(given)
-    ids, endless = _ids(values, feature.dtype)
-    rows = np.zeros(len(given), bool)
-    if endless.any():
-        rows |= _padded(endless, lengths, feature.width, False).any(axis=1)
+def _convert_bag(array: pa.Array, feature: Feature) -> tuple[np.ndarray | DictionaryColumn, np.ndarray]:
+    """Returns the first ids of each row, ``[rows, width]``, and which rows have a string that is too long, ``[rows]``."""
+    values, lengths = flatten_lists(array)
+    ids, too_long = _convert_ids(values, feature.dtype)
+    long_rows = np.zeros(len(array), bool)
+    if too_long.any():
+        long_rows |= pad_lists(too_long, lengths, feature.width, False).any(axis=1)
     if isinstance(ids, DictionaryColumn):
-        return DictionaryColumn(ids.values, _padded(ids.indices, lengths, feature.width, len(ids.values) - 1)), rows
-    return _padded(ids, lengths, feature.width, MISSING_INTEGER), rows
+        return DictionaryColumn(
+            ids.values, pad_lists(ids.indices, lengths, feature.width, len(ids.values) - 1)
+        ), long_rows
+    return pad_lists(ids, lengths, feature.width, MISSING_INTEGER), long_rows
 
 
-def _vectors(given: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """``[rows, width]``, and the rows that have another number of values; a null row is all NaN, and none of those."""
-    values, lengths = flatten_lists(given)
-    numbers = _numbers(values)
-    wrong = (lengths != width) & ~given.is_null().to_numpy(zero_copy_only=False)
-    return _padded(numbers, lengths, width, np.float32(np.nan)), wrong
+def _convert_vectors(array: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns numbers, ``[rows, width]``, and which rows have another number of values; a null row is all NaN and not wrong."""
+    values, lengths = flatten_lists(array)
+    numbers = to_float32(values)
+    wrong_length = (lengths != width) & ~array.is_null().to_numpy(zero_copy_only=False)
+    return pad_lists(numbers, lengths, width, np.nan), wrong_length
 
 
-def _padded(values: np.ndarray, lengths: np.ndarray, width: int, filling: Any) -> np.ndarray:
-    if (lengths == width).all():
-        return values.reshape(-1, width)
-    padded = np.full((len(lengths), width), filling, values.dtype)
-    if lengths.max(initial=0) > width:
-        starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
-        values = values[np.arange(len(values)) - starts < width]
-    # What each length fills of a row is looked up; both sides go through their values in the same order.
-    taken = np.arange(width) < np.arange(width + 1)[:, None]
-    padded[taken.take(lengths, axis=0, mode="clip")] = values
-    return padded
+def _add_mask(masks: RowMasks, reason: str, mask: np.ndarray) -> None:
+    rows = np.any(mask, axis=1) if mask.ndim == 2 else mask
+    masks[reason] = masks[reason] | rows if reason in masks else rows

@@ -1,5 +1,6 @@
-"""Which files make up a log, and which of them a day: local folders, object stores through Arrow's file systems, and datasets
-that TFDS has prepared in either.
+"""Which files a log consists of and which day each file belongs to.
+
+A log is in a local folder, in an object store that Arrow can read, or in a dataset that TFDS prepared in either.
 """
 
 from __future__ import annotations
@@ -8,17 +9,26 @@ import dataclasses
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import pyarrow as pa
 from pyarrow import fs
 
 from ....foundation.formatting import first_line
 from ...config.errors import UserError
-from ..tfds import address as tfds_log
+from ..tfds.address import SCHEME as TFDS_SCHEME
+from ..tfds.address import find_dataset
 from ..tfds.features import ColumnMetadata
 
+FileFormat = Literal["parquet", "tfrecord"]
+
 _PARTITION = re.compile(r"[^/=]+=[^/]+")
-_ENDINGS = {".parquet": "parquet", ".tfrecord": "tfrecord", ".tfrecord.gz": "tfrecord", ".tfrecords": "tfrecord"}
+_SUFFIXES: dict[str, FileFormat] = {
+    ".parquet": "parquet",
+    ".tfrecord": "tfrecord",
+    ".tfrecord.gz": "tfrecord",
+    ".tfrecords": "tfrecord",
+}
 _TFDS_SHARD = re.compile(r"\.tfrecord-\d{5}-of-\d{5}$")
 
 
@@ -27,119 +37,135 @@ class LogLayout:
     """The files of a log.
 
     Attributes:
-      filesystem: Where they lie.
-      format: ``parquet`` or ``tfrecord``.
-      days: For each day its name and its files, both in order; one day without a name where the folders tell of none.
-      root: The file or the folder itself.
-      infos: Of each file its size and its time, as they were found.
-      rows: How many rows a file should have, where that is known.
-      column_metadata: What is known of columns beside what the files tell.
+      filesystem: The file system that holds the files.
+      format: The format of all files.
+      days: The name and the files of each day, both in order. A log without folders of days is one day with an empty name.
+      root: The path of the log's file or folder in ``filesystem``.
+      infos: Size and modification time of each file, as found.
+      rows: Expected number of rows of each file, where it is known.
+      column_metadata: What is known about columns beyond the files' content.
     """
 
     filesystem: fs.FileSystem
-    format: str
+    format: FileFormat
     days: tuple[tuple[str, tuple[str, ...]], ...]
     root: str
     infos: Mapping[str, fs.FileInfo] = dataclasses.field(default_factory=dict)
     rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
     column_metadata: Mapping[str, ColumnMetadata] = dataclasses.field(default_factory=dict)
 
+    @property
+    def files(self) -> list[str]:
+        """All files, in the order of the days."""
+        return [file for _, files in self.days for file in files]
+
 
 def find_layout(path: str) -> LogLayout:
-    """Looks at a file or a folder.
+    """Finds the files of a log and sorts them into days.
 
-    A folder whose folders are called ``key=value``, as Spark and BigQuery write them, is one day each, in the order of their
-    names; what lies deeper belongs to the day. Hidden files and those that begin with ``_`` are passed over.
+    If the folder's subfolders are named ``key=value``, as Spark and BigQuery name them, each is one day, in the order of
+    the names. Deeper folders belong to their day. Files and folders whose names begin with ``.`` or ``_`` are ignored.
 
     Args:
-      path: A path, an address such as ``s3://bucket/log`` or ``gs://bucket/log``, or that of a dataset, see
-        :func:`.tfds_log.find_dataset`, of which each split is a day where several are named.
+      path: A file or folder, an address such as ``s3://bucket/log`` or ``gs://bucket/log``, or the address of a dataset; see
+        :func:`.find_dataset`. If the address names several splits, each split is a day.
 
     Raises:
-      UserError: When there is nothing, or nothing of a known format.
+      UserError: If nothing is there, or no file of a known format, or files of both formats.
     """
-    if path.startswith(tfds_log.SCHEME):
-        return _prepared(path)
-    filesystem, root = _open(path)
-    [info] = _infos(filesystem, [root], path)
+    if path.startswith(TFDS_SCHEME):
+        return _find_dataset_layout(path)
+    filesystem, root = _open_filesystem(path)
+    [info] = _get_file_infos(filesystem, [root], path)
     if info.type == fs.FileType.NotFound:
-        raise UserError(f"{path}: there is no such file or folder")
+        raise UserError(f"{path}: no such file or folder")
     if info.type == fs.FileType.File:
-        return LogLayout(filesystem, _format_of([root], path), (("", (root,)),), root, {root: info})
-    found = _infos(filesystem, fs.FileSelector(root, recursive=True), path)
-    infos = {each.path: each for each in found if each.type == fs.FileType.File and _is_data(each.path, root)}
+        return LogLayout(filesystem, _detect_common_format([root], path), (("", (root,)),), root, {root: info})
+    entries = _get_file_infos(filesystem, fs.FileSelector(root, recursive=True), path)
+    infos = {e.path: e for e in entries if e.type == fs.FileType.File and _is_log_file(e.path, root)}
+    folders = [e.path for e in entries if e.type == fs.FileType.Directory]
     files = sorted(infos)
-    folders = {each.path for each in found if each.type == fs.FileType.Directory}
     if not files:
-        raise UserError(f"{path}: no Parquet or TFRecord file was found there (names end in {', '.join(_ENDINGS)})")
+        raise UserError(
+            f"{path}: the folder has no Parquet or TFRecord file (file names must end in {', '.join(_SUFFIXES)})"
+        )
+    files_by_day = _group_by_day(files, folders, root, path)
+    days = tuple((name, tuple(day_files)) for name, day_files in sorted(files_by_day.items()))
+    return LogLayout(filesystem, _detect_common_format(files, path), days, root, infos)
+
+
+def detect_format(path: str) -> FileFormat | None:
+    """Returns the format that a file's name stands for, or None if the name has no known suffix.
+
+    Example:
+    >>> detect_format("log/day=1/a.tfrecord.gz"), detect_format("notes.txt")
+    ('tfrecord', None)
+    """
+    if _TFDS_SHARD.search(path):
+        return "tfrecord"
+    return next((name for suffix, name in _SUFFIXES.items() if path.endswith(suffix)), None)
+
+
+def _group_by_day(files: Sequence[str], folders: Sequence[str], root: str, path: str) -> dict[str, list[str]]:
+    """Returns the files of each day; the empty name stands for a log without folders of days."""
     by_day: dict[str, list[str]] = {}
     for file in files:
-        first = posixpath.relpath(file, root).split("/")[0]
-        by_day.setdefault(first if _PARTITION.fullmatch(first) else "", []).append(file)
-    # A day without a file is a day: it must not vanish unseen.
-    empty = sorted(posixpath.basename(f) for f in folders if posixpath.dirname(f) == root)
+        top = posixpath.relpath(file, root).split("/")[0]
+        by_day.setdefault(top if _PARTITION.fullmatch(top) else "", []).append(file)
     if "" not in by_day:
-        for name in empty:
+        # A day without files stays in the layout, so that it cannot go missing unnoticed.
+        for name in sorted(posixpath.basename(f) for f in folders if posixpath.dirname(f) == root):
             if _PARTITION.fullmatch(name):
                 by_day.setdefault(name, [])
     elif len(by_day) > 1:
+        days = ", ".join(sorted(by_day)[1:3])
         raise UserError(
-            f"{path}: files lie beside folders of days ({', '.join(sorted(by_day)[1:3])} …); put them into a day, or name one folder"
+            f"{path}: some files are outside the folders of days ({days} …); move them into a day, or name a single folder"
         )
-    days = tuple((name, tuple(some)) for name, some in sorted(by_day.items()))
-    return LogLayout(filesystem, _format_of(files, path), days, root, infos)
+    return by_day
 
 
-def detect_format(path: str) -> str:
-    """``parquet`` or ``tfrecord``, as a file's name tells; "" when it tells of neither."""
-    if _TFDS_SHARD.search(path):
-        return "tfrecord"
-    return next((name for ending, name in _ENDINGS.items() if path.endswith(ending)), "")
-
-
-def _prepared(address: str) -> LogLayout:
-    dataset = tfds_log.find_dataset(address)
-    filesystem, root = _open(dataset.folder)
+def _find_dataset_layout(address: str) -> LogLayout:
+    dataset = find_dataset(address)
+    filesystem, root = _open_filesystem(dataset.folder)
     rows: dict[str, int] = {}
     days = []
     for name, shards in dataset.splits:
-        # As this file system calls them: without the scheme, which TFDS's have in an object store.
+        # TFDS's paths have a scheme if they are in an object store; Arrow's have none.
         files = [posixpath.join(root, posixpath.relpath(file, dataset.folder)) for file, _ in shards]
         rows.update(zip(files, (count for _, count in shards), strict=True))
         days.append((name if len(dataset.splits) > 1 else "", tuple(files)))
-    infos = {info.path: info for info in _infos(filesystem, list(rows), address)}
+    infos = {info.path: info for info in _get_file_infos(filesystem, list(rows), address)}
     return LogLayout(filesystem, "tfrecord", tuple(days), root, infos, rows, dataset.columns)
 
 
-def _open(path: str) -> tuple[fs.FileSystem, str]:
+def _open_filesystem(path: str) -> tuple[fs.FileSystem, str]:
+    """Returns the file system of a path or address, and the path in it."""
     if "://" not in path:
         return fs.LocalFileSystem(), posixpath.abspath(posixpath.expanduser(path)) if path else path
     try:
         return fs.FileSystem.from_uri(path)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise UserError(f"{path}: Arrow knows no such place: {first_line(error)}") from error
+        raise UserError(f"{path}: Arrow cannot open this address: {first_line(error)}") from error
 
 
-def _infos(filesystem: fs.FileSystem, asked: list[str] | fs.FileSelector, shown: str) -> list[fs.FileInfo]:
+def _get_file_infos(filesystem: fs.FileSystem, query: list[str] | fs.FileSelector, path: str) -> list[fs.FileInfo]:
     try:
-        return filesystem.get_file_info(asked)
+        return filesystem.get_file_info(query)
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{shown}: cannot be read: {first_line(error)}") from error
+        raise UserError(f"{path}: cannot be read: {first_line(error)}") from error
 
 
-def _is_data(path: str, root: str) -> bool:
-    """Whether a file is one of the log's, by its name."""
-    return bool(detect_format(path)) and not any(
-        part.startswith((".", "_")) for part in posixpath.relpath(path, root).split("/")
-    )
+def _is_log_file(path: str, root: str) -> bool:
+    is_hidden = any(part.startswith((".", "_")) for part in posixpath.relpath(path, root).split("/"))
+    return detect_format(path) is not None and not is_hidden
 
 
-def _format_of(files: Sequence[str], shown: str) -> str:
-    formats = sorted({detect_format(file) for file in files})
+def _detect_common_format(files: Sequence[str], path: str) -> FileFormat:
+    formats = {detect_format(file) for file in files}
     if len(formats) > 1:
-        raise UserError(f"{shown}: files of several formats lie there ({' and '.join(formats)}); name a folder of one")
-    if not formats[0]:
-        raise UserError(
-            f"{shown}: not known as Parquet or TFRecord by its name, which should end in {', '.join(_ENDINGS)}"
-        )
-    return formats[0]
+        raise UserError(f"{path}: the folder mixes Parquet and TFRecord files; name a folder of one format")
+    [file_format] = formats
+    if file_format is None:
+        raise UserError(f"{path}: unknown file format; the name must end in {', '.join(_SUFFIXES)}")
+    return file_format

@@ -9,6 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ..source import Columns
+from .arrow_columns import FaultMasks
+from .blocks import Block
+
 # Number of rows that are written with their values. The others have only their place and the reasons.
 MAX_ROWS_WITH_VALUES = 1000
 
@@ -67,6 +71,36 @@ class Quarantine:
             with open(self._path, "ab", buffering=0) as file:
                 file.write(("\n".join(lines) + "\n").encode())
         return new
+
+
+def make_records(block: Block, columns: Columns, masks: FaultMasks, is_faulty: np.ndarray) -> list[dict[str, Any]]:
+    """Returns one record for each faulty or clamped row of a block.
+
+    Args:
+      block: The block.
+      columns: Its columns, after clamping.
+      masks: Its faulty and clamped rows, by reason.
+      is_faulty: Which rows are faulty for any reason, bool ``[rows]``.
+
+    Returns:
+      Records with ``file``, ``row`` and ``reasons``. A row that was clamped and has no fault also has ``clamped``. The first
+      :data:`MAX_ROWS_WITH_VALUES` records also have ``values``.
+    """
+    is_recorded = np.logical_or.reduce([*masks.clamped.values(), *masks.faulty.values()])
+    records: list[dict[str, Any]] = []
+    for row in np.flatnonzero(is_recorded):
+        row_masks = masks.faulty if is_faulty[row] else masks.clamped
+        record: dict[str, Any] = {
+            "file": block.file,
+            "row": block.row_of_file(int(row)),
+            "reasons": [reason for reason, mask in row_masks.items() if mask[row]],
+        }
+        if not is_faulty[row]:
+            record["clamped"] = True
+        if len(records) < MAX_ROWS_WITH_VALUES:
+            record["values"] = {name: to_plain_value(column[row]) for name, column in columns.items()}
+        records.append(record)
+    return records
 
 
 def to_plain_value(value: np.ndarray | np.generic | bytes) -> object:

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from ....models.schema import Schema
 from ..files import layout
-from ..files.arrow_columns import is_list, is_number, is_text, to_single_array
-from ..files.readers import read_sample
+from ..files.arrow_arrays import is_list, is_number, is_text, to_single_array
+from ..files.sample import read_sample
 from ..tfds.features import ColumnMetadata
 from .column_proposal import ColumnProposal, make_feature
 from .id_encoding import choose_embedding_width

@@ -1,4 +1,4 @@
-"""A dataset that TFDS has prepared, as a log: its address, its splits, and the files of each."""
+"""From an address such as ``tfds://movielens/100k-ratings?split=train`` to the files of a prepared dataset."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 SCHEME = "tfds://"
-_FORM = "tfds://NAME[/CONFIG][:VERSION][?split=train+test&data_dir=DIR]"
-_ADDRESS = re.compile(r"tfds://(\w+)(?:/([^/:?'\"\s]+))?(?::(\d+\.\d+\.\d+))?(?:\?(.*))?")
+_SYNTAX = "tfds://NAME[/CONFIG][:VERSION][?split=train+test&data_dir=DIR]"
+_PATTERN = re.compile(r"tfds://(\w+)(?:/([^/:?'\"\s]+))?(?::(\d+\.\d+\.\d+))?(?:\?(.*))?")
+_OPTIONS = ("split", "data_dir")
+_MAX_LISTED_NAMES = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class PreparedDataset:
-    """A prepared dataset.
+    """A dataset that TFDS prepared.
 
     Attributes:
-      folder: Of its version.
-      splits: Those that were asked for, in that order: name, and files in their order, each with the rows that TFDS wrote.
-      columns: What is known of them.
+      folder: The folder of its version.
+      splits: The requested splits, in the requested order. Each has its name and its files in order; each file has the number
+        of rows that TFDS wrote to it.
+      columns: Metadata of each column.
     """
 
     folder: str
@@ -39,7 +42,7 @@ class PreparedDataset:
 
 @dataclasses.dataclass(frozen=True)
 class _Address:
-    """An address, taken apart; what it leaves out is empty."""
+    """The parts of an address. A part that the address leaves out is empty."""
 
     text: str
     name: str
@@ -50,134 +53,141 @@ class _Address:
 
     @property
     def dataset(self) -> str:
-        """As TFDS writes it."""
+        """The name, config and version as TFDS writes them."""
         return self.name + (f"/{self.config}" if self.config else "") + (f":{self.version}" if self.version else "")
 
 
 def find_dataset(address: str) -> PreparedDataset:
-    """Finds a prepared dataset; nothing is downloaded.
+    """Finds a prepared dataset. Downloads nothing.
 
     Args:
-      address: ``tfds://NAME[/CONFIG][:VERSION][?split=train+test&data_dir=DIR]``. Without a version the newest that is there,
-        without a config or a split the only one, without a folder TFDS's own.
+      address: ``tfds://NAME[/CONFIG][:VERSION][?split=train+test&data_dir=DIR]``. Defaults: the newest prepared version, the only
+        config, the only split, and TFDS's own data folder.
 
     Raises:
-      UserError: When the address is none, the dataset is not there or damaged, or more is there than one.
+      UserError: If the address is malformed, the dataset is not prepared or damaged, its files are not TFRecord, or the
+        address leaves out a config or a split and there are several.
     """
-    wanted = _parsed(address)
-    folder = _folder(wanted)
+    parts = _parse_address(address)
+    folder = _find_version_folder(parts)
     try:
         builder = load_builder(folder)
-        sizes = {name: split.num_examples for name, split in builder.info.splits.items()}
+        split_sizes = {name: split.num_examples for name, split in builder.info.splits.items()}
         columns = describe_columns(builder.info.features)
-    except Exception as error:  # Whatever TFDS and its parts raise on files that are not what they wrote.
+    except Exception as error:  # TFDS and the libraries under it raise errors of many types for a damaged description.
         raise UserError(
-            f"{address}: the description in '{folder}' cannot be read, the dataset is damaged or not TFDS's "
-            f"({summarize_error(error)}); prepare it anew, or name another folder by data_dir"
+            f"{address}: cannot read the description in '{folder}' ({summarize_error(error)}). It is damaged or was not written by "
+            "TFDS; prepare the dataset again, or name another folder with data_dir"
         ) from error
-    form = builder.info.file_format.value
-    if form != "tfrecord":
+    file_format = builder.info.file_format.value
+    if file_format != "tfrecord":
         raise UserError(
-            f"{address}: expected TFRecord files, TFDS's default, but '{folder}' holds {form}; prepare the dataset in another "
-            "folder by download_and_prepare(file_format='tfrecord')"
+            f"{address}: expected TFRecord files, the default of TFDS, but '{folder}' holds {file_format}; prepare the dataset in "
+            "another folder with download_and_prepare(file_format='tfrecord')"
         )
-    splits = [(name, list_shards(builder, name)) for name in _splits(wanted, sizes)]
+    splits = [(name, list_shards(builder, name)) for name in _choose_splits(parts, split_sizes)]
     return PreparedDataset(os.fspath(folder), splits, columns)
 
 
-def _parsed(address: str) -> _Address:
-    found = _ADDRESS.fullmatch(address)
-    options = dict(part.partition("=")[::2] for part in found[4].split("&")) if found and found[4] else {}
-    unknown = sorted(options.keys() - {"split", "data_dir"})
-    if not found or unknown:
-        wrong = f"got '{unknown[0]}'" if unknown else "which this is not"
-        raise UserError(f"{address}: an address of a dataset has the form {_FORM}, {wrong}")
-    # Not parse_qs, which takes a + for a space.
-    split, data_dir = (unquote(options.get(key, "")) for key in ("split", "data_dir"))
-    return _Address(address, found[1], found[2] or "", found[3] or "", split, data_dir)
+def _parse_address(address: str) -> _Address:
+    match = _PATTERN.fullmatch(address)
+    if not match:
+        raise UserError(f"{address}: malformed address; expected {_SYNTAX}")
+    name, config, version, query = match.groups("")
+    options = dict(part.partition("=")[::2] for part in query.split("&")) if query else {}
+    unknown = sorted(options.keys() - set(_OPTIONS))
+    if unknown:
+        raise UserError(f"{address}: unknown option '{unknown[0]}'; expected {_SYNTAX}")
+    # Not parse_qs, which replaces + by a space.
+    split, data_dir = (unquote(options.get(key, "")) for key in _OPTIONS)
+    return _Address(address, name, config, version, split, data_dir)
 
 
-def _folder(wanted: _Address) -> tfds.core.Path:
-    """The folder of the version."""
-    root = resolve_data_dir(wanted.data_dir)
+def _find_version_folder(address: _Address) -> tfds.core.Path:
+    """Returns the folder ``data_dir/name[/config]/version``."""
+    root = resolve_data_dir(address.data_dir)
     if not root.is_dir():
-        raise _not_prepared(wanted, root, "there is no such folder")
-    there = root / wanted.name
-    versions = {"": _versions(there)} | {name: _versions(there / name) for name in _folders(there)}
+        raise _not_prepared(address, root, "that folder does not exist")
+    dataset_folder = root / address.name
+    versions = {"": _list_versions(dataset_folder)}
+    versions |= {name: _list_versions(dataset_folder / name) for name in _list_folders(dataset_folder)}
     versions = {config: numbers for config, numbers in versions.items() if numbers}
     if not versions:
-        datasets = [name for name in _folders(root) if name != "downloads"]
-        raise _not_prepared(wanted, root, f"it holds {_list_names(datasets, wanted.name, 'no dataset')}")
-    config = wanted.config
+        datasets = [name for name in _list_folders(root) if name != "downloads"]
+        raise _not_prepared(address, root, f"found {_format_names(datasets, address.name) or 'no dataset'}")
+    config = address.config
     if not config and "" not in versions:
         if len(versions) > 1:
             raise UserError(
-                f"{wanted.text}: '{there}' holds {_list_names(versions, '', '')}; name one: tfds://{wanted.name}/CONFIG"
+                f"{address.text}: '{dataset_folder}' has the configs {_format_names(versions)}; name one of them: "
+                f"tfds://{address.name}/CONFIG"
             )
         [config] = versions
     if config not in versions:
         configs = [name for name in versions if name]
-        raise _not_prepared(wanted, root, f"of {wanted.name} it holds {_list_names(configs, config, 'no config')}")
-    version = wanted.version or versions[config][-1]
+        found = f"the configs {_format_names(configs, config)}" if configs else "no config"
+        raise _not_prepared(address, root, f"found {found} of {address.name}")
+    version = address.version or versions[config][-1]
     if version not in versions[config]:
-        raise _not_prepared(wanted, root, f"of {wanted.name} it holds version {_list_names(versions[config], '', '')}")
-    return there / config / version
+        raise _not_prepared(address, root, f"found version {_format_names(versions[config])} of {address.name}")
+    return dataset_folder / config / version
 
 
-def _versions(folder: tfds.core.Path) -> list[str]:
-    """The versions in a folder, the newest last."""
+def _list_versions(folder: tfds.core.Path) -> list[str]:
+    """Returns the prepared versions in a folder, the newest last."""
     from tensorflow_datasets.core.utils.version import list_all_versions
 
     return list(map(str, list_all_versions(folder)))
 
 
-def _folders(folder: tfds.core.Path) -> list[str]:
+def _list_folders(folder: tfds.core.Path) -> list[str]:
     if not folder.is_dir():
         return []
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _splits(wanted: _Address, sizes: Mapping[str, int]) -> list[str]:
-    """The names of the splits that are wanted."""
-    there = ", ".join(f"{name} ({rows:,} rows)" for name, rows in sizes.items())
-    if not wanted.split:
-        if len(sizes) != 1:
+def _choose_splits(address: _Address, split_sizes: Mapping[str, int]) -> list[str]:
+    """Returns the names of the requested splits, in the requested order."""
+    available = ", ".join(f"{name} ({rows:,} rows)" for name, rows in split_sizes.items()) or "no split"
+    if not address.split:
+        if len(split_sizes) != 1:
             raise UserError(
-                f"{wanted.text}: the dataset has {there or 'no split'}; name one, or several in the order of training, the last held "
-                "out: split=train+test"
+                f"{address.text}: the dataset has {available}; name one split, or several in the order of training with the "
+                "held-out split last: split=train+test"
             )
-        return list(sizes)
-    names = [name.strip() for name in wanted.split.split("+")]
+        return list(split_sizes)
+    names = [name.strip() for name in address.split.split("+")]
     for name in names:
         if "[" in name:
             raise UserError(
-                f"{wanted.text}: '{name}' is a part of a split, which is not supported; name whole splits, and hold rows out by "
+                f"{address.text}: '{name}' is a part of a split, which is not supported; name whole splits, and hold rows out with "
                 "data.files.periods and data.holdout_days"
             )
-        if name not in sizes:
-            raise UserError(f"{wanted.text}: there is no split '{name}'; the dataset has {there or 'none'}")
+        if name not in split_sizes:
+            raise UserError(f"{address.text}: unknown split '{name}'; the dataset has {available}")
         if names.count(name) > 1:
-            raise UserError(f"{wanted.text}: split '{name}' is named {names.count(name)} times; name each once")
+            raise UserError(f"{address.text}: split '{name}' is named {names.count(name)} times; name each split once")
     return names
 
 
-def _not_prepared(wanted: _Address, root: tfds.core.Path, found: str) -> UserError:
+def _not_prepared(address: _Address, root: tfds.core.Path, found: str) -> UserError:
     import tensorflow_datasets as tfds
 
-    known = tfds.list_builders(with_community_datasets=False)
-    if wanted.name in known:
-        how = f"on a machine with network run {format_prepare_command(wanted.dataset, os.fspath(root))}"
+    public_names = tfds.list_builders(with_community_datasets=False)
+    if address.name in public_names:
+        remedy = f"run {format_prepare_command(address.dataset, os.fspath(root))} on a machine with network access"
     else:
-        near = difflib.get_close_matches(wanted.name, known, n=3)
-        how = f"TFDS itself has none of that name{', but ' + ', '.join(near) if near else ''}; prepare yours there"
+        similar = difflib.get_close_matches(address.name, public_names, n=3)
+        remedy = f"TFDS has no dataset of that name{'; did you mean ' + ' or '.join(similar) if similar else ''}. Prepare your dataset in that folder"
     return UserError(
-        f"{wanted.text}: expected '{wanted.dataset}' prepared in '{root}', but {found}; {how}, or name another folder by data_dir"
+        f"{address.text}: expected '{address.dataset}' prepared in '{root}', but {found}; {remedy}, or name another folder with "
+        "data_dir"
     )
 
 
-def _list_names(names: Iterable[str], near: str, none: str) -> str:
-    """A few names, those that look alike first."""
+def _format_names(names: Iterable[str], similar_to: str = "") -> str:
+    """Joins a few names, those that are similar to ``similar_to`` first."""
     names = list(names)
-    alike = difflib.get_close_matches(near, names, n=3, cutoff=0.5)
-    ordered = alike + [name for name in names if name not in alike]
-    return ", ".join(ordered[:8]) + (" …" if len(ordered) > 8 else "") if ordered else none
+    similar = difflib.get_close_matches(similar_to, names, n=3, cutoff=0.5)
+    ordered = similar + [name for name in names if name not in similar]
+    return ", ".join(ordered[:_MAX_LISTED_NAMES]) + (" …" if len(ordered) > _MAX_LISTED_NAMES else "")

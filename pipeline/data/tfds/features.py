@@ -1,7 +1,7 @@
-"""What TFDS knows of the columns of a dataset and the files alone do not tell.
+"""What TFDS knows about a dataset's columns that the files alone do not say.
 
-TFDS writes a row as one tf.Example. A feature within a dictionary has the names of both, as ``user/age``; a sequence of
-dictionaries is a list in each of them; a list of lists becomes two columns or more; pictures and encoded tensors are strings.
+TFDS writes each row as one tf.Example. A feature inside a dictionary is named after both, such as ``user/age``. A sequence of
+dictionaries becomes one list per key. A list of lists becomes two or more columns. Images and encoded tensors become strings.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class ColumnMetadata:
-    """What is known of a column.
+    """What is known about a column beyond its values.
 
     Attributes:
-      is_list: Whether a row holds a list, even where none has more than one value.
-      num_classes: How many classes its numbers stand for, from 0 on; 0 where they stand for none.
-      class_names: The classes' names; empty where they have none.
-      why_unsupported: Why a ranker cannot read it; empty where it can.
+      is_list: Whether each row holds a list, even if no row has more than one value.
+      num_classes: Number of classes, if the values are class indices from 0 on; otherwise 0.
+      class_names: Names of the classes; empty if they have none.
+      why_unsupported: Why a ranker cannot read the column; empty if it can.
     """
 
     is_list: bool = False
@@ -32,46 +32,52 @@ class ColumnMetadata:
 
 
 def describe_columns(features: tfds.features.FeaturesDict) -> dict[str, ColumnMetadata]:
-    """Each column of the tf.Examples, and what is known of it."""
-    by_path = dict(_leaves(features, features.get_serialized_info(), ""))
+    """Returns the metadata of each column of the dataset's tf.Examples.
+
+    Args:
+      features: ``builder.info.features``.
+    """
+    metadata_by_path = dict(_describe_leaves(features, features.get_serialized_info(), ""))
     columns = {}
     for column in features.tf_example_spec:
-        # What TFDS takes apart lies beneath the feature: its lengths, its shape.
+        # TFDS splits some features into several columns below the feature's path, such as row lengths and a shape.
         path = column
-        while path not in by_path and "/" in path:
+        while path not in metadata_by_path and "/" in path:
             path = path.rpartition("/")[0]
-        columns[column] = by_path.get(path, ColumnMetadata())
+        columns[column] = metadata_by_path.get(path, ColumnMetadata())
     return columns
 
 
-def _leaves(feature: Any, info: Any, path: str) -> Iterator[tuple[str, ColumnMetadata]]:
-    """The features that hold values, by their paths. ``info`` says how TFDS writes them."""
+# TFDS has no common type for what the functions below take: a feature, or a nested mapping of them.
+def _describe_leaves(feature: Any, serialized_info: Any, path: str) -> Iterator[tuple[str, ColumnMetadata]]:
+    """Yields the path and the metadata of each feature that holds values; ``serialized_info`` says how TFDS writes them."""
     from tensorflow_datasets import features as kinds
 
     if isinstance(feature, kinds.FeaturesDict):
-        for name, each in feature.items():
-            yield from _leaves(each, info[name], f"{path}/{name}" if path else name)
+        for name, child in feature.items():
+            yield from _describe_leaves(child, serialized_info[name], f"{path}/{name}" if path else name)
     elif isinstance(feature, kinds.Sequence) and not isinstance(feature, kinds.Video | kinds.Dataset):
-        yield from _leaves(feature.feature, info, path)
+        yield from _describe_leaves(feature.feature, serialized_info, path)
     else:
-        yield path, _known(feature, info, kinds)
+        yield path, _describe_leaf(feature, serialized_info, kinds)
 
 
-def _known(feature: Any, info: Any, kinds: Any) -> ColumnMetadata:
-    others = {"a picture": kinds.Image, "a video": kinds.Video, "sound": kinds.Audio, "a dataset": kinds.Dataset}
-    what = next((words for words, kind in others.items() if isinstance(feature, kind)), "")
-    if what:
-        return ColumnMetadata(why_unsupported=f"it is {what}, which no ranker reads")
-    if isinstance(info, dict) or info.np_dtype != feature.get_tensor_info().np_dtype:
+def _describe_leaf(feature: Any, serialized_info: Any, kinds: Any) -> ColumnMetadata:
+    media = {"images": kinds.Image, "videos": kinds.Video, "audio": kinds.Audio, "nested datasets": kinds.Dataset}
+    content = next((words for words, kind in media.items() if isinstance(feature, kind)), "")
+    if content:
+        return ColumnMetadata(why_unsupported=f"it holds {content}, which a ranker cannot read")
+    if isinstance(serialized_info, dict) or serialized_info.np_dtype != feature.get_tensor_info().np_dtype:
         return ColumnMetadata(
-            why_unsupported="TFDS wrote it in an encoding that no ranker reads; prepare the dataset without one"
+            why_unsupported="TFDS wrote it in an encoding that a ranker cannot read; prepare the dataset without the encoding"
         )
-    if len(info.shape) > 1:
-        return ColumnMetadata(
-            why_unsupported=f"each row holds an array of {len(info.shape)} dimensions, of which a ranker reads one"
-        )
-    lists = len(info.shape) == 1 and info.shape != (1,)
+    dimensions = len(serialized_info.shape)
+    if dimensions > 1:
+        return ColumnMetadata(why_unsupported=f"each row holds an array of {dimensions} dimensions; a ranker reads one")
+    is_list = dimensions == 1 and serialized_info.shape != (1,)
     if not isinstance(feature, kinds.ClassLabel) or not feature.num_classes:
-        return ColumnMetadata(lists)
+        return ColumnMetadata(is_list)
     names = tuple(map(str, feature.names))
-    return ColumnMetadata(lists, feature.num_classes, () if names == tuple(map(str, range(len(names)))) else names)
+    # TFDS names classes by their numbers if the dataset's author gave no names.
+    has_names = names != tuple(map(str, range(len(names))))
+    return ColumnMetadata(is_list, feature.num_classes, names if has_names else ())

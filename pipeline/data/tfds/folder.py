@@ -1,8 +1,9 @@
-"""What TFDS has prepared on disk: where it looks, what it wrote there, and how to have it prepared.
+"""What TFDS prepared on disk: where TFDS looks, which files it wrote, and the command that prepares a dataset.
 
-TFDS can look a dataset up in a bucket when its builder is made, with minutes of retries where there is no network. It does
-not when the builder is made from a folder, as here. TFDS is imported where it is used: most runs do not need it, and the
-import takes its time.
+A builder is always made from a folder here. A builder made from a name may look the dataset up in a bucket, and retries for
+minutes if there is no network.
+
+TFDS is imported inside the functions: most runs do not need it, and the import takes seconds.
 """
 
 from __future__ import annotations
@@ -19,18 +20,28 @@ from absl import logging
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
-_NODE = re.compile(r"\{\{.*?\}\}|\[Op:.*?\]( name:)?")
+_MAX_ERROR_LENGTH = 160
+# Notes on graph nodes that TensorFlow adds to its messages.
+_NODE_NOTE = re.compile(r"\{\{.*?\}\}|\[Op:.*?\]( name:)?")
 
 
 def resolve_data_dir(data_dir: str) -> tfds.core.Path:
-    """The folder that holds TFDS's datasets. Empty: TFDS's own default."""
+    """Returns the folder that holds TFDS's datasets.
+
+    Args:
+      data_dir: A path. Empty: TFDS's default, ``~/tensorflow_datasets`` or ``$TFDS_DATA_DIR``.
+    """
     import tensorflow_datasets as tfds
 
     return tfds.core.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
 
 
 def load_builder(folder: tfds.core.Path) -> tfds.core.DatasetBuilder:
-    """The builder of a prepared version, which reads its description; raises whatever TFDS raises where there is none."""
+    """Reads the description of a prepared version.
+
+    Raises:
+      Exception: Whatever TFDS raises if the folder holds no readable description.
+    """
     import tensorflow_datasets as tfds
 
     with silence_tfds():
@@ -38,19 +49,22 @@ def load_builder(folder: tfds.core.Path) -> tfds.core.DatasetBuilder:
 
 
 def list_shards(builder: tfds.core.DatasetBuilder, split: str) -> list[tuple[str, int]]:
-    """The files of a split in their order, each with the number of rows that TFDS wrote.
+    """Returns the files of a split in order, each with the number of rows that TFDS wrote to it.
 
     Raises:
-      ValueError: When they are not TFRecord.
+      ValueError: If the files are not TFRecord.
     """
     if builder.info.file_format.value != "tfrecord":
         raise ValueError(f"expected the file format tfrecord, got {builder.info.file_format.value}")
-    found = builder.info.splits[split]
-    return [(os.fspath(path), rows) for path, rows in zip(found.filepaths, found.shard_lengths, strict=True)]
+    info = builder.info.splits[split]
+    return [(os.fspath(path), rows) for path, rows in zip(info.filepaths, info.shard_lengths, strict=True)]
 
 
 def format_prepare_command(name: str, data_dir: str) -> str:
-    """The command that downloads and prepares a dataset; TFDS's own, ``tfds build``, needs Apache Beam to start."""
+    """Returns the shell command that downloads and prepares a dataset.
+
+    TFDS's own command, ``tfds build``, does not start without Apache Beam.
+    """
     return (
         f"python -c \"import tensorflow_datasets as tfds; tfds.builder('{name}', data_dir='{data_dir}')"
         '.download_and_prepare()"'
@@ -59,7 +73,7 @@ def format_prepare_command(name: str, data_dir: str) -> str:
 
 @contextlib.contextmanager
 def silence_tfds() -> Iterator[None]:
-    """Without TFDS's log lines below errors and without what it prints; exceptions come through."""
+    """Suppresses what TFDS prints and its log lines below the level of an error. Exceptions pass through."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
     try:
@@ -70,6 +84,11 @@ def silence_tfds() -> Iterator[None]:
 
 
 def summarize_error(error: Exception) -> str:
-    """The kind of an error and the first line of its text, without TensorFlow's notes on nodes, cut to a readable length."""
-    first = _NODE.sub("", str(error)).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {first[:160]}" if first else type(error).__name__
+    """Returns an error's type and the first line of its message, shortened and without TensorFlow's notes on graph nodes.
+
+    Example:
+    >>> summarize_error(ValueError("{{node Read}} no such shard [Op:Read]"))
+    'ValueError: no such shard'
+    """
+    first = _NODE_NOTE.sub("", str(error)).strip().partition("\n")[0].strip()
+    return f"{type(error).__name__}: {first[:_MAX_ERROR_LENGTH]}" if first else type(error).__name__

@@ -131,7 +131,7 @@ class TestColumns:
             ({"age": pa.array(["1"] * 8)}, "column 'age' should be numbers, but the file has string"),
             ({"country": pa.array([0.5] * 8)}, "column 'country' should be strings, but the file has double"),
             ({"history": pa.array([1] * 8)}, "column 'history' should be lists of whole numbers"),
-            ({"click": pa.array(["yes"] * 8)}, "column 'click' should be a label, a number or a truth value"),
+            ({"click": pa.array(["yes"] * 8)}, "column 'click' should be a label (a number or a boolean)"),
         ],
     )
     def test_others_are_told_with_file_column_and_both_types(self, log, replaced, told):
@@ -197,12 +197,12 @@ class TestDays:
     @pytest.mark.parametrize(
         ("files", "told"),
         [
-            ({}, "there is no such file or folder"),
-            ({"a.csv": b"1,2"}, "no Parquet or TFRecord file was found"),
-            ({"a.parquet": b"1", "b.tfrecord": b"2"}, "files of several formats"),
-            ({"a.parquet": b"1", "day=1/b.parquet": b"2"}, "files lie beside folders of days"),
-            ({"a.parquet": b"PAR1 no, it is none"}, "the footer cannot be read, the file is damaged, no Parquet"),
-            ({"a.parquet": b""}, "the footer cannot be read, the file is damaged, no Parquet"),
+            ({}, "no such file or folder"),
+            ({"a.csv": b"1,2"}, "the folder has no Parquet or TFRecord file"),
+            ({"a.parquet": b"1", "b.tfrecord": b"2"}, "the folder mixes Parquet and TFRecord files"),
+            ({"a.parquet": b"1", "day=1/b.parquet": b"2"}, "some files are outside the folders of days"),
+            ({"a.parquet": b"PAR1 no, it is none"}, "cannot read the footer: .*; the file is damaged, not Parquet"),
+            ({"a.parquet": b""}, "cannot read the footer: .*; the file is damaged, not Parquet"),
         ],
     )
     def test_what_cannot_be_a_log_is_told(self, tmp_path, schema_file, files, told):
@@ -214,17 +214,17 @@ class TestDays:
         assert len(str(raised.value).splitlines()) == 1
 
     def test_an_address_that_arrow_does_not_know_is_told(self):
-        with pytest.raises(UserError, match="Arrow knows no such place"):
+        with pytest.raises(UserError, match="Arrow cannot open this address"):
             layout.find_layout("nowhere://bucket/log")
 
     def test_a_file_that_vanished_or_was_damaged_meanwhile_is_told(self, log, tmp_path):
         source = log({"a.parquet": table(20), "b.parquet": table(20, 20)}, periods=1)
         (tmp_path / "log" / "b.parquet").unlink()
-        with pytest.raises(UserError, match=r"b.parquet: the file is gone"):
+        with pytest.raises(UserError, match=r"b.parquet: the file no longer exists"):
             source.block(0, 2)
         whole = (tmp_path / "log" / "a.parquet").read_bytes()
         (tmp_path / "log" / "a.parquet").write_bytes(whole[:200])
-        with pytest.raises(UserError, match=r"a.parquet: row group 1 cannot be read"):
+        with pytest.raises(UserError, match=r"a.parquet: cannot read row group 1"):
             source.block(0, 1)
 
 
@@ -357,14 +357,14 @@ class TestFaultyRows:
         # A process that was killed in the middle of a line.
         path.write_bytes(path.read_bytes()[:-20])
         source.open_quarantine(path)
-        source._checked.clear()
+        source._recorded_blocks.clear()
         source.block(0, 7)
         assert [json.loads(line)["row"] for line in path.read_text().splitlines()] == [13, 40, 41, 77]
 
     def test_beyond_the_budget_the_run_fails_in_one_line(self, log):
         source = log({"a.parquet": self.faulty()}, periods=1, on_invalid="skip", max_invalid_share=0.02)
         with pytest.raises(
-            UserError, match=r"more than 2.00% of the rows are faulty \(3 of 100 so far; at last .*row 40"
+            UserError, match=r"more than 2.00% of the rows are faulty \(3 of 100 so far; the latest is .*row 40"
         ):
             [source.block(0, index) for index in range(10)]
 

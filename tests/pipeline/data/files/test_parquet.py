@@ -21,7 +21,7 @@ from steadyrank.pipeline.data.batching import (
     make_evaluation_batches,
     make_training_batches,
 )
-from steadyrank.pipeline.data.files import parquet
+from steadyrank.pipeline.data.files import row_group_cursor
 from steadyrank.pipeline.data.files.log import FileLog
 from steadyrank.pipeline.data.files.parquet import ParquetReader
 
@@ -52,8 +52,8 @@ def table(rows: int, length: int = 5) -> pa.Table:
 
 @pytest.fixture
 def small_parts(monkeypatch):
-    monkeypatch.setattr(parquet, "LARGE_ROWS", 10)
-    monkeypatch.setattr(parquet, "PART_ROWS", 4)
+    monkeypatch.setattr(row_group_cursor, "LARGE_ROWS", 10)
+    monkeypatch.setattr(row_group_cursor, "PART_ROWS", 4)
 
 
 def written(path, rows: int, row_group: int, length: int = 5) -> str:
@@ -111,8 +111,8 @@ def test_parts_are_the_same_from_many_threads(tmp_path, small_parts):
 
 
 def test_strings_that_a_dictionary_has_no_room_for_are_read_in_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet, "LARGE_ROWS", 1000)
-    monkeypatch.setattr(parquet, "PART_ROWS", 700)
+    monkeypatch.setattr(row_group_cursor, "LARGE_ROWS", 1000)
+    monkeypatch.setattr(row_group_cursor, "PART_ROWS", 700)
     path = written(tmp_path / "a.parquet", 4000, 4000, length=900)
     reader = ParquetReader(fs.LocalFileSystem(), SCHEMA)
     parts = [reader.read_columns(path, i)[0] for i in range(len(reader.group_rows(path)))]
@@ -220,8 +220,8 @@ class TestBatches:
 
 
 def test_damage_in_a_large_row_group_is_told_with_its_place(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet, "LARGE_ROWS", 1000)
-    monkeypatch.setattr(parquet, "PART_ROWS", 700)
+    monkeypatch.setattr(row_group_cursor, "LARGE_ROWS", 1000)
+    monkeypatch.setattr(row_group_cursor, "PART_ROWS", 700)
     path = written(tmp_path / "a.parquet", 4000, 4000)
     column = pq.read_metadata(path).row_group(0).column(0)
     with open(path, "r+b") as opened:
@@ -229,5 +229,5 @@ def test_damage_in_a_large_row_group_is_told_with_its_place(tmp_path, monkeypatc
         opened.write(b"\xff" * 40)
     reader = ParquetReader(fs.LocalFileSystem(), SCHEMA)
     for place in (3, 0, 5):
-        with pytest.raises(UserError, match=r"a\.parquet: row group 0 cannot be read, the file is damaged"):
+        with pytest.raises(UserError, match=r"a\.parquet: cannot read row group 0: .*; the file is damaged"):
             reader.read_table(path, place)

@@ -16,7 +16,7 @@ from pyarrow import fs
 from steadyrank.pipeline.config import UserError
 from steadyrank.pipeline.config.settings import Files
 from steadyrank.pipeline.data.batching.dataset import make_evaluation_batches, make_training_batches
-from steadyrank.pipeline.data.files import tfrecord
+from steadyrank.pipeline.data.files import tfrecord, tfrecord_framing
 from steadyrank.pipeline.data.files.crc32c import masked_crc32c
 from steadyrank.pipeline.data.files.log import FileLog
 from steadyrank.pipeline.data.schema_inference import propose_schema
@@ -128,8 +128,8 @@ class TestSameAsParquet:
     def test_a_record_whose_length_looks_like_gzip_is_none(self):
         length = struct.pack("<Q", 0x088B1F)
         crc = masked_crc32c(np.frombuffer(length, np.uint8), np.array([0]), np.array([8])).tobytes()
-        assert not tfrecord._is_gzip(length + crc)
-        assert tfrecord._is_gzip(gzip.compress(b"", mtime=0)[:12])
+        assert not tfrecord_framing.is_gzip(length + crc)
+        assert tfrecord_framing.is_gzip(gzip.compress(b"", mtime=0)[:12])
 
     def test_days_and_their_order(self, log):
         source = log(
@@ -185,7 +185,7 @@ class TestColumns:
             ("age", b"1", "column 'age' should be numbers, but the file has binary"),
             ("country", 0.5, "column 'country' should be strings, but the file has float"),
             ("history", [0.5], "column 'history' should be lists of whole numbers, but the file has list<item: float>"),
-            ("click", b"yes", "column 'click' should be a label, a number or a truth value, but the file has binary"),
+            ("click", b"yes", "column 'click' should be a label (a number or a boolean), but the file has binary"),
         ],
     )
     def test_others_are_told(self, log, name, value, told):
@@ -206,7 +206,7 @@ class TestColumns:
             source.block(0, 0)
 
     def test_one_that_comes_late_is_found(self, log, monkeypatch):
-        monkeypatch.setattr(tfrecord, "_FIRST_RECORDS", 5)
+        monkeypatch.setattr(tfrecord, "NUM_INSPECTED_RECORDS", 5)
         content = rows(25)
         for row in content[:22]:
             del row["age"]
@@ -224,7 +224,7 @@ class TestColumns:
         content[26]["user"] = b"a"
         source = log({"a.tfrecord": content}, periods=1)
         source.block(0, 1)
-        with pytest.raises(UserError, match=r"column 'user' is int64 in .*, but record 26 has string"):
+        with pytest.raises(UserError, match=r"column 'user' is int64 in the file's first records, but string in record 26"):
             source.block(0, 2)
 
 
@@ -265,22 +265,22 @@ class TestDamage:
         for row in rows(25):
             starts.append(starts[-1] + 16 + len(example(row)))
         path.write_bytes(whole[:-3])
-        with pytest.raises(UserError, match="record 24 cannot be read, the file is damaged: the file ends within it"):
+        with pytest.raises(UserError, match="cannot read record 24: the file ends inside it; the file is damaged"):
             log({}, periods=1)
-        for offset, told in ((2, "its length does not fit"), (40, "its data does not fit")):
+        for offset, told in ((2, "its length does not match"), (40, "its data does not match")):
             broken = bytearray(whole)
             broken[starts[17] + offset] ^= 8
             path.write_bytes(broken)
-            with pytest.raises(UserError, match=f"record 17 cannot be read, the file is damaged: {told}"):
+            with pytest.raises(UserError, match=f"cannot read record 17: {told} its checksum; the file is damaged"):
                 log({}, periods=1).block(0, 1)
 
     @pytest.mark.parametrize(
         ("content", "told"),
         [
             (b"", "the log has no rows"),
-            (b"no record", "record 0 cannot be read"),
-            (b"PAR1" * 20, "record 0 cannot be read, the file is damaged: it does not begin as a TFRecord does"),
-            (gzip.compress(b"no record, as it seems", mtime=0), "record 0 cannot be read"),
+            (b"no record", "cannot read record 0"),
+            (b"PAR1" * 20, "cannot read record 0: the file does not begin like a TFRecord file"),
+            (gzip.compress(b"no record, as it seems", mtime=0), "cannot read record 0"),
         ],
     )
     def test_what_is_no_tfrecord_is_told(self, log, tmp_path, content, told):
@@ -293,17 +293,17 @@ class TestDamage:
         write(tmp_path / "log" / "a.tfrecord", [*map(example, rows(13)), b"\x0a\xff\x01junk", example(rows(1)[0])])
         source = log({}, periods=1)
         source.block(0, 0)
-        with pytest.raises(UserError, match=r"record 13 cannot be read, the file is damaged: it is no tf.Example"):
+        with pytest.raises(UserError, match=r"cannot read record 13: it is not a tf.Example"):
             source.block(0, 1)
 
     def test_a_file_that_vanished_or_changed_meanwhile_is_told(self, log, tmp_path):
         source = log({"a.tfrecord": rows(20), "b.tfrecord": rows(20)}, periods=1)
         (tmp_path / "log" / "b.tfrecord").unlink()
-        with pytest.raises(UserError, match=r"b.tfrecord: the file is gone"):
+        with pytest.raises(UserError, match=r"b.tfrecord: the file no longer exists"):
             source.block(0, 2)
         path = tmp_path / "log" / "a.tfrecord"
         path.write_bytes(path.read_bytes()[:-30])
-        with pytest.raises(UserError, match=r"a.tfrecord: record 19 cannot be read"):
+        with pytest.raises(UserError, match=r"a.tfrecord: cannot read record 19"):
             source.block(0, 1)
 
 
@@ -322,7 +322,7 @@ def test_an_index_spans_the_chunks_that_a_file_is_read_in(tmp_path, monkeypatch)
     write(tmp_path / "a.tfrecord", [example(row) for row in rows(53)])
     monkeypatch.setattr(tfrecord, "RECORDS_PER_GROUP", 7)
     whole = tfrecord.TFRecordReader(fs.LocalFileSystem(), None)
-    monkeypatch.setattr(tfrecord, "_READ_BYTES", 700)
+    monkeypatch.setattr(tfrecord_framing, "READ_BYTES", 700)
     parts = tfrecord.TFRecordReader(fs.LocalFileSystem(), None)
     file = str(tmp_path / "a.tfrecord")
     assert whole.group_rows(file) == parts.group_rows(file) == [7] * 7 + [4]
@@ -330,12 +330,12 @@ def test_an_index_spans_the_chunks_that_a_file_is_read_in(tmp_path, monkeypatch)
 
 
 def test_few_decompressed_files_are_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(tfrecord, "_KEPT_BYTES", 1)
+    monkeypatch.setattr(tfrecord, "_MAX_DECOMPRESSED_BYTES", 1)
     reader = tfrecord.TFRecordReader(fs.LocalFileSystem(), None)
     for name in ("a", "b"):
         write(tmp_path / f"{name}.tfrecord.gz", [example(row) for row in rows(5)], "GZIP")
         reader.group_rows(str(tmp_path / f"{name}.tfrecord.gz"))
-    assert list(reader._unpacked) == [str(tmp_path / "b.tfrecord.gz")]
+    assert list(reader._decompressed) == [str(tmp_path / "b.tfrecord.gz")]
 
 
 def test_describe_looks_at_it(log, tmp_path):

@@ -94,7 +94,7 @@ def test_labels_are_those_that_are_named(log):
 
 
 def test_without_a_log_or_a_label_it_is_told(log, tmp_path):
-    with pytest.raises(UserError, match="there is no such file"):
+    with pytest.raises(UserError, match="no such file or folder"):
         propose_schema(str(tmp_path / "nowhere"))
     pq.write_table(pa.table({"a": np.arange(100.0)}), tmp_path / "plain.parquet")
     assert "no label was found" in format_proposal(propose_schema(str(tmp_path / "plain.parquet")), "plain.parquet")

@@ -205,16 +205,16 @@ class TestFinding:
         assert layout.find_layout(address(copy, name="shop:9.0.0")).root == str(copy / "shop" / "9.0.0")
         told = failure(address(copy, name="shop:2.0.0"))
         assert "'shop:2.0.0'" in told
-        assert "of shop it holds version 1.0.0, 9.0.0, 10.0.0" in told
+        assert "found version 1.0.0, 9.0.0, 10.0.0 of shop" in told
 
     def test_the_only_config_need_not_be_named(self, copy):
         (copy / "shop" / "small").mkdir()
         (copy / "shop" / "1.0.0").rename(copy / "shop" / "small" / "1.0.0")
         assert layout.find_layout(address(copy)).root == str(copy / "shop" / "small" / "1.0.0")
         assert layout.find_layout(address(copy, name="shop/small:1.0.0")).root == str(copy / "shop" / "small" / "1.0.0")
-        assert "of shop it holds small; TFDS itself" in failure(address(copy, name="shop/smal"))
+        assert "found the configs small of shop; TFDS has no dataset" in failure(address(copy, name="shop/smal"))
         shutil.copytree(copy / "shop" / "small", copy / "shop" / "large")
-        assert "holds large, small; name one: tfds://shop/CONFIG" in failure(address(copy))
+        assert "has the configs large, small; name one of them: tfds://shop/CONFIG" in failure(address(copy))
 
     def test_the_only_split_need_not_be_named(self, copy):
         info = copy / "shop" / "1.0.0" / "dataset_info.json"
@@ -228,11 +228,11 @@ class TestFinding:
     @pytest.mark.parametrize(
         ("split", "told"),
         [
-            ("", "the dataset has train (50 rows), test (20 rows); name one, or several"),
-            ("valid", "there is no split 'valid'; the dataset has train (50 rows), test (20 rows)"),
+            ("", "the dataset has train (50 rows), test (20 rows); name one split, or several"),
+            ("valid", "unknown split 'valid'; the dataset has train (50 rows), test (20 rows)"),
             ("train+train", "split 'train' is named 2 times"),
             ("train[:80%]", "'train[:80%]' is a part of a split, which is not supported"),
-            ("train+", "there is no split ''"),
+            ("train+", "unknown split ''"),
         ],
     )
     def test_a_split_that_cannot_be_had_is_told(self, data_dir, split, told):
@@ -240,21 +240,21 @@ class TestFinding:
 
     @pytest.mark.parametrize("path", ["tfds://", "tfds://a/b/c", "tfds://a:new", "tfds://a?splits=train", "tfds://a b"])
     def test_what_is_no_address_is_told(self, path):
-        assert "has the form tfds://NAME[/CONFIG][:VERSION][?split=train+test&data_dir=DIR]" in failure(path)
+        assert "expected tfds://NAME[/CONFIG][:VERSION][?split=train+test&data_dir=DIR]" in failure(path)
 
     def test_what_is_not_prepared_is_told_with_the_command_and_not_downloaded(self, data_dir, tmp_path):
         told = failure(f"tfds://movielens/1m-ratings?data_dir={data_dir}")
-        assert f"expected 'movielens/1m-ratings' prepared in '{data_dir}', but it holds shop;" in told
+        assert f"expected 'movielens/1m-ratings' prepared in '{data_dir}', but found shop;" in told
         assert format_prepare_command("movielens/1m-ratings", str(data_dir)) in told
         assert [path.name for path in data_dir.iterdir() if path.name != "downloads"] == ["shop"]
         told = failure(f"tfds://movilens?data_dir={tmp_path / 'nowhere'}")
-        assert "there is no such folder; TFDS itself has none of that name, but movielens" in told
+        assert "that folder does not exist; TFDS has no dataset of that name; did you mean movielens" in told
         assert not (tmp_path / "nowhere").exists()
-        assert "it holds shop" in failure(f"tfds://shopp?data_dir={data_dir}")
+        assert "found shop" in failure(f"tfds://shopp?data_dir={data_dir}")
 
     def test_other_formats_are_refused(self, tmp_path):
         store(tmp_path, file_format="parquet")
-        assert "expected TFRecord files, TFDS's default, but" in failure(address(tmp_path))
+        assert "expected TFRecord files, the default of TFDS, but" in failure(address(tmp_path))
         assert "holds parquet" in failure(address(tmp_path))
 
 
@@ -271,29 +271,29 @@ class TestDamage:
 
     def test_a_truncated_shard(self, copy, schema_file, shard):
         os.truncate(shard, shard.stat().st_size // 2)
-        assert f"{shard}: record " in self.told(copy, schema_file)
+        assert f"{shard}: cannot read record " in self.told(copy, schema_file)
 
     def test_a_shard_cut_between_two_records(self, copy, schema_file, shard):
         content = shard.read_bytes()
         shard.write_bytes(content[: 16 + int.from_bytes(content[:8], "little")])
         told = self.told(copy, schema_file)
-        assert f"{shard}: expected 16 records, as its dataset says, got 1; the file was cut off or replaced" in told
+        assert f"{shard}: expected 16 records, as its dataset says, got 1; the file was truncated or replaced" in told
         with pytest.raises(UserError, match="expected 16 records"):
             propose_schema(address(copy))
         with pytest.raises(UserError, match="expected 16 records"):
-            conversion.convert_log(address(copy), str(copy / "target"), "", 100)
+            conversion.convert_log(address(copy), str(copy / "target"), rows_per_group=100)
 
     def test_a_shard_that_vanished(self, copy, schema_file, shard):
         shard.unlink()
-        assert self.told(copy, schema_file) == f"{shard}: the file is gone"
+        assert self.told(copy, schema_file) == f"{shard}: the file no longer exists; restore it, or start another run"
 
     @pytest.mark.parametrize("file", ["dataset_info.json", "features.json"])
     def test_a_description_that_is_not_there_or_makes_no_sense(self, copy, file):
         path = copy / "shop" / "1.0.0" / file
         path.write_text("{")
-        assert f"the description in '{path.parent}' cannot be read" in failure(address(copy))
+        assert f"cannot read the description in '{path.parent}'" in failure(address(copy))
         path.unlink()
-        assert f"the description in '{path.parent}' cannot be read" in failure(address(copy))
+        assert f"cannot read the description in '{path.parent}'" in failure(address(copy))
 
 
 class TestDescribing:
@@ -312,8 +312,8 @@ class TestDescribing:
         assert "array of 2 dimensions" in left["seen/grid"]
         assert "array of 2 dimensions" in left["ragged/ragged_flat_values"]
         assert "encoding" in left["packed"]
-        assert "a picture" in left["picture"]
-        assert "sound" in left["sound"]
+        assert "images" in left["picture"]
+        assert "audio" in left["sound"]
         text = format_proposal(proposal, address(data_dir))
         assert "# one of 3 classes: 0 Drama, 1 Sci-Fi: the rest, #1, 2 Comedy; integers from 0 to 2" in text
         (tmp_path / "proposed.yaml").write_text(text)
@@ -338,14 +338,14 @@ class TestDescribing:
 class TestConverting:
     def test_several_splits_keep_their_order(self, data_dir, tmp_path, schema_file):
         target = tmp_path / "target"
-        assert conversion.convert_log(address(data_dir), str(target), "", 100) == (TRAIN + TEST, 2 * SHARDS)
+        assert conversion.convert_log(address(data_dir), str(target), rows_per_group=100) == (TRAIN + TEST, 2 * SHARDS)
         assert sorted(path.name for path in target.iterdir()) == ["split=0-train", "split=1-test"]
         assert (target / "split=0-train" / "shop-train-00000-of-00003.parquet").is_file()
         self.assert_equal(opened(address(data_dir), schema_file), opened(str(target), schema_file))
 
     def test_one_split_is_a_folder_of_its_shards(self, data_dir, tmp_path, schema_file):
         target = tmp_path / "target"
-        assert conversion.convert_log(address(data_dir, "train"), str(target), "", 100) == (TRAIN, SHARDS)
+        assert conversion.convert_log(address(data_dir, "train"), str(target), rows_per_group=100) == (TRAIN, SHARDS)
         assert sorted(path.name for path in target.iterdir()) == [
             f"shop-train-0000{i}-of-00003.parquet" for i in range(SHARDS)
         ]

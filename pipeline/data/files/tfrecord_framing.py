@@ -1,0 +1,182 @@
+"""The framing of TFRecord files: where records begin, whether their checksums hold, and gzip compression.
+
+A record is its length (8 bytes), the length's checksum (4), the data, and the data's checksum (4).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import zlib
+
+import numpy as np
+import pyarrow as pa
+
+from ....foundation.formatting import first_line
+from ...config.errors import UserError
+from .crc32c import masked_crc32c
+
+HEADER_BYTES = 12
+_CHECKSUM_BYTES = 4
+_FRAME_BYTES = HEADER_BYTES + _CHECKSUM_BYTES
+_LENGTH = struct.Struct("<Q")
+_GZIP_MAGIC = b"\x1f\x8b\x08"
+_GZIP_WINDOW_BITS = 31
+READ_BYTES = 16 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordIndex:
+    """Where the groups of a file's records begin.
+
+    Attributes:
+      starts: First byte of each group, and the size of the file as the last entry, int64 ``[groups + 1]``.
+      num_records: Records of the file.
+      records_per_group: Records of each group but the last.
+    """
+
+    starts: np.ndarray
+    num_records: int
+    records_per_group: int
+
+    def group_rows(self) -> list[int]:
+        """Returns the number of records of each group."""
+        full_groups, rest = divmod(self.num_records, self.records_per_group)
+        return [self.records_per_group] * full_groups + [rest] * bool(rest)
+
+    def byte_range(self, group: int) -> tuple[int, int]:
+        """Returns the first byte of a group and the byte after its last."""
+        return int(self.starts[group]), int(self.starts[group + 1])
+
+
+def index_records(file: str, opened: pa.NativeFile, records_per_group: int) -> RecordIndex:
+    """Reads a file from end to end and checks the length of every record.
+
+    Args:
+      file: The file's name, for errors.
+      opened: The file, decompressed.
+      records_per_group: Records of a group.
+
+    Raises:
+      UserError: If a length does not match its checksum or the file ends inside a record.
+    """
+    size, position, num_records = opened.size(), 0, 0
+    starts = []
+    while position < size:
+        chunk = opened.read_at(min(READ_BYTES, size - position), position)
+        offsets, end = _find_records(chunk)
+        _check_headers(file, num_records, chunk, offsets)
+        if not len(offsets) or position + end > size:
+            raise damaged_record(file, num_records + max(len(offsets) - 1, 0), "the file ends inside it")
+        starts.append(position + offsets[-num_records % records_per_group :: records_per_group])
+        num_records += len(offsets)
+        position += end
+    return RecordIndex(np.concatenate([*starts, [size]]).astype(np.int64), num_records, records_per_group)
+
+
+def split_records(file: str, data: bytes, first_record: int, num_records: int) -> list[bytes]:
+    """Splits the bytes of a group into the data of its records and checks every checksum.
+
+    Args:
+      file: The file's name, for errors.
+      data: The bytes of the group.
+      first_record: Number of the group's first record in the file, for errors.
+      num_records: Expected number of records.
+
+    Raises:
+      UserError: If a checksum does not match, or the group has changed since the file was indexed.
+    """
+    offsets, end = _find_records(data)
+    _check_headers(file, first_record, data, offsets)
+    if end != len(data) or len(offsets) != num_records:
+        last = first_record + max(len(offsets) - 1, 0)
+        raise damaged_record(file, last, "the file was changed or truncated while it was being read")
+    ends = np.append(offsets[1:], len(data)) - _CHECKSUM_BYTES
+    starts = offsets + HEADER_BYTES
+    checksums = masked_crc32c(np.frombuffer(data, np.uint8), starts, ends - starts)
+    wrong = np.flatnonzero(checksums != _read_uint32(data, ends))
+    if len(wrong):
+        raise damaged_record(file, first_record + int(wrong[0]), "its data does not match its checksum")
+    return [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+
+def is_gzip(header: bytes) -> bool:
+    """Returns whether a file that begins with these :data:`HEADER_BYTES` bytes is gzip-compressed."""
+    if not header.startswith(_GZIP_MAGIC):
+        return False
+    if len(header) < HEADER_BYTES:
+        return True
+    # A record of a certain length begins with the same bytes; the length's checksum tells the two apart.
+    zero = np.zeros(1, np.int64)
+    checksum = masked_crc32c(np.frombuffer(header, np.uint8), zero, zero + _LENGTH.size)
+    return bool(checksum[0] != _read_uint32(header, zero + _LENGTH.size)[0])
+
+
+def decompress_gzip(file: str, compressed: bytes) -> bytes:
+    """Decompresses a gzip file, which may have several members.
+
+    Args:
+      file: The file's name, for errors.
+      compressed: Its content.
+
+    Raises:
+      UserError: If the file is damaged; the message names the first record that cannot be read.
+    """
+    chunks, rest = [], compressed
+    problem = ""
+    while rest.startswith(_GZIP_MAGIC) and not problem:
+        member = zlib.decompressobj(_GZIP_WINDOW_BITS)
+        position = 0
+        try:
+            for position in range(0, len(rest), READ_BYTES):
+                chunks.append(member.decompress(rest[position : position + READ_BYTES]))
+                if member.eof:
+                    break
+        except zlib.error as error:
+            problem = f"the compressed data is invalid: {first_line(error)}"
+        if not problem and not member.eof:
+            problem = "the compressed file ends inside it"
+        if not problem:
+            rest = member.unused_data + rest[position + READ_BYTES :]
+    # Some writers pad a file with zeros.
+    if not problem and rest.strip(b"\0"):
+        problem = "the rest of the file is not compressed"
+    content = b"".join(chunks)
+    if problem:
+        offsets, end = _find_records(content)
+        raise damaged_record(file, len(offsets) - (end > len(content)), problem)
+    return content
+
+
+def damaged_record(file: str, record: int, problem: str) -> UserError:
+    """Returns the error for a record that cannot be read."""
+    return UserError(f"{file}: cannot read record {record:,}: {problem}; the file is damaged, replace it")
+
+
+def _find_records(data: bytes) -> tuple[np.ndarray, int]:
+    """Returns the offset of each record whose header is in ``data``, and the offset at which the next record would begin."""
+    offsets, position, last, unpack_from = [], 0, len(data) - HEADER_BYTES, _LENGTH.unpack_from
+    while position <= last:
+        offsets.append(position)
+        position += unpack_from(data, position)[0] + _FRAME_BYTES
+    return np.array(offsets, np.int64), position
+
+
+def _check_headers(file: str, first_record: int, data: bytes, offsets: np.ndarray) -> None:
+    """Checks the lengths against their checksums.
+
+    The offsets after a wrong length are meaningless. That does no harm, because the error names the first wrong length.
+    """
+    headers = np.frombuffer(data, np.uint8)[offsets[:, None] + np.arange(HEADER_BYTES)]
+    starts = np.arange(0, headers.size, HEADER_BYTES)
+    checksums = masked_crc32c(headers.ravel(), starts, np.full(len(offsets), _LENGTH.size))
+    wrong = np.flatnonzero(checksums != _read_uint32(data, offsets + _LENGTH.size))
+    if len(wrong):
+        record = first_record + int(wrong[0])
+        problem = "its length does not match its checksum" if record else "the file does not begin like a TFRecord file"
+        raise damaged_record(file, record, problem)
+
+
+def _read_uint32(data: bytes, offsets: np.ndarray) -> np.ndarray:
+    """Returns the little-endian uint32 at each offset."""
+    return np.frombuffer(data, np.uint8)[offsets[:, None] + np.arange(4)].view("<u4")[:, 0]
