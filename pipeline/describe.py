@@ -1,10 +1,15 @@
-"""Looks at a log and proposes its schema, as a YAML file to be corrected.
+r"""Proposes a schema for a log, as a YAML file to correct.
 
     python -m steadyrank.pipeline.describe DATA --out=schema.yaml
 
 DATA is a file, a folder, or a dataset that TFDS has prepared (``tfds://NAME?split=train+test``); see ``data.files.path``.
-Then: ``python -m steadyrank.pipeline.train --config.data.source=files --config.data.files.path=DATA
---config.data.files.schema=schema.yaml --model_dir=DIR``.
+The file has a comment on each column: what its values look like and, for a column that is left out, why. Correct the file,
+then train:
+
+    python -m steadyrank.pipeline.train --config.data.source=files --config.data.files.path=DATA \
+        --config.data.files.schema=schema.yaml --model_dir=DIR
+
+Exit codes: 0 done; 2 user error, explained in one line.
 """
 
 from __future__ import annotations
@@ -18,24 +23,25 @@ from .config.quiet import quiet_import
 
 
 def define_flags() -> None:
-    """The command's own flags."""
-    flags.DEFINE_string("out", "", "File for the proposal; it must not exist. Empty: it is printed.")
-    flags.DEFINE_list("labels", [], "Columns that are to be predicted. Empty: those that look like it.")
-    flags.DEFINE_integer("rows", 200_000, "About how many rows are looked at.", lower_bound=1)
+    """Defines the command's flags."""
+    flags.DEFINE_string("out", "", "File to write the proposal to; it must not exist yet. Empty: print the proposal.")
+    flags.DEFINE_list("labels", [], "Columns to predict. Empty: columns whose name and values suggest a label.")
+    flags.DEFINE_integer("rows", 200_000, "About how many rows to read.", lower_bound=1)
 
 
 def main(arguments: flags.FlagValues, path: str) -> int:
-    """Writes the proposal; returns the exit code."""
+    """Writes or prints the proposal and returns the exit code."""
     with quiet_import():
         from .data.schema_inference import format_proposal, propose_schema
 
     out = Path(arguments.out) if arguments.out else None
     if out is not None and out.exists():
-        raise UserError(f"--out={out} is there already; remove it, or name another file")
+        raise UserError(f"--out={out} exists already; remove it, or choose another file")
     proposal = propose_schema(path, arguments.labels, arguments.rows)
-    unknown = [label for label in arguments.labels if label not in {column.name for column in proposal.columns}]
+    columns = [column.name for column in proposal.columns]
+    unknown = [label for label in arguments.labels if label not in columns]
     if unknown:
-        raise UserError(f"--labels: the log has no column '{unknown[0]}'")
+        raise UserError(f"--labels: the log has no column '{unknown[0]}'; it has {', '.join(columns)}")
     text = format_proposal(proposal, path)
     if out is None:
         print(text, end="")
@@ -44,10 +50,8 @@ def main(arguments: flags.FlagValues, path: str) -> int:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"--out={out} cannot be written: {error.strerror}") from error
-    tasks = [column.task.name for column in proposal.columns if column.task]
-    print(
-        f"{len(proposal.columns)} columns of {path} -> {out}; tasks: {', '.join(tasks) or 'none, name some by --labels'}"
-    )
+    tasks = ", ".join(column.task.name for column in proposal.columns if column.task)
+    print(f"Wrote a schema for {len(columns)} columns of {path} to {out}. Tasks: {tasks or 'none; see --labels'}")
     return 0
 
 

@@ -1,13 +1,19 @@
-"""Evaluates the newest checkpoint of a run on days of a log, as a table.
+"""Evaluates the newest checkpoint of a run on days of a log and prints a table.
 
     python -m steadyrank.pipeline.evaluate --model_dir=runs/demo --days=day_014
     python -m steadyrank.pipeline.evaluate --model_dir=runs/demo --config=runs/demo/config.yaml --config.data.simulated.seed=1
 
-The log is that of the run, or that of --config, which must have the same schema. Exit code: 0 done; 2 a mistake on the
-command line.
+Without --config, the log is the run's own. A log that --config names must have the same schema. For each day and task, the
+table shows the metric (AUC for a binary task, RMSE for a regression), its value for a constant prediction, and for a simulated log
+the best value that any ranker can reach.
+
+Exit codes: 0 done; 2 user error, explained in one line.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -15,15 +21,19 @@ from .config import Config, UserError, command
 from .config.flags import is_configured
 from .config.quiet import quiet_import
 
+if TYPE_CHECKING:
+    from ..models.schema import Task
+    from .data.source import Source
+
 
 def define_flags() -> None:
-    """The command's own flags."""
+    """Defines the command's flags."""
     flags.DEFINE_string("model_dir", None, "Folder of the run.", required=True)
-    flags.DEFINE_list("days", [], "Names of the days. Empty: those that the run held out.")
+    flags.DEFINE_list("days", [], "Names of the days. Empty: the holdout days of the run.")
 
 
 def main(arguments: flags.FlagValues, config: Config) -> int:
-    """Evaluates and prints; returns the exit code."""
+    """Evaluates the checkpoint, prints the table and returns the exit code."""
     with quiet_import():
         from .data import open_source
         from .training.evaluation import evaluate_day
@@ -32,26 +42,38 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
         from .training.schedule import TrainingSchedule
 
     run = RunDirectory(arguments.model_dir)
-    config = config if is_configured(arguments) else run.read_config()
-    # Of the run's own log without the days that the run left out.
-    excluded_days = () if is_configured(arguments) else [day.name for day in run.read_log() if day.skipped]
+    has_own_log = not is_configured(arguments)
+    config = run.read_config() if has_own_log else config
+    # Days that the run skipped are no days of its log.
+    excluded_days = [day.name for day in run.read_log() if day.skipped] if has_own_log else []
     source = open_source(config.data, excluded_days=excluded_days)
-    unknown = [name for name in arguments.days if name not in source.days]
-    if unknown:
-        raise UserError(f"--days: the log has no day '{unknown[0]}'; it has {source.days[0]} to {source.days[-1]}")
+    days = _find_days(source, arguments.days)
     ranker, step = restore_ranker(run)
     if ranker.schema.columns != source.schema.columns:
-        raise UserError(f"the log's schema is not that of {run.schema_file}; evaluate on a log with the same columns")
-    days = [source.days.index(name) for name in arguments.days] or TrainingSchedule(config, source).holdout_days
-    print(f"{'day':<26} {'task':<16} {'metric':<6} {'reached':>9} {'chance':>9} {'ceiling':>9}   (step {step:,})")
-    for day in days:
+        raise UserError(f"the log's schema differs from {run.schema_file}; evaluate on a log with the same columns")
+    print(f"{'day':<26} {'task':<16} {'metric':<6} {'value':>9} {'constant':>9} {'ceiling':>9}   (step {step:,})")
+    for day in days or TrainingSchedule(config, source).holdout_days:
         metrics = evaluate_day(config, source, ranker, day)
         for task in source.schema.tasks:
-            kind, chance = ("auc", 0.5) if task.kind == "binary" else ("rmse", metrics.get(f"rmse_of_mean/{task.name}"))
-            row = (metrics.get(f"{kind}/{task.name}"), chance, metrics.get(f"ceiling/{kind}/{task.name}"))
-            numbers = " ".join(f"{value:9.4f}" if value is not None else f"{'-':>9}" for value in row)
-            print(f"{source.days[day]:<26} {task.name:<16} {kind.upper():<6} {numbers}")
+            print(f"{source.days[day]:<26} {_format_row(task, metrics)}")
     return 0
+
+
+def _find_days(source: Source, names: Sequence[str]) -> list[int]:
+    """Returns the positions of days by their names."""
+    known = list(source.days)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UserError(f"--days: the log has no day '{unknown[0]}'; it has {known[0]} to {known[-1]}")
+    return [known.index(name) for name in names]
+
+
+def _format_row(task: Task, metrics: Mapping[str, float]) -> str:
+    metric = "auc" if task.kind == "binary" else "rmse"
+    constant = 0.5 if metric == "auc" else metrics.get(f"rmse_of_mean/{task.name}")
+    values = (metrics.get(f"{metric}/{task.name}"), constant, metrics.get(f"ceiling/{metric}/{task.name}"))
+    numbers = " ".join(f"{'-':>9}" if value is None else f"{value:9.4f}" for value in values)
+    return f"{task.name:<16} {metric.upper():<6} {numbers}"
 
 
 if __name__ == "__main__":

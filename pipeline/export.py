@@ -1,8 +1,8 @@
-"""Exports the newest checkpoint of a run as a SavedModel, if the run did not diverge.
+"""Exports the newest checkpoint of a run as a SavedModel, unless the run diverged.
 
     python -m steadyrank.pipeline.export --model_dir=runs/demo --export_dir=models/feed
 
-Exit code: 0 exported; 2 a mistake on the command line; 3 the run diverged and nothing was exported.
+Exit codes: 0 exported; 2 user error, explained in one line; 3 the run diverged, and nothing was exported.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ from absl import flags
 from .config import command
 from .config.quiet import quiet_import
 
+EXIT_DIVERGED = 3
+
 
 def define_flags() -> None:
-    """The command's own flags."""
+    """Defines the command's flags."""
     flags.DEFINE_string("model_dir", None, "Folder of the run.", required=True)
-    flags.DEFINE_string("export_dir", "", "Parent of the versions. Empty: export/ in model_dir.")
+    flags.DEFINE_string("export_dir", "", "Folder for the versions of the model. Empty: export/ in model_dir.")
 
 
 def main(arguments: flags.FlagValues) -> int:
-    """Exports; returns the exit code."""
+    """Exports the model and returns the exit code."""
     with quiet_import():
         from .serving import export_ranker, reasons_not_to_publish
         from .training.restore import read_verdict, restore_ranker
@@ -33,7 +35,7 @@ def main(arguments: flags.FlagValues) -> int:
     reasons = reasons_not_to_publish(ranker, read_verdict(run))
     if reasons:
         print(f"not exported: {'; '.join(reasons)}", file=sys.stderr)
-        return 3
+        return EXIT_DIVERGED
     print(f"SavedModel of step {step:,}: {export_ranker(ranker, arguments.export_dir or run.export)}")
     return 0
 

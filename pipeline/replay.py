@@ -1,13 +1,19 @@
-"""Takes a bad step of a run again, exactly, and shows what other rules and rates would have done to it.
+"""Repeats a bad step of a run exactly, and shows what other rules and learning rates would have done.
 
     python -m steadyrank.pipeline.replay runs/shift/bundles/step-000513
-    python -m steadyrank.pipeline.replay runs/shift/bundles/step-000513 --rules=clippy,gc --shares=0.5,0.1
+    python -m steadyrank.pipeline.replay runs/shift/bundles/step-000513 --rules=clippy,gc --learning_rate_factors=0.5,0.1
 
-A run leaves a bundle of its first bad steps: the batch, the weights and the accumulators before the step. Exit code: 0 the step
-was repeated to the bit; 1 it was repeated, but came out otherwise; 2 a mistake on the command line.
+BUNDLE is a folder that a run saved for one of its first bad steps. It holds the step's batch, and the weights and accumulators
+before the step.
+
+Exit codes: 0 the step was repeated bit by bit; 1 the step was repeated, but gave other losses; 2 user error, explained in
+one line.
 """
 
 from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -15,46 +21,59 @@ from .config import UserError, command
 from .config.quiet import quiet_import
 from .config.settings import RULES
 
+if TYPE_CHECKING:
+    from .training.replay import Outcome
+
+EXIT_DIFFERS = 1
+
 
 def define_flags() -> None:
-    """The command's own flags."""
-    flags.DEFINE_list("rules", list(RULES), f"Other rules to try: some of {', '.join(RULES)}.")
-    flags.DEFINE_list("shares", ["0.5", "0.1"], "Other rates to try, in units of the step's.")
+    """Defines the command's flags."""
+    flags.DEFINE_list("rules", list(RULES), f"Rules to try: any of {', '.join(RULES)}.")
+    flags.DEFINE_list(
+        "learning_rate_factors",
+        ["0.5", "0.1"],
+        "Learning rates to try with the run's own rule, as multiples of the step's learning rate.",
+    )
 
 
 def main(arguments: flags.FlagValues, bundle: str) -> int:
-    """Replays and prints; returns the exit code."""
+    """Repeats the step, prints the table and returns the exit code."""
     unknown = [rule for rule in arguments.rules if rule not in RULES]
     if unknown:
-        raise UserError(f"--rules: there is no rule '{unknown[0]}'; expected some of {', '.join(RULES)}")
+        raise UserError(f"--rules: unknown rule '{unknown[0]}'; expected any of {', '.join(RULES)}")
     try:
-        shares = [float(share) for share in arguments.shares]
+        factors = [float(factor) for factor in arguments.learning_rate_factors]
     except ValueError as error:
-        raise UserError(f"--shares must be numbers, got {','.join(arguments.shares)}") from error
+        given = ",".join(arguments.learning_rate_factors)
+        raise UserError(f"--learning_rate_factors must be numbers, got {given}") from error
     with quiet_import():
         from .training.replay import replay
 
-    done = replay(bundle, arguments.rules, shares)
-    saved = done.bundle
-    print(f"step {saved.step:,}, alarm of {', '.join(saved.alarms)}")
+    result = replay(bundle, arguments.rules, factors)
+    print(f"step {result.bundle.step:,}, alarm of {', '.join(result.bundle.alarms)}")
     print(
-        "repeated to the bit"
-        if done.exact
-        else "repeated, but its losses came out otherwise: another machine or version"
+        "repeated bit by bit" if result.exact else "repeated with other losses: another machine or TensorFlow version"
     )
+    print()
     print(
-        f"\n{'rule':<8} {'rate':>9} {'factor':>9} {'update':>9} {'loss before':>12} {'after':>10}  {'worst task after':<28} bound by"
+        f"{'rule':<8} {'rate':>9} {'factor':>9} {'update':>9} {'loss before':>12} {'after':>10}  "
+        f"{'worst task':<28} most clipped"
     )
-    for outcome in (done.repeated, *done.others):
-        tasks = {name: outcome.after[name] / max(outcome.before[name], 1e-12) for name in outcome.after if name}
-        worst = max(tasks, key=lambda name: tasks[name] if tasks[name] == tasks[name] else float("inf"))
-        told = f"{worst}: {outcome.before[worst]:.4g} -> {outcome.after[worst]:.4g}"
-        bound = "the step is left out" if outcome.skipped else outcome.layer
-        print(
-            f"{outcome.rule:<8} {outcome.rate:>9.4g} {outcome.factor:>9.3g} {outcome.update:>9.3g} "
-            f"{outcome.before['']:>12.4g} {outcome.after['']:>10.4g}  {told:<28} {bound}"
-        )
-    return 0 if done.exact else 1
+    for outcome in (result.repeated, *result.others):
+        print(_format_row(outcome))
+    return 0 if result.exact else EXIT_DIFFERS
+
+
+def _format_row(outcome: Outcome) -> str:
+    growth = {task: after / max(outcome.before[task], 1e-12) for task, after in outcome.after.items() if task}
+    worst = max(growth, key=lambda task: math.inf if math.isnan(growth[task]) else growth[task])
+    change = f"{worst}: {outcome.before[worst]:.4g} -> {outcome.after[worst]:.4g}"
+    layer = "(step skipped: gradient not finite)" if outcome.skipped else outcome.layer
+    return (
+        f"{outcome.rule:<8} {outcome.rate:>9.4g} {outcome.factor:>9.3g} {outcome.update:>9.3g} "
+        f"{outcome.before['']:>12.4g} {outcome.after['']:>10.4g}  {change:<28} {layer}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""Writes the report of a run again, from the files that the run left.
+"""Writes the report of a run again, from the files in the run's folder.
 
     python -m steadyrank.pipeline.report --model_dir=runs/demo
 
-Works while the run goes on, too. Exit code: 0 done; 2 a mistake on the command line.
+The command also works while the run is still training.
+
+Exit codes: 0 done; 2 user error, explained in one line.
 """
 
 from __future__ import annotations
@@ -14,17 +16,18 @@ from .config.quiet import quiet_import
 
 
 def define_flags() -> None:
-    """The command's own flags."""
+    """Defines the command's flags."""
     flags.DEFINE_string("model_dir", None, "Folder of the run.", required=True)
 
 
 def main(arguments: flags.FlagValues) -> int:
-    """Writes report.html; returns the exit code."""
+    """Writes ``report.html`` and returns the exit code."""
     with quiet_import():
         from .training.report import write_report
         from .training.run_directory import RunDirectory
 
     run = RunDirectory(arguments.model_dir)
+    # A folder without a configuration holds no run, and gets no report.
     run.read_config()
     write_report(run)
     print(f"report: {run.report_file}")

@@ -101,11 +101,11 @@ class TestDivergence:
         assert "Traceback" not in ran.stderr
         # The first bad step was saved, and is taken again to the bit.
         first, *_ = sorted((tmp_path / "run" / "bundles").iterdir())
-        again = run_command("replay", str(first), "--rules=clippy", "--shares=0.1")
+        again = run_command("replay", str(first), "--rules=clippy", "--learning_rate_factors=0.1")
         assert again.returncode == 0, again.stderr + again.stdout
         lines = again.stdout.splitlines()
         assert lines[0].startswith(f"step {int(first.name.removeprefix('step-'))}, alarm of ")
-        assert lines[1] == "repeated to the bit"
+        assert lines[1] == "repeated bit by bit"
         assert [line.split()[:2] for line in lines[4:]] == [["none", "1"], ["clippy", "1"], ["none", "0.1"]]
         after = [float(line.split()[5]) for line in lines[4:]]
         assert after[1] < after[0]

@@ -108,7 +108,7 @@ def test_from_a_file_to_a_served_model_without_a_line_of_python(log, tmp_path):
     schema, model_dir = tmp_path / "schema.yaml", tmp_path / "run"
     described = run("steadyrank.pipeline.describe", str(log), f"--out={schema}")
     assert described.returncode == 0, described.stderr
-    assert "tasks: bought, minutes_watched" in described.stdout
+    assert "Tasks: bought, minutes_watched" in described.stdout
     again = run("steadyrank.pipeline.describe", str(log), f"--out={schema}")
     assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
     trained = run(

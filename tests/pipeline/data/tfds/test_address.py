@@ -363,7 +363,7 @@ def test_from_a_prepared_dataset_to_a_served_model_without_a_line_of_python(movi
     schema, model_dir = tmp_path / "schema.yaml", tmp_path / "run"
     described = run_command("describe", path, "--labels=user_rating,user_gender", f"--out={schema}")
     assert described.returncode == 0, described.stderr
-    assert "tasks: user_gender, user_rating" in described.stdout
+    assert "Tasks: user_gender, user_rating" in described.stdout
     ran = train(
         model_dir,
         "--config.data.source=files",
