@@ -9,19 +9,19 @@ from .behavior import SCORES
 from .world import COUNTRIES, DEVICES, HISTORY_WIDTH, LANGUAGES, POSITIONS, TAG_WIDTH, TAGS, TOPICS
 
 
-def simulated_schema(users: int, videos: int, creators: int) -> Schema:
-    """What enters and leaves a ranker of the simulated platform.
+def make_simulated_schema(users: int, videos: int, creators: int) -> Schema:
+    """Makes the schema of a log of the simulated platform.
 
     Args:
-      users: Users of the platform, hashed into twice as many buckets.
-      videos: Videos of the platform.
-      creators: Creators of the platform, hashed into twice as many buckets.
+      users: Number of users. Their ids are hashed into twice as many buckets.
+      videos: Number of videos. Their ids are not hashed.
+      creators: Number of creators. Their names are hashed into twice as many buckets.
     """
 
-    def named(name: str, vocabulary: Sequence[str]) -> Feature:
+    def vocabulary_feature(name: str, vocabulary: Sequence[str]) -> Feature:
         return Feature(name, "categorical", dtype="string", vocabulary=tuple(vocabulary), embedding_width=8)
 
-    def counter(name: str) -> Feature:
+    def log_feature(name: str) -> Feature:
         return Feature(name, "numerical", normalization="log")
 
     return Schema(
@@ -29,22 +29,22 @@ def simulated_schema(users: int, videos: int, creators: int) -> Schema:
             Feature("user_id", "categorical", hash_buckets=2 * users),
             Feature("video_id", "categorical", num_ids=videos, table="video"),
             Feature("creator", "categorical", dtype="string", hash_buckets=2 * creators),
-            named("topic", TOPICS),
-            named("country", COUNTRIES),
-            named("device", DEVICES),
-            named("language", LANGUAGES),
+            vocabulary_feature("topic", TOPICS),
+            vocabulary_feature("country", COUNTRIES),
+            vocabulary_feature("device", DEVICES),
+            vocabulary_feature("language", LANGUAGES),
             Feature("hour", "categorical", num_ids=24, embedding_width=8),
             Feature("position", "categorical", num_ids=POSITIONS, embedding_width=8),
-            counter("account_age_days"),
-            counter("video_age_days"),
-            counter("user_views"),
-            counter("user_watches"),
-            counter("video_views"),
-            counter("video_likes"),
-            counter("creator_followers"),
-            counter("duration_minutes"),
+            log_feature("account_age_days"),
+            log_feature("video_age_days"),
+            log_feature("user_views"),
+            log_feature("user_watches"),
+            log_feature("video_views"),
+            log_feature("video_likes"),
+            log_feature("creator_followers"),
+            log_feature("duration_minutes"),
             Feature("recent_ctr", "numerical"),
-            counter("network_mbps"),
+            log_feature("network_mbps"),
             Feature("scores", "numerical", width=SCORES),
             Feature("fresh_score", "numerical"),
             Feature("history", "bag", width=HISTORY_WIDTH, num_ids=videos, table="video"),

@@ -337,7 +337,11 @@ class TestFaultyRows:
             rows = rows_of(make_evaluation_batches(source, 0, batch_size=8))
         # 42 has no label, which is no fault.
         assert rows == [i for i in range(100) if i not in (13, 40, 41, 42, 77)]
-        assert source.row_faults.skipped == {"price: not finite": 2, "click: out of range": 1, "scores: not 2 numbers": 1}
+        assert source.row_faults.skipped == {
+            "price: not finite": 2,
+            "click: out of range": 1,
+            "scores: not 2 numbers": 1,
+        }
         lines = [json.loads(line) for line in (tmp_path / "quarantine.jsonl").read_text().splitlines()]
         assert [line["row"] for line in lines] == [13, 40, 41, 77]
         assert lines[1]["reasons"] == ["price: not finite"]

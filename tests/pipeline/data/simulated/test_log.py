@@ -1,4 +1,4 @@
-"""The simulated log: reproducible to the bit, true to its schema, calibrated, and harmed on order only."""
+"""The simulated log: reproducible bit for bit, consistent with its schema, calibrated, and changed only by the hazards it is given."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from steadyrank.pipeline.config.settings import Simulated
-from steadyrank.pipeline.data.simulated.hazards import NAMES
+from steadyrank.pipeline.data.simulated.hazards import HAZARD_NAMES
 from steadyrank.pipeline.data.simulated.log import BLOCK_ROWS, SimulatedLog
 
 SETTINGS = Simulated(days=4, rows_per_day=20_000, users=1200, videos=700, seed=3)
 BLOCKS = 3
-# The first day of the hazards below.
+# The day on which the hazards below start.
 ONSET = 2
 
 
@@ -26,8 +26,8 @@ def digest(columns) -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
-def day_of(log, day):
-    """All columns of a day and all that is expected, the latter as expected/<task>."""
+def read_day(log, day):
+    """Returns all columns of a day, and the expected labels as expected/<task>."""
     blocks = [
         log.block(day, i) | {f"expected/{task}": values for task, values in log.expected(day, i).items()}
         for i in range(len(log.block_rows(day)))
@@ -39,7 +39,7 @@ def changed_columns(one, other):
     return {name for name in one if one[name].tobytes() != other[name].tobytes()}
 
 
-def with_hazards(*hazards):
+def make_log(*hazards):
     return SimulatedLog(dataclasses.replace(SETTINGS, hazards=hazards))
 
 
@@ -50,23 +50,23 @@ def log():
 
 @pytest.fixture(scope="module")
 def onset(log):
-    return day_of(log, ONSET)
+    return read_day(log, ONSET)
 
 
-def harmed(hazard):
-    return day_of(with_hazards(hazard), ONSET)
+def read_day_with(hazard):
+    return read_day(make_log(hazard), ONSET)
 
 
 class TestReproducible:
-    def test_two_instances_asked_in_another_order_agree_to_the_bit(self, log):
-        places = [(day, index) for day in range(4) for index in range(BLOCKS)]
-        first = {place: digest(log.block(*place)) + digest(log.expected(*place)) for place in places}
+    def test_two_instances_agree_bit_for_bit_in_any_order_of_reading(self, log):
+        positions = [(day, index) for day in range(4) for index in range(BLOCKS)]
+        first = {position: digest(log.block(*position)) + digest(log.expected(*position)) for position in positions}
         other = SimulatedLog(SETTINGS)
-        again = {p: digest(other.block(*p)) + digest(other.expected(*p)) for p in reversed(places)}
+        again = {p: digest(other.block(*p)) + digest(other.expected(*p)) for p in reversed(positions)}
         assert first == again
-        assert len(set(first.values())) == len(places)
+        assert len(set(first.values())) == len(positions)
 
-    def test_a_fresh_process_with_another_hash_seed_agrees_to_the_bit(self, log):
+    def test_another_process_with_another_hash_seed_agrees_bit_for_bit(self, log):
         program = (
             "import hashlib, sys\n"
             "from steadyrank.pipeline.config.settings import Simulated\n"
@@ -81,14 +81,14 @@ class TestReproducible:
         )
         assert ran.stdout.split()[-1] == digest(log.block(1, 2))
 
-    def test_another_seed_gives_another_log(self, log):
+    def test_another_seed_gives_other_columns(self, log):
         other = SimulatedLog(dataclasses.replace(SETTINGS, seed=4))
         unaffected = {
             name for name, column in other.block(0, 0).items() if np.array_equal(column, log.block(0, 0)[name])
         }
         assert unaffected == {"fresh_score"}
 
-    def test_a_longer_log_begins_with_the_shorter_one(self, log):
+    def test_a_longer_log_starts_with_the_shorter_one(self, log):
         longer = SimulatedLog(dataclasses.replace(SETTINGS, days=9, rows_per_day=30_000))
         assert digest(longer.block(3, 1)) == digest(log.block(3, 1))
 
@@ -100,9 +100,9 @@ class TestShape:
         even = SimulatedLog(dataclasses.replace(SETTINGS, rows_per_day=2 * BLOCK_ROWS))
         assert even.block_rows(0) == (BLOCK_ROWS, BLOCK_ROWS)
 
-    @pytest.mark.parametrize("hazards", [(), tuple(f"{name}@{ONSET}" for name in NAMES)])
-    def test_columns_are_those_of_the_schema(self, hazards):
-        log = with_hazards(*hazards)
+    @pytest.mark.parametrize("hazards", [(), tuple(f"{name}@{ONSET}" for name in HAZARD_NAMES)])
+    def test_blocks_match_the_schema(self, hazards):
+        log = make_log(*hazards)
         for index, rows in enumerate(log.block_rows(ONSET)):
             block = log.block(ONSET, index)
             assert list(block) == list(log.schema.columns)
@@ -113,23 +113,23 @@ class TestShape:
             for name, values in log.expected(ONSET, index).items():
                 assert (values.shape, values.dtype.name) == ((rows,), "float32"), name
 
-    def test_values_are_those_that_the_schema_knows(self, log, onset):
+    def test_values_are_in_the_range_of_the_schema(self, log, onset):
         for feature in log.schema.features:
             column = onset[feature.name]
             if feature.kind == "numerical":
                 assert np.isfinite(column).all(), feature.name
                 continue
-            there = column[column != (b"" if feature.dtype == "string" else -1)]
+            defined = column[column != (b"" if feature.dtype == "string" else -1)]
             if feature.vocabulary:
-                assert set(np.unique(there)) == {word.encode() for word in feature.vocabulary}, feature.name
+                assert set(np.unique(defined)) == {word.encode() for word in feature.vocabulary}, feature.name
             elif feature.num_ids:
-                assert there.min() == 0, feature.name
-                assert there.max() == feature.num_ids - 1, feature.name
+                assert defined.min() == 0, feature.name
+                assert defined.max() == feature.num_ids - 1, feature.name
             if feature.kind == "categorical":
-                assert len(there) == len(column), feature.name
+                assert len(defined) == len(column), feature.name
         assert not onset["fresh_score"].any()
 
-    def test_what_belongs_to_a_video_is_the_same_in_all_its_rows(self, onset):
+    def test_properties_of_a_video_are_equal_in_all_its_rows(self, onset):
         for name in ("creator", "topic", "tags", "duration_minutes", "video_views"):
             first = np.unique(onset["video_id"], return_index=True)[1]
             of_video = dict(zip(onset["video_id"][first], onset[name][first].tolist(), strict=True))
@@ -149,7 +149,7 @@ class TestShape:
                 assert np.all(last[name][after] >= first[name][before])
                 assert last[name][after].sum() > first[name][before].sum()
 
-    def test_the_smallest_log_works(self):
+    def test_a_log_with_one_row_works(self):
         log = SimulatedLog(Simulated(days=1, rows_per_day=1, users=1, videos=1))
         assert log.block_rows(0) == (1,)
         assert log.block(0, 0)["scores"].shape == (1, 8)
@@ -163,21 +163,21 @@ class TestShape:
         with pytest.raises(ValueError, match="seed must be 0 or more, got -1"):
             SimulatedLog(dataclasses.replace(SETTINGS, seed=-1))
 
-    def test_a_day_or_a_block_that_is_not_there_is_refused(self, log):
-        for ask in (log.block, log.expected):
-            with pytest.raises(ValueError, match="days 0 to 3, got 4"):
-                ask(4, 0)
-            with pytest.raises(ValueError, match="days 0 to 3, got -1"):
-                ask(-1, 0)
-            with pytest.raises(ValueError, match="blocks 0 to 2, got 3"):
-                ask(0, 3)
+    def test_a_day_or_block_outside_the_log_is_refused(self, log):
+        for read in (log.block, log.expected):
+            with pytest.raises(ValueError, match="day must be from 0 to 3 in this simulated log, got 4"):
+                read(4, 0)
+            with pytest.raises(ValueError, match="day must be from 0 to 3 in this simulated log, got -1"):
+                read(-1, 0)
+            with pytest.raises(ValueError, match="index must be from 0 to 2 on day 0 of the simulated log, got 3"):
+                read(0, 3)
 
 
 class TestBehavior:
     @pytest.mark.parametrize("seed", range(3))
-    def test_rates_are_those_of_a_video_platform(self, seed):
+    def test_label_rates_are_realistic(self, seed):
         log = SimulatedLog(Simulated(days=1, rows_per_day=32_768, seed=seed))
-        day = day_of(log, 0)
+        day = read_day(log, 0)
         ranges = {"click": (0.2, 0.25), "long_watch": (0.08, 0.13), "like": (0.035, 0.065), "share": (0.012, 0.032)}
         for task, (low, high) in ranges.items():
             assert low < day[task].mean() < high, task
@@ -185,7 +185,7 @@ class TestBehavior:
         assert 2.5 < np.nanmean(day["satisfaction"]) < 4
 
     def test_impressions_follow_the_popularity_of_users_and_videos(self, log):
-        days = [day_of(log, day) for day in range(4)]
+        days = [read_day(log, day) for day in range(4)]
         for name, popularity in (
             ("user_id", log.platform.user_popularity),
             ("video_id", log.platform.video_popularity),
@@ -197,30 +197,30 @@ class TestBehavior:
     @pytest.mark.parametrize(
         "hazards", [(), ("shift@0", "new_feature@0", "heavy_labels@0*0.02", "viral@0", "corruption@0")]
     )
-    def test_labels_are_calibrated_in_every_decile_of_what_is_expected(self, hazards):
+    def test_labels_are_calibrated_in_every_decile_of_the_expected_label(self, hazards):
         log = SimulatedLog(Simulated(days=1, rows_per_day=12 * BLOCK_ROWS, seed=1, hazards=hazards))
-        day = day_of(log, 0)
+        day = read_day(log, 0)
         for task in log.schema.tasks:
-            there = ~np.isnan(day[task.name])
-            label, truth = day[task.name][there].astype(float), day[f"expected/{task.name}"][there].astype(float)
+            defined = ~np.isnan(day[task.name])
+            label, truth = day[task.name][defined].astype(float), day[f"expected/{task.name}"][defined].astype(float)
             order = np.argsort(truth)
             for decile in np.array_split(order, 10):
                 error = label[decile] - truth[decile]
                 assert abs(error.mean()) < 4.5 * error.std() / np.sqrt(len(decile)), task.name
             assert truth[order[-100:]].mean() > 1.3 * truth[order[:100]].mean(), task.name
 
-    def test_the_slate_is_clicked_less_from_top_to_end(self, log):
-        days = [day_of(log, day) for day in range(2)]
+    def test_clicks_become_rarer_toward_the_end_of_the_slate(self, log):
+        days = [read_day(log, day) for day in range(2)]
         position, click = (np.concatenate([day[name] for day in days]) for name in ("position", "click"))
         rates = [click[(position >= low) & (position < low + 4)].mean() for low in (0, 4, 8)]
         assert rates[0] > 1.3 * rates[1] > 1.3 * rates[2]
 
-    def test_the_history_tells_the_taste(self, log, onset):
+    def test_the_history_reflects_the_taste(self, log, onset):
         taste, topic = log.platform.taste, log.platform.topic
         liking = np.where(onset["history"] >= 0, taste[onset["user_id"][:, None], topic[onset["history"]]], np.nan)
         assert np.nanmean(liking) > 1.0
 
-    def test_measurements_tell_what_is_hidden(self, log, onset):
+    def test_measured_features_correlate_with_the_hidden_properties(self, log, onset):
         quality = log.platform.quality[onset["video_id"]]
         affinity = log.platform.taste[onset["user_id"], log.platform.topic[onset["video_id"]]]
         assert 0.5 < np.corrcoef(onset["recent_ctr"], quality)[0, 1] < 0.95
@@ -229,16 +229,16 @@ class TestBehavior:
 
 
 class TestHazards:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_a_hazard_changes_nothing_before_its_day_and_something_on_it(self, log, name):
-        other = with_hazards(f"{name}@{ONSET}")
+    @pytest.mark.parametrize("name", HAZARD_NAMES)
+    def test_a_hazard_changes_nothing_before_its_day_and_something_on_its_day(self, log, name):
+        other = make_log(f"{name}@{ONSET}")
         for day in range(4):
-            changed = changed_columns(day_of(log, day), day_of(other, day))
+            changed = changed_columns(read_day(log, day), read_day(other, day))
             in_effect = day == ONSET or (day > ONSET and name in ("shift", "new_feature", "heavy_labels"))
             assert bool(changed) == in_effect, (day, changed)
 
-    def test_shift_multiplies_numbers_and_favours_other_topics(self, log, onset):
-        shifted = harmed(f"shift@{ONSET}*0.5")
+    def test_shift_multiplies_numbers_and_favors_other_topics(self, log, onset):
+        shifted = read_day_with(f"shift@{ONSET}*0.5")
         for column in (0, 2, 3, 5):
             assert shifted["scores"][:, column].std() / onset["scores"][:, column].std() == pytest.approx(3, rel=0.1)
         for column in (1, 4, 6, 7):
@@ -252,8 +252,8 @@ class TestHazards:
         assert np.corrcoef(growth, trend)[0, 1] > 0.98
         assert {"user_id", "hour", "position"}.isdisjoint(changed_columns(onset, shifted))
 
-    def test_a_new_feature_begins_to_tell_about_clicks(self, onset):
-        fresh = harmed(f"new_feature@{ONSET}")
+    def test_a_new_feature_starts_to_predict_clicks(self, onset):
+        fresh = read_day_with(f"new_feature@{ONSET}")
         labels = {"click", "like", "share", "long_watch", "watch_time"}
         expected = {f"expected/{task}" for task in labels}
         assert changed_columns(onset, fresh) == {"fresh_score"} | labels | expected
@@ -262,15 +262,15 @@ class TestHazards:
         low = fresh["fresh_score"] < np.quantile(fresh["fresh_score"], 0.2)
         assert fresh["click"][high].mean() > 2 * fresh["click"][low].mean()
 
-    def test_heavy_labels_stretch_watch_time_alone(self, onset):
-        heavy = harmed(f"heavy_labels@{ONSET}")
+    def test_heavy_labels_change_only_watch_time(self, onset):
+        heavy = read_day_with(f"heavy_labels@{ONSET}")
         assert changed_columns(onset, heavy) == {"watch_time", "expected/watch_time"}
         assert onset["watch_time"].max() < 200
         assert heavy["watch_time"].max() > 1000
         assert np.isfinite(heavy["watch_time"]).all()
 
-    def test_a_viral_video_takes_half_of_its_day(self, log, onset):
-        viral = harmed(f"viral@{ONSET}")
+    def test_a_viral_video_takes_half_of_the_impressions_of_its_day(self, log, onset):
+        viral = read_day_with(f"viral@{ONSET}")
         share = np.bincount(viral["video_id"], minlength=SETTINGS.videos) / SETTINGS.rows_per_day
         assert share.argmax() == log.platform.viral_video
         assert share.max() == pytest.approx(0.5 + 0.5 * log.platform.video_popularity[share.argmax()], abs=0.02)
@@ -278,12 +278,12 @@ class TestHazards:
         np.testing.assert_array_equal(viral["video_id"][others], onset["video_id"][others])
         assert "user_id" not in changed_columns(onset, viral)
 
-    def test_corruption_writes_absurd_finite_numbers_into_few_rows(self, log, onset):
-        corrupt = harmed(f"corruption@{ONSET}")
+    def test_corruption_writes_absurd_but_finite_numbers_into_few_rows(self, log, onset):
+        corrupt = read_day_with(f"corruption@{ONSET}")
         changed = changed_columns(onset, corrupt)
         numerical = {f.name for f in log.schema.features if f.kind == "numerical"}
         assert changed == numerical - {"fresh_score"}
-        hit = np.zeros(SETTINGS.rows_per_day, bool)
+        is_corrupt = np.zeros(SETTINGS.rows_per_day, bool)
         for name in changed:
             assert np.isfinite(corrupt[name]).all()
             differs = corrupt[name] != onset[name]
@@ -291,8 +291,8 @@ class TestHazards:
             sentinel = corrupt[name][differs] == -1e9
             assert sentinel.any(), name
             assert np.all(sentinel | ((size > 999) & (size < 1.001e6))), name
-            hit |= differs.reshape(len(hit), -1).any(axis=1)
-        assert hit.mean() == pytest.approx(0.01, abs=0.003)
+            is_corrupt |= differs.reshape(len(is_corrupt), -1).any(axis=1)
+        assert is_corrupt.mean() == pytest.approx(0.01, abs=0.003)
 
     @pytest.mark.parametrize(
         ("name", "column", "effect"),
@@ -300,19 +300,19 @@ class TestHazards:
             ("new_feature", "fresh_score", lambda usual, got: np.log(got)),
             ("viral", "video_id", lambda usual, got: got != usual),
             ("corruption", "network_mbps", lambda usual, got: got != usual),
-            # Defined where there was a click.
+            # Defined only for clicked rows.
             ("heavy_labels", "watch_time", lambda usual, got: np.log(got / np.where(usual > 0, usual, np.nan))),
         ],
     )
-    def test_each_block_and_day_draws_its_own_hazard(self, log, name, column, effect):
-        hazards = with_hazards(f"{name}@0", f"{name}@1")
-        places = ((0, 0), (0, 1), (1, 0))
-        effects = [effect(log.block(*place)[column], hazards.block(*place)[column]) for place in places]
+    def test_each_block_and_day_draws_a_hazard_independently(self, log, name, column, effect):
+        hazards = make_log(f"{name}@0", f"{name}@1")
+        positions = ((0, 0), (0, 1), (1, 0))
+        effects = [effect(log.block(*position)[column], hazards.block(*position)[column]) for position in positions]
         for one, other in ((0, 1), (0, 2), (1, 2)):
-            there = ~np.isnan(effects[one]) & ~np.isnan(effects[other])
-            assert there.sum() > 200
-            assert abs(np.corrcoef(effects[one][there], effects[other][there])[0, 1]) < 0.2
+            defined = ~np.isnan(effects[one]) & ~np.isnan(effects[other])
+            assert defined.sum() > 200
+            assert abs(np.corrcoef(effects[one][defined], effects[other][defined])[0, 1]) < 0.2
 
-    def test_a_hazard_that_is_not_understood_is_refused(self):
+    def test_an_unknown_hazard_is_refused(self):
         with pytest.raises(ValueError, match="did you mean 'viral'"):
-            with_hazards("virall@1")
+            make_log("virall@1")
