@@ -41,7 +41,7 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
         from steadyrank.pipeline.divergence import Bundles, DivergenceMonitor
         from steadyrank.pipeline.divergence.probes import Probes
         from steadyrank.pipeline.training.build import make_optimizer, make_ranker
-        from steadyrank.pipeline.training.curvature import Curvature
+        from steadyrank.pipeline.training.curvature import CurvatureCallback
 
     source = open_source(config.data)
     statistics = compute_statistics(source, config.data.statistics_rows).statistics
@@ -90,7 +90,7 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
         ratio = np.median(np.array(seconds) / np.array(times["tf_keras Adagrad"]))
         print(f"| {name} | {np.median(seconds) * 1e3:.1f} | {min(seconds) * 1e3:.1f} | {ratio:.3f} |")
     step = float(np.median(times["Clippy, explaining, watched"]))
-    curvature = Curvature(200, DivergenceMonitor())
+    curvature = CurvatureCallback(200, DivergenceMonitor())
     curvature.set_model(ranker)
     rows = {name: column[: config.training.sharpness_rows] for name, column in batches[0].items()}
     measured = []

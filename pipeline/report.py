@@ -30,7 +30,7 @@ def main(arguments: flags.FlagValues) -> int:
     # A folder without a configuration holds no run, and gets no report.
     run.read_config()
     write_report(run)
-    print(f"report: {run.report_file}")
+    print(f"Report: {run.report_file}")
     return 0
 
 

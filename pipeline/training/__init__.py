@@ -1,6 +1,26 @@
 """One run, from a configuration to a published model.
 
-:mod:`.job` reads from top to bottom and is the place to begin; it wires ``run_directory`` (what lies where), ``distribution``
-(devices), ``build`` (ranker and optimizer), ``loop`` (day by day), ``checkpoints``, ``publisher`` and ``writers`` (metrics),
-``progress`` (the terminal) and ``report``.
+Start with :func:`.job.run_job`, which reads from top to bottom. The modules, in the order in which it uses them:
+
+| module | what it does |
+|---|---|
+| :mod:`.run_directory` | knows what is where in ``model_dir`` |
+| :mod:`.distribution` | makes the distribution strategy and the input of its workers |
+| :mod:`.schedule` | orders days, passes and batches |
+| :mod:`.run_state` | holds the position of the run, shared by the loop and its callbacks |
+| :mod:`.failures` | records a failure in ``status.json`` |
+| :mod:`.progress`, :mod:`.headline`, :mod:`.event_printer` | print to the terminal |
+| :mod:`.build` | makes the ranker and its optimizer |
+| :mod:`.checkpoints`, :mod:`.checkpoint_callback` | save and restore the run |
+| :mod:`.loop`, :mod:`.evaluation` | train day by day, and evaluate |
+| :mod:`.preemption` | listens for SIGTERM |
+| :mod:`.publisher`, :mod:`.writers` | publish the metrics |
+| :mod:`.curvature` | measures sharpness and the conflict between tasks |
+| :mod:`.report` | writes the report |
+
+Two modules serve other commands: :mod:`.restore` restores the ranker of a finished run, and :mod:`.replay` repeats a bad step.
+
+Importing this package does not import TensorFlow.
 """
+
+__all__: list[str] = []

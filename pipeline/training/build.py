@@ -1,4 +1,4 @@
-"""Makes the ranker and its optimizer from a configuration."""
+"""Makes the ranker and its optimizer from the configuration."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..config.settings import Config, Group, Optimizer
 
 
 def make_ranker(config: Config, schema: Schema, statistics: Statistics, total_steps: int) -> MultitaskRanker:
-    """A compiled ranker; inside a strategy's scope, one of that strategy.
+    """Makes a compiled ranker. Call it inside the scope of the run's strategy.
 
-    Sets Keras's dtype policy for this process to ``model.precision``.
+    Sets Keras's dtype policy to ``model.precision``, for the whole process.
 
     Args:
       config: The configuration.
-      schema: What enters and leaves the ranker.
-      statistics: What was learned from data.
-      total_steps: Steps of the whole run, over which the rate may fall.
+      schema: The features and tasks.
+      statistics: Means and deviations of the features and means of the labels.
+      total_steps: Number of steps of the whole run, over which the learning rate may decay.
     """
     tf_keras.mixed_precision.set_global_policy(config.model.precision)
     ranker = MultitaskRanker(
@@ -39,14 +39,14 @@ def make_ranker(config: Config, schema: Schema, statistics: Statistics, total_st
     if config.model.precision == "mixed_float16":
         optimizer = tf_keras.mixed_precision.LossScaleOptimizer(optimizer)
     ranker.compile(optimizer=optimizer, steps_per_execution=config.training.steps_per_execution)
-    # Accumulators exist before the first step, so that a checkpoint restores them at once.
+    # A checkpoint can only restore accumulators that exist.
     optimizer.build(ranker.trainable_variables)
     return ranker
 
 
 def make_optimizer(settings: Optimizer, total_steps: int) -> tf_keras.optimizers.Optimizer:
-    """Adagrad under the rules that the settings name, warmed up."""
-    # The default excludes what there is of embedding tables; a pattern of the user's own must match something.
+    """Makes Adagrad with the clipping rules, the warm-up and the decay of the settings."""
+    # None excludes embedding tables if there are any. Patterns that the user sets must match a variable.
     excluded = (
         None if settings.exclude_from_clipping == Optimizer().exclude_from_clipping else settings.exclude_from_clipping
     )
@@ -65,7 +65,7 @@ def make_optimizer(settings: Optimizer, total_steps: int) -> tf_keras.optimizers
 
 
 def make_rule(settings: Optimizer | Group) -> Rule:
-    """The rule that the settings name, with those of its fields that they set."""
+    """Makes the rule of the settings, with the options that they set."""
     given = {
         "relative": settings.variable_relative_threshold if settings.rule == "clippy" else settings.threshold,
         "absolute": settings.absolute_threshold if settings.rule == "clippy" else None,

@@ -6,30 +6,32 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
 from ...foundation.atomic_files import write_json, write_text
+from ...foundation.formatting import first_line
 from ...models.ranker import MultitaskRanker
 from ..config.errors import UserError
 from ..divergence import DivergenceMonitor
 
-# So many steps may pass until a divergence is seen: a healthy checkpoint that is older is kept besides the newest ones.
-_SEEN_WITHIN = 64
-# A damaged file is told in many ways; IndexError is a file that is too short.
-_DAMAGED = (tf.errors.OpError, AssertionError, IndexError, ValueError, RuntimeError)
+# A divergence is detected at most this many steps after it began, so weights that are older are safe to roll back to.
+_MAX_DETECTION_DELAY = 64
+# TensorFlow reports a damaged file in any of these ways; IndexError means that the file is too short.
+_DAMAGE_ERRORS = (tf.errors.OpError, AssertionError, IndexError, ValueError, RuntimeError)
 
 
 class Checkpoints:
-    """Saves and restores a run; the monitor's snapshots.
+    """Saves and restores a run; also the snapshots that the monitor rolls back to.
 
-    Beside the checkpoints lies ``health.json``: for each its step, the verdict on the run until then, and how the training did
-    just then (``healthy``, ``out_of_range`` or ``full``).
+    ``health.json`` next to the checkpoints holds for each of them ``step``, ``verdict`` (of the run until then) and ``health`` (of the
+    training at that moment: ``healthy``, ``out_of_range`` or ``full``).
 
     Args:
       path: The folder.
       ranker: The compiled ranker.
-      keep: How many of the newest are kept; besides them the newest healthy one that may be rolled back to.
+      keep: Number of newest checkpoints to keep. The newest healthy checkpoint that is safe to roll back to is kept as well.
     """
 
     def __init__(self, path: Path, ranker: MultitaskRanker, keep: int = 3):
@@ -40,107 +42,114 @@ class Checkpoints:
         self._keep = keep
         self._manager = self._make_manager()
         self._monitor: DivergenceMonitor | None = None
-        self._saved: int | None = None
+        self._saved_step: int | None = None
         self._health_file = path / "health.json"
 
-    def watch(self, monitor: DivergenceMonitor) -> None:
-        """From now on the monitor's state is saved and restored as well, and its view of the run is the health."""
+    def attach_monitor(self, monitor: DivergenceMonitor) -> None:
+        """Saves and restores the monitor's state as well from now on, and stamps checkpoints with the health that it sees."""
         self._monitor = monitor
         self._checkpoint.monitor = monitor.state
 
-    def save(self, position: int) -> None:
-        """Saves the run as it is after ``position`` batches; does nothing when that has been saved already."""
-        if position == self._saved:
+    def save(self, step: int) -> None:
+        """Saves the run as it is after ``step`` steps, unless that step is already saved."""
+        if step == self._saved_step:
             return
-        self._position.assign(position)
-        saved = self._manager.save(checkpoint_number=position)
-        self._saved = position
-        monitor = self._monitor
-        told = {} if monitor is None else {"verdict": monitor.verdict, "health": monitor.health}
-        health = self._read_health() | {Path(saved).name: {"step": position} | told}
-        kept = self._prune(health, position)
-        write_json(self._health_file, {name: health[name] for name in health if name in kept})
+        self._position.assign(step)
+        path = self._manager.save(checkpoint_number=step)
+        self._saved_step = step
+        stamp: dict[str, Any] = {"step": step}
+        if self._monitor is not None:
+            stamp |= {"verdict": self._monitor.verdict, "health": self._monitor.health}
+        stamps = self._read_stamps() | {Path(path).name: stamp}
+        remaining = self._remove_old(stamps, step)
+        write_json(self._health_file, {name: stamps[name] for name in stamps if name in remaining})
 
-    def resume(self, tell: Callable[[str], None]) -> int:
-        """Restores the newest checkpoint that can be read and returns its position; 0 when there is none at all.
+    def resume(self, report: Callable[[str], None]) -> int:
+        """Restores the newest checkpoint that can be read.
 
-        Going on from an older one costs time and nothing else: the run ends the same.
+        Falling back to an older one costs time only: the run takes the same steps again.
 
         Args:
-          tell: Is told, in a line, of each checkpoint that cannot be read.
+          report: Called with a line of text for each checkpoint that cannot be read.
+
+        Returns:
+          The step of the checkpoint; 0 if there are no checkpoints.
 
         Raises:
-          UserError: When there are checkpoints, but none can be read.
+          UserError: If there are checkpoints, but none can be read.
         """
         for path in reversed(self._manager.checkpoints):
             try:
-                # Who only looks at a run has no use for the monitor's state.
+                # Commands that only look at a run have no monitor to restore.
                 self._checkpoint.restore(path).expect_partial().assert_existing_objects_matched()
-            except _DAMAGED as error:
-                tell(f"the checkpoint {path} cannot be read and is left out: {str(error).splitlines()[0]}")
+            except _DAMAGE_ERRORS as error:
+                report(f"Checkpoint {path} cannot be read; trying the one before it. Reason: {first_line(error)}")
                 continue
-            self._saved = int(self._position)
-            return self._saved
+            self._saved_step = int(self._position)
+            return self._saved_step
         if self._manager.checkpoints:
             raise UserError(
-                f"none of the checkpoints in {self._health_file.parent} can be read; start anew in another folder"
+                f"none of the checkpoints in {self._path} can be read; start a new run in another --model_dir"
             )
         return 0
 
     def save_if_due(self, step: int, is_healthy: bool) -> None:
-        """Nothing: a run saves at its own times."""
+        """Does nothing: the training loop and its callback decide when to save."""
 
     def restore(self, before: int) -> int | None:
-        """Puts back weights and accumulators of the newest healthy checkpoint of a step below ``before``.
+        """Restores weights and accumulators, for a rollback, from the newest healthy checkpoint of a step below ``before``.
 
         Returns:
-          Its step; None when there is none that can be read.
+          The step of the checkpoint; None if no such checkpoint can be read.
         """
-        health = self._read_health()
+        stamps = self._read_stamps()
         iterations = self._ranker.optimizer.iterations
-        count = int(iterations)
-        of_weights = tf.train.Checkpoint(ranker=self._ranker, optimizer=self._ranker.optimizer)
+        steps_taken = int(iterations)
+        weights = tf.train.Checkpoint(ranker=self._ranker, optimizer=self._ranker.optimizer)
         for path in reversed(self._manager.checkpoints):
-            stamp = health.get(Path(path).name, {})
+            stamp = stamps.get(Path(path).name, {})
             if stamp.get("health") != "healthy" or stamp["step"] >= before:
                 continue
             try:
-                of_weights.restore(path).expect_partial().assert_existing_objects_matched()
-            except _DAMAGED:
+                weights.restore(path).expect_partial().assert_existing_objects_matched()
+            except _DAMAGE_ERRORS:
                 continue
-            # Steps are counted on.
-            iterations.assign(count)
+            # A rollback restores weights, not time: the run continues with the next batch.
+            iterations.assign(steps_taken)
             self._ranker.reset_metrics()
             return stamp["step"]
         return None
 
     def _make_manager(self) -> tf.train.CheckpointManager:
-        # What is removed is decided here: the manager would take the oldest.
+        # This class decides what to remove; the manager would remove the oldest, which may be the only healthy one.
         return tf.train.CheckpointManager(
             self._checkpoint, str(self._path), max_to_keep=None, step_counter=self._position
         )
 
-    def _prune(self, health: dict, position: int) -> set[str]:
-        """Removes what need not be kept; returns the names of what is."""
-        there = self._manager.checkpoints
-        out_since = self._monitor.out_of_range_since if self._monitor is not None else None
-        sure = out_since or position - _SEEN_WITHIN
-        stamps = [(path, health.get(Path(path).name, {})) for path in there]
-        healthy = [(path, stamp["step"]) for path, stamp in stamps if stamp.get("health") == "healthy"]
-        # The newest that is sure; while none is, the oldest.
-        back = [path for path, step in healthy if step < sure][-1:] or [path for path, _ in healthy[:1]]
-        kept = [path for path in there if path in there[-self._keep :] + back]
-        if len(kept) < len(there):
-            # TensorFlow's own list; it has no public function that writes relative paths.
-            lines = [f'model_checkpoint_path: "{Path(kept[-1]).name}"']
-            lines += [f'all_model_checkpoint_paths: "{Path(path).name}"' for path in kept]
-            lines += [f"all_model_checkpoint_timestamps: {os.path.getmtime(f'{path}.index')}" for path in kept]
-            write_text(self._path / "checkpoint", "\n".join([*lines, ""]))
-            for path in set(there) - set(kept):
+    def _remove_old(self, stamps: dict[str, dict[str, Any]], step: int) -> set[str]:
+        """Removes the checkpoints that are not needed any more; returns the names of the others."""
+        paths = self._manager.checkpoints
+        out_of_range_since = self._monitor.out_of_range_since if self._monitor is not None else None
+        safe_before = out_of_range_since or step - _MAX_DETECTION_DELAY
+        healthy = [path for path in paths if stamps.get(Path(path).name, {}).get("health") == "healthy"]
+        safe = [path for path in healthy if stamps[Path(path).name]["step"] < safe_before]
+        # Until a healthy checkpoint is old enough to be safe, the oldest one is the best guess.
+        rollback_target = safe[-1:] or healthy[:1]
+        remaining = [path for path in paths if path in paths[-self._keep :] + rollback_target]
+        if len(remaining) < len(paths):
+            self._write_index(remaining)
+            for path in set(paths) - set(remaining):
                 for file in self._path.glob(f"{Path(path).name}.*"):
                     file.unlink(missing_ok=True)
             self._manager = self._make_manager()
-        return {Path(path).name for path in kept}
+        return {Path(path).name for path in remaining}
 
-    def _read_health(self) -> dict:
+    def _write_index(self, paths: list[str]) -> None:
+        """Writes TensorFlow's list of checkpoints; TensorFlow has no public function that writes relative paths."""
+        lines = [f'model_checkpoint_path: "{Path(paths[-1]).name}"']
+        lines += [f'all_model_checkpoint_paths: "{Path(path).name}"' for path in paths]
+        lines += [f"all_model_checkpoint_timestamps: {os.path.getmtime(f'{path}.index')}" for path in paths]
+        write_text(self._path / "checkpoint", "\n".join([*lines, ""]))
+
+    def _read_stamps(self) -> dict[str, dict[str, Any]]:
         return json.loads(self._health_file.read_text(encoding="utf-8")) if self._health_file.exists() else {}

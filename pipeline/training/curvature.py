@@ -1,7 +1,8 @@
-"""Every so many steps: how steep the loss bends, and whether the tasks pull the shared layers apart."""
+"""The Keras callback that measures sharpness and the conflict between tasks."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,26 +10,33 @@ import tensorflow as tf
 import tf_keras
 
 from ..divergence import DivergenceMonitor
-from ..divergence.sharpness import ConflictProbe, SharpnessProbe, find_adagrad_accumulators, find_shared_variables
+from ..divergence.sharpness import (
+    ConflictProbe,
+    GradientConflict,
+    SharpnessProbe,
+    find_adagrad_accumulators,
+    find_shared_variables,
+)
 
-# A warm start needs two or three; a cold one comes near, and goes on the next time.
-_PRODUCTS = 4
+# Power iterations per measurement. Started from the last eigenvector, two or three are enough; a first measurement is rougher.
+_ITERATIONS = 4
+_TOLERANCE = 0.05
 
 
-class Curvature(tf_keras.callbacks.Callback):
-    """Measures on one batch, the first rows of the day; the monitor publishes it.
+class CurvatureCallback(tf_keras.callbacks.Callback):
+    """Measures the curvature of the loss on one batch, the first rows of the day. The monitor publishes the result.
 
-    | key | what |
-    |---|---|
-    | ``sharpness`` | largest eigenvalue of the loss's Hessian, without embedding tables |
-    | ``sharpness_preconditioned`` | the same as Adagrad sees it; training is stable up to 2 / learning_rate |
-    | ``task_gradient/<task>`` | norm of the task's weighted gradient over the shared layers |
-    | ``task_share/<task>`` | that over the sum of all tasks' |
-    | ``task_cosine/<task>`` | cosine between it and the other tasks' together; below 0 they pull apart |
+    | key | what | unit |
+    |---|---|---|
+    | ``sharpness`` | largest eigenvalue of the loss's Hessian, embedding tables left out | loss per squared weight |
+    | ``sharpness_preconditioned`` | the same with Adagrad's preconditioner; steps are stable up to 2 / learning rate | 1 |
+    | ``task_gradient/<task>`` | norm of the task's weighted gradient with respect to the shared layers | loss per weight |
+    | ``task_share/<task>`` | that norm divided by the sum over all tasks | share |
+    | ``task_cosine/<task>`` | cosine between the task's gradient and the sum of the others'; below 0 they conflict | -1 to 1 |
 
     Args:
-      every: Steps between two measurements; 0 for none.
-      monitor: Publishes, and knows the step.
+      every: Steps between two measurements; 0 measures nothing.
+      monitor: Knows the step, and publishes the metrics.
     """
 
     def __init__(self, every: int, monitor: DivergenceMonitor):
@@ -36,54 +44,57 @@ class Curvature(tf_keras.callbacks.Callback):
         self._every = every
         self._monitor = monitor
         self._batch: Mapping[str, tf.Tensor] | None = None
-        self._measured = 0
+        self._measured_step = 0
         self._sharpness: SharpnessProbe | None = None
         self._conflict: ConflictProbe | None = None
 
     def begin_day(self, batch: Mapping[str, tf.Tensor]) -> None:
-        """From now on it is measured on this batch."""
+        """Measures on this batch from now on."""
         self._batch = batch
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Measures when a multiple of ``every`` has been passed."""
+        """Measures if the last steps reached or passed a multiple of ``every``."""
         step = self._monitor.step
-        if self._every and self._batch is not None and step // self._every > self._measured // self._every:
-            self._measured = step
+        if self._every and self._batch is not None and step // self._every > self._measured_step // self._every:
+            self._measured_step = step
             self._monitor.add_metrics(self.measure(self._batch))
 
     def measure(self, batch: Mapping[str, tf.Tensor]) -> dict[str, float]:
-        """The metrics above, on a batch."""
+        """Returns the metrics above for one batch."""
         ranker = self.model
         if self._sharpness is None or self._conflict is None:
-            dense = [v for v in ranker.trainable_variables if "embeddings" not in v.name]
+            # Made at the first measurement, because finding the shared layers needs a batch.
+            self._dense_variables = [v for v in ranker.trainable_variables if "embeddings" not in v.name]
             self._sharpness = SharpnessProbe(
-                lambda b: tf.add_n(list(ranker.task_losses(b).values())), dense, warm_start=True
+                lambda rows: tf.add_n(list(ranker.task_losses(rows).values())), self._dense_variables, warm_start=True
             )
             shared = find_shared_variables(ranker, ranker.task_losses, batch)
             self._conflict = ConflictProbe(ranker.task_losses, shared, model_name=ranker.name)
-            self._dense = dense
         sharpness = self._sharpness(
             batch,
-            accumulators=find_adagrad_accumulators(ranker.optimizer, self._dense),
-            iterations=_PRODUCTS,
-            tolerance=0.05,
+            accumulators=find_adagrad_accumulators(ranker.optimizer, self._dense_variables),
+            iterations=_ITERATIONS,
+            tolerance=_TOLERANCE,
         )
         metrics = {"sharpness": sharpness.sharpness}
         if sharpness.preconditioned is not None:
             metrics["sharpness_preconditioned"] = sharpness.preconditioned
-        told = self._conflict(batch)
-        for i, task in enumerate(told.tasks):
-            metrics[f"task_gradient/{task}"] = told.norms[task]
-            metrics[f"task_share/{task}"] = told.shares[task]
-            metrics[f"task_cosine/{task}"] = _with_others(told, i)
+        conflict = self._conflict(batch)
+        for i, task in enumerate(conflict.tasks):
+            metrics[f"task_gradient/{task}"] = conflict.norms[task]
+            metrics[f"task_share/{task}"] = conflict.shares[task]
+            metrics[f"task_cosine/{task}"] = cosine_with_other_tasks(conflict, i)
         return metrics
 
 
-def _with_others(told: Any, i: int) -> float:
-    """The cosine between a task's gradient and the sum of the others'."""
-    norms = [told.norms[task] for task in told.tasks]
+def cosine_with_other_tasks(conflict: GradientConflict, i: int) -> float:
+    """Computes the cosine between the gradient of task ``i`` and the sum of the other tasks' gradients.
+
+    ``<g_i, s> / (|g_i| |s|)`` with ``s`` the sum over ``j != i`` of ``g_j``, from norms and pairwise cosines alone. NaN if one of the two is 0.
+    """
+    norms = [conflict.norms[task] for task in conflict.tasks]
     others = [j for j in range(len(norms)) if j != i and norms[j] > 0]
-    products = {(a, b): told.cosines[a, b] * norms[a] * norms[b] for a in (i, *others) for b in others}
-    along = sum(products[i, j] for j in others)
-    length = sum(products[a, b] for a in others for b in others) ** 0.5 if others else 0.0
-    return float(along / (norms[i] * length)) if norms[i] * length > 0 else float("nan")
+    products = {(a, b): conflict.cosines[a, b] * norms[a] * norms[b] for a in (i, *others) for b in others}
+    inner_product = sum(products[i, j] for j in others)
+    norm_of_sum = sum(products[a, b] for a in others for b in others) ** 0.5 if others else 0.0
+    return float(inner_product / (norms[i] * norm_of_sum)) if norms[i] * norm_of_sum > 0 else math.nan

@@ -1,4 +1,4 @@
-"""The distribution strategy of a run."""
+"""The distribution strategy of a run, and the input that each of its workers reads."""
 
 from __future__ import annotations
 
@@ -11,36 +11,38 @@ from ..config.errors import UserError
 from ..config.settings import Training
 from ..data.batching import WaitClock
 
+_DEFAULT_CPU_REPLICAS = 2
+
 
 def make_strategy(training: Training) -> tf.distribute.Strategy:
-    """The strategy that the configuration names.
+    """Makes the strategy of ``training.strategy``.
 
-    ``mirrored`` uses the accelerators that there are, or the first ``replicas`` of them. On a machine without any, the
-    CPU is split into that many logical devices (2 when the configuration leaves it open), which must happen before
-    TensorFlow has used it.
+    ``one_device`` is TensorFlow's default strategy. ``mirrored`` uses the first ``training.replicas`` accelerators, or all of them if
+    that is 0. On a machine without accelerators, it splits the CPU into that many logical devices (2 if that is 0). The CPU can
+    only be split before TensorFlow has used it.
 
     Raises:
-      UserError: When there are fewer devices than replicas were asked for.
+      UserError: If there are fewer devices than replicas.
     """
     if training.strategy == "one_device":
         return tf.distribute.get_strategy()
     accelerators = tf.config.list_physical_devices("GPU")
-    wanted = training.replicas or len(accelerators) or 2
+    replicas = training.replicas or len(accelerators) or _DEFAULT_CPU_REPLICAS
     if not accelerators:
-        _split_cpu(wanted)
+        _split_cpu(replicas)
     devices = tf.config.list_logical_devices("GPU" if accelerators else "CPU")
-    if len(devices) < wanted:
+    if len(devices) < replicas:
         raise UserError(
-            f"training.replicas = {wanted} needs as many devices, found {len(devices)}; lower it, or set it to 0 to use all"
+            f"training.replicas must be at most {len(devices)}, the number of devices, got {replicas}; set it to 0 to use all"
         )
-    return tf.distribute.MirroredStrategy([device.name for device in devices[:wanted]])
+    return tf.distribute.MirroredStrategy([device.name for device in devices[:replicas]])
 
 
-def check_divides(batch_size: int, strategy: tf.distribute.Strategy) -> None:
-    """Refuses a batch that the replicas cannot share evenly.
+def check_batch_size(batch_size: int, strategy: tf.distribute.Strategy) -> None:
+    """Checks that the replicas can share a batch evenly.
 
     Raises:
-      UserError: When the batch size is no multiple of the number of replicas.
+      UserError: If the batch size is not a multiple of the number of replicas.
     """
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
@@ -50,31 +52,33 @@ def check_divides(batch_size: int, strategy: tf.distribute.Strategy) -> None:
 def distribute_batches(
     strategy: tf.distribute.Strategy, batches: Callable[..., tf.data.Dataset], clock: WaitClock | None = None
 ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
-    """What Keras's ``fit`` and ``evaluate`` read under ``strategy``.
+    """Makes the dataset that Keras's ``fit`` and ``evaluate`` read under a strategy.
 
     Args:
-      strategy: The strategy of the model.
-      batches: Called with ``replicas``, ``worker`` and ``workers``; returns what this worker reads, a dataset in which its
-        replicas' parts of a batch follow one another; see :class:`..data.batching.windows.BatchOrder`.
-      clock: Watches it.
+      strategy: The model's strategy.
+      batches: Called with ``replicas``, ``worker`` and ``workers``. Returns the dataset of that worker, in which the parts of a batch
+        that belong to its replicas follow one another; see :class:`..data.batching.windows.BatchOrder`.
+      clock: Measures how long the reader waits for each element.
     """
 
-    def parts(replicas: int, worker: int = 0, workers: int = 1) -> tf.data.Dataset:
+    def make_worker_dataset(replicas: int, worker: int = 0, workers: int = 1) -> tf.data.Dataset:
         dataset = batches(replicas=replicas, worker=worker, workers=workers)
         return clock.watch(dataset) if clock else dataset
 
     if strategy is tf.distribute.get_strategy():
-        return parts(1)
-    # Handed a dataset, Keras would let the strategy rewrite it to smaller batches, which it does by guessing at the
-    # pipeline's last operations and gets wrong for batches cut from blocks.
+        return make_worker_dataset(1)
+    # Given a plain dataset, Keras lets the strategy rebatch it. For that, the strategy guesses from the pipeline's last operations, and it
+    # guesses wrong for batches that are cut from blocks.
     return strategy.distribute_datasets_from_function(
-        lambda context: parts(context.num_replicas_in_sync, context.input_pipeline_id, context.num_input_pipelines)
+        lambda context: make_worker_dataset(
+            context.num_replicas_in_sync, context.input_pipeline_id, context.num_input_pipelines
+        )
     )
 
 
 def _split_cpu(count: int) -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     if tf.config.get_logical_device_configuration(cpu) is None:
-        # Once TensorFlow has started it is too late; the caller counts the devices and says what is missing.
+        # It is too late once TensorFlow has started. The caller then finds too few devices and raises an error.
         with contextlib.suppress(RuntimeError):
             tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)

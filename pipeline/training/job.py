@@ -1,210 +1,185 @@
-"""One run from a configuration to a published model: reads from top to bottom."""
+"""One run, from a configuration to a published model. :func:`run_job` reads from top to bottom."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import errno
-import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
 from ...foundation.atomic_files import write_json
-from ...models.ranker import MultitaskRanker
-from ..config.errors import UserError
-from ..config.settings import Config
-from ..data.batching import InputService, WaitClock, extract_user_error
-from ..data.checks import CheckedDay
+from ..config.settings import Config, Training
+from ..data import Source, open_source
+from ..data.batching import InputService, WaitClock
 from ..data.feature_statistics import compute_statistics
-from ..data.open import open_source
-from ..data.source import Source
-from ..divergence import Bundles, DivergenceMonitor
+from ..divergence import Bundles, DivergenceMonitor, Event
 from ..serving import export_ranker, reasons_not_to_publish
 from .build import make_ranker
 from .checkpoints import Checkpoints
-from .distribution import check_divides, make_strategy
-from .loop import Preempted, train
-from .progress import Look, Progress
+from .distribution import check_batch_size, make_strategy
+from .event_printer import EventPrinter
+from .failures import record_failure
+from .headline import format_anomalies, format_headline
+from .loop import TrainingLoop
+from .preemption import Preempted
+from .progress import ScanProgress, TrainingProgress
 from .publisher import Publisher
 from .report import write_report
 from .run_directory import RunDirectory
+from .run_state import RunState
 from .schedule import TrainingSchedule
 
-# Lines about the log before the first step.
-_SHOWN = 10
 EXIT_DONE, EXIT_DIVERGED, EXIT_PREEMPTED = 0, 3, 143
 
 
 def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
-    """Trains, judges, publishes and reports.
+    """Trains a ranker, judges it, publishes it if it did not diverge, and writes the report.
 
     Args:
-      config: The resolved configuration; None: that of the run in ``model_dir``, to resume it.
+      config: The resolved configuration. None: the configuration of the run in ``model_dir``, to resume it.
       model_dir: Folder of the run; see :class:`.run_directory.RunDirectory`.
-      resume: Go on from the newest checkpoint of the run that is in ``model_dir``.
+      resume: Whether to continue the run in ``model_dir`` from its newest checkpoint.
 
     Returns:
-      The process's exit code: 0 done and published, 3 diverged and not published, 143 preempted after saving.
+      The exit code of the process: 0 done and published; 3 diverged and not published; 143 preempted after saving.
 
     Raises:
-      UserError: When something that the user named does not fit; before the run starts nothing is touched then.
+      UserError: If something that the user named does not fit. Before the folder is claimed, nothing is written.
     """
-    began = time.monotonic()
+    start_time = time.monotonic()
+
+    # 1. Open the run. Nothing is written before section 3, so that a mistake leaves no trace.
     run = RunDirectory(model_dir)
     config = config or run.read_config()
-    # The folder, the devices and the log: what is wrong with them is said before the folder is claimed.
     run.check(config, resume)
     strategy = make_strategy(config.training)
+    check_batch_size(config.data.batch_size, strategy)
     tf_keras.utils.set_random_seed(config.training.seed)
-    check_divides(config.data.batch_size, strategy)
+
+    # 2. Open the log and check its days.
     source = open_source(config.data)
-    days = source.check_days(run.read_log() if resume else (), Look(sys.stderr, "days").show)
+    show_days = ScanProgress(sys.stderr, "checking the log", "days").show
+    days = source.check_days(run.read_log() if resume else (), show_days)
     excluded_days = {day.name for day in days if day.skipped}
     source.exclude_days(excluded_days)
     service = InputService(config.data, source, excluded_days) if config.data.service else None
-    run.claim(config, source.schema)
-    source.open_quarantine(run.quarantine)
-    skipped_before = source.row_faults.skipped_rows
+    schedule = TrainingSchedule(config, source)
 
-    step = run.read_status().get("step", 0)
-    try:
-        run.write_status("running", step)
-        schedule = TrainingSchedule(config, source)
-        progress = Progress(schedule.total_steps, config.data.batch_size, sys.stderr)
+    # 3. Claim the folder. From here on, status.json says how the run is doing, even if it fails.
+    run.claim(config, source.schema)
+    state = RunState(step=run.read_status().get("step", 0))
+    with record_failure(run, state):
+        run.write_status("running", state.step)
+        source.open_quarantine(run.quarantine)
+        state.published_skipped_rows = source.row_faults.skipped_rows
+        progress = TrainingProgress(schedule.total_steps, config.data.batch_size, sys.stderr)
         if days:
             run.write_log(config.data.files.path, days, [source.days[day] for day in schedule.holdout_days])
-            for line in _odd(days):
-                progress.note(line)
-        learned = compute_statistics(
-            source, config.data.statistics_rows, schedule.train_days, Look(sys.stderr, "rows").show
-        )
+            progress.print_lines(format_anomalies(days))
+
+        # 4. Build the ranker: the statistics of the features first, because they are weights of its input layers.
+        show_rows = ScanProgress(sys.stderr, "computing statistics", "rows").show
+        computed = compute_statistics(source, config.data.statistics_rows, schedule.train_days, show_rows)
         with strategy.scope():
-            ranker = make_ranker(config, run.settled_schema(learned.schema), learned.statistics, schedule.total_steps)
+            schema = run.settle_schema(computed.schema)
+            ranker = make_ranker(config, schema, computed.statistics, schedule.total_steps)
+
+        # 5. Watch for divergence, and restore the newest checkpoint.
         checkpoints = Checkpoints(run.checkpoints, ranker)
-        monitor = DivergenceMonitor(
-            on_full=None if config.training.on_divergence == "observe" else config.training.on_divergence,
-            on_event=lambda event: progress.note(str(event)),
-            max_rollbacks=config.training.max_rollbacks,
-            learning_rate_factor=config.training.rollback_learning_rate_factor,
-            warmup_steps=config.training.rollback_warmup_steps,
-            snapshots=checkpoints,
-            bundles=Bundles(run.bundles, files=(run.config_file, run.schema_file)),
-        )
-        checkpoints.watch(monitor)
-        step = checkpoints.resume(progress.note) if resume else 0
+        events = EventPrinter(progress.print_line)
+        monitor = make_monitor(config.training, run, checkpoints, events.add)
+        checkpoints.attach_monitor(monitor)
+        state.step = checkpoints.resume(progress.print_line) if resume else 0
+        progress.print_lines(format_headline(config, source, ranker, schedule, state.step))
 
+        # 6. Train, day by day. SIGTERM ends the run after it is saved.
         clock = WaitClock()
-        progress.note(_headline(config, source, ranker, strategy, step))
-        with run.open_writers(step) as (train_writer, evaluation_writer):
-            publisher = Publisher(
-                every=config.training.publish_every_steps,
-                batch_size=config.data.batch_size,
-                writer=train_writer,
-                monitor=monitor,
-                clock=clock,
-                progress=progress,
-                step=step,
-                skipped=(lambda: source.row_faults.skipped_rows - skipped_before) if source.validates_rows else None,
-            )
-            try:
-                held_out = train(
-                    config,
-                    source,
-                    ranker,
-                    checkpoints=checkpoints,
-                    publisher=publisher,
-                    monitor=monitor,
-                    clock=clock,
-                    evaluation_writer=evaluation_writer,
-                    service=service,
+        try:
+            with run.open_writers(state.step) as (train_writer, evaluation_writer):
+                publisher = Publisher(config, source, state, monitor, clock, train_writer, progress)
+                loop = TrainingLoop(
+                    config, source, ranker, state, monitor, checkpoints, clock, evaluation_writer, service
                 )
-            finally:
-                step = publisher.step
+                holdout_metrics = loop.run(callbacks=[publisher, events])
+        except Preempted:
+            write_json(run.divergence_file, monitor.to_dict())
+            run.write_status("preempted", state.step, message="saved after SIGTERM; continue with --resume")
+            progress.print_line(f"Preempted at step {state.step:,}. The run is saved; continue it with --resume.")
+            return EXIT_PREEMPTED
+        finally:
+            events.flush()
+            progress.close()
 
-        if held_out:
-            monitor.judge_final_metrics(step, held_out)
+        # 7. Judge the final model on the days that it has not seen.
+        if holdout_metrics:
+            monitor.judge_final_metrics(state.step, holdout_metrics)
+            events.flush()
         write_json(run.divergence_file, monitor.to_dict())
+
+        # 8. Publish the model, or say why not. Either way there is a report.
         reasons = reasons_not_to_publish(ranker, monitor.verdict)
-        details = _details(began, publisher.seconds, clock)
-        details |= {name: counts for name, counts in dataclasses.asdict(source.row_faults).items() if counts}
+        details = summarize_run(source, state, clock, time.monotonic() - start_time)
         if reasons:
-            run.write_status("diverged", step, message="; ".join(reasons), **details)
+            run.write_status("diverged", state.step, message="; ".join(reasons), **details)
         else:
             exported = export_ranker(ranker, run.export)
-            run.write_status("done", step, export=str(exported.relative_to(run.path)), **details)
+            run.write_status("done", state.step, export=str(exported.relative_to(run.path)), **details)
         write_report(run)
-    except Preempted:
-        write_json(run.divergence_file, monitor.to_dict())
-        run.write_status("preempted", step, message="SIGTERM came; everything is saved, --resume goes on")
-        progress.note(f"preempted at step {step:,}; everything is saved, --resume goes on")
-        return EXIT_PREEMPTED
-    except BaseException as error:
-        full = _says_full(error)
-        unread = extract_user_error(error) if isinstance(error, tf.errors.OpError) else ""
-        # On a full disk this may fail as well, and must not hide why.
-        with contextlib.suppress(OSError):
-            run.write_status(
-                "failed", step, message=full or unread or f"{type(error).__name__}: {error}".splitlines()[0]
-            )
-        if unread:
-            raise UserError(unread) from error
-        if full:
-            raise UserError(f"--model_dir={model_dir}: {full}; make room and go on with --resume") from error
-        raise
 
+    # 9. Say where everything is.
     if reasons:
-        progress.note(f"diverged: {'; '.join(reasons)}; nothing was exported")
-        print(f"report: {run.report_file}")
-        return EXIT_DIVERGED
-    print(f"SavedModel: {exported}\nreport: {run.report_file}")
-    return EXIT_DONE
+        progress.print_line(f"The model was not exported: {'; '.join(reasons)}.")
+    else:
+        print(f"SavedModel: {exported}")
+    print(f"Report: {run.report_file}")
+    return EXIT_DIVERGED if reasons else EXIT_DONE
 
 
-def _says_full(error: BaseException) -> str:
-    """The system's words when it would not take what was written; "" for any other error."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return os.strerror(error.errno)
-    # TensorFlow writes checkpoints and events itself and has the words only in its message.
-    full = os.strerror(errno.ENOSPC)
-    return full if isinstance(error, tf.errors.OpError) and full in str(error) else ""
+def make_monitor(
+    settings: Training, run: RunDirectory, checkpoints: Checkpoints, on_event: Callable[[Event], None]
+) -> DivergenceMonitor:
+    """Makes the monitor that ``training.on_divergence`` describes.
 
-
-def _odd(days: Sequence[CheckedDay]) -> list[str]:
-    """What is odd about the days, as lines."""
-    found = [line for day in days for line in day.anomaly_lines()]
-    more = [f"{len(found) - _SHOWN:,} more anomalies are listed in log.json"] if len(found) > _SHOWN else []
-    return found[:_SHOWN] + more
-
-
-def _headline(
-    config: Config, source: Source, ranker: MultitaskRanker, strategy: tf.distribute.Strategy, step: int
-) -> str:
-    trained = {False: 0, True: 0}
-    for variable in ranker.trainable_variables:
-        trained["embeddings" in variable.name] += int(tf.size(variable))
-    start = f", from step {step:,} on" if step else ""
-    return (
-        f"{len(source.days)} days, {len(source.schema.features)} features, {len(source.schema.tasks)} tasks; "
-        f"{trained[False]:,} weights and {trained[True]:,} in embeddings; "
-        f"rule {config.optimizer.rule}, learning rate {config.optimizer.learning_rate:g}, "
-        f"{strategy.num_replicas_in_sync} replica(s){start}"
+    Args:
+      settings: The settings of the training.
+      run: Receives the bundles of bad steps.
+      checkpoints: What a rollback restores.
+      on_event: Called with each event.
+    """
+    return DivergenceMonitor(
+        on_full=None if settings.on_divergence == "observe" else settings.on_divergence,
+        on_event=on_event,
+        max_rollbacks=settings.max_rollbacks,
+        learning_rate_factor=settings.rollback_learning_rate_factor,
+        warmup_steps=settings.rollback_warmup_steps,
+        snapshots=checkpoints,
+        bundles=Bundles(run.bundles, files=(run.config_file, run.schema_file)),
     )
 
 
-def _details(began: float, training_seconds: float, clock: WaitClock) -> dict:
+def summarize_run(source: Source, state: RunState, clock: WaitClock, seconds: float) -> dict[str, Any]:
+    """Returns the details that ``status.json`` holds about a run that ended.
+
+    Args:
+      source: Its counts of faulty rows are included where there are any.
+      state: The run's position.
+      clock: Measured how long training waited for its input.
+      seconds: Duration of this process's run.
+    """
+    fault_counts = {name: count for name, count in dataclasses.asdict(source.row_faults).items() if count}
     return {
-        "seconds": round(time.monotonic() - began, 1),
-        "training_seconds": round(training_seconds, 1),
-        "input_wait_fraction": round(clock.seconds / max(training_seconds, 1e-9), 4),
+        "seconds": round(seconds, 1),
+        "training_seconds": round(state.training_seconds, 1),
+        "input_wait_fraction": round(clock.seconds / max(state.training_seconds, 1e-9), 4),
         "time": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "versions": {
             "python": platform.python_version(),
             "tensorflow": tf.__version__,
             "tf_keras": tf_keras.__version__,
         },
-    }
+    } | fault_counts

@@ -1,109 +1,121 @@
-"""Shows how far a run is: one line that changes on a terminal, plain lines elsewhere."""
+"""Shows how far a run is: a line that is redrawn on a terminal, and a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TextIO
 
-# Signs of a bar, and seconds of which nothing need be said.
-_BAR, _SHORT = 24, 2.0
+from ...foundation.formatting import format_duration
+
+_BAR_WIDTH = 24
+# A scan that takes fewer seconds than this shows nothing.
+_SHORT_SCAN = 2.0
+_CLEAR_LINE = "\r\x1b[2K"
 
 
-class Line:
-    """A line of text that changes.
+class StatusLine:
+    """A line of text that is redrawn in place.
 
     Args:
-      stream: Where to write; a terminal gets a line that changes, anything else a line every ``seconds``.
-      seconds: Least seconds between two plain lines.
-      clock: Returns seconds; another one may be given by tests.
+      stream: The output. A terminal shows one line that changes; anything else, such as a log file, gets a new line every
+        ``seconds``.
+      seconds: Least time between two lines outside a terminal, in seconds.
+      clock: Returns the time in seconds. Tests pass their own.
     """
 
     def __init__(self, stream: TextIO, seconds: float = 10.0, clock: Callable[[], float] = time.monotonic):
         self._stream = stream
         self._seconds = seconds
         self._clock = clock
-        self._terminal = stream.isatty()
+        self._is_terminal = stream.isatty()
         self._last_line = -float("inf")
+        self._text = ""
 
     def show(self, text: str, now: float | None = None) -> None:
-        """Puts this text in the line's place. ``now``: what the clock shows, where that is known."""
+        """Replaces the line. Pass ``now``, the time on the clock, if it is known."""
         now = self._clock() if now is None else now
-        if self._terminal:
-            self._stream.write(f"\r\x1b[2K{text}")
-            self._stream.flush()
+        if self._is_terminal:
+            self._text = text
+            self._write(f"{_CLEAR_LINE}{text}")
         elif now - self._last_line >= self._seconds:
             self._last_line = now
-            self.note(text)
+            self._write(f"{text}\n")
 
-    def note(self, text: str) -> None:
-        """Writes a line that stays."""
-        self._stream.write(f"\r\x1b[2K{text}\n" if self._terminal else f"{text}\n")
-        self._stream.flush()
+    def print_above(self, text: str) -> None:
+        """Prints a line that stays, above the line that changes."""
+        self._write(f"{_CLEAR_LINE}{text}\n{self._text}" if self._is_terminal else f"{text}\n")
 
     def clear(self) -> None:
-        """Takes the line that changes away."""
-        if self._terminal:
-            self._stream.write("\r\x1b[2K")
-            self._stream.flush()
+        """Removes the line."""
+        if self._is_terminal and self._text:
+            self._text = ""
+            self._write(_CLEAR_LINE)
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
 
 
 class ProgressBar:
-    """How much of something is done, and the time left.
+    """Shows the share of a task that is done, and the time left.
 
     Args:
-      stream: See :class:`Line`.
+      stream: The output; see :class:`StatusLine`.
     """
 
     def __init__(self, stream: TextIO):
-        self._line = Line(stream)
-        self._began = time.monotonic()
+        self._line = StatusLine(stream)
+        self._start = time.monotonic()
 
     def show(self, done: int, total: int) -> None:
-        """Tells that so much of the total is done, more than nothing."""
+        """Shows that ``done`` units, at least one, of ``total`` are done."""
         share = done / total
-        filled = int(share * _BAR)
-        left = (time.monotonic() - self._began) / done * (total - done)
-        self._line.show(f"[{'#' * filled}{'.' * (_BAR - filled)}] {share:.0%}  {_duration(left)} left")
+        filled = int(share * _BAR_WIDTH)
+        seconds_left = (time.monotonic() - self._start) / done * (total - done)
+        bar = "#" * filled + "." * (_BAR_WIDTH - filled)
+        self._line.show(f"[{bar}] {share:.0%}  {format_duration(seconds_left)} left")
 
     def clear(self) -> None:
-        """Takes it away."""
+        """Removes the bar."""
         self._line.clear()
 
 
-class Look:
-    """How far a look at the data is that comes before the first step; nothing is shown of a short one.
+class ScanProgress:
+    """Shows how far a scan of the data is that precedes training. A scan of less than two seconds shows nothing.
 
     Args:
-      stream: See :class:`Line`.
-      of: What is looked at, in the plural.
-      clock: Returns seconds; another one may be given by tests.
+      stream: The output; see :class:`StatusLine`.
+      task: What the scan does, such as ``"Checking the log"``.
+      unit: What is counted, in the plural, such as ``"days"``.
+      clock: Returns the time in seconds. Tests pass their own.
     """
 
-    def __init__(self, stream: TextIO, of: str, clock: Callable[[], float] = time.monotonic):
-        self._line = Line(stream, clock=clock)
-        self._of = of
+    def __init__(self, stream: TextIO, task: str, unit: str, clock: Callable[[], float] = time.monotonic):
+        self._line = StatusLine(stream, clock=clock)
+        self._task = task
+        self._unit = unit
         self._clock = clock
-        self._began = clock()
+        self._start = clock()
 
     def show(self, done: int, total: int) -> None:
-        """Tells that so many were looked at."""
+        """Shows that ``done`` of ``total`` units were scanned; removes the line at the end."""
         now = self._clock()
-        if now - self._began > _SHORT:
-            self._line.show(f"looking at the data: {done:,}/{total:,} {self._of}", now)
+        if now - self._start > _SHORT_SCAN:
+            self._line.show(f"{self._task}: {done:,} of {total:,} {self._unit}", now)
         if done == total:
             self._line.clear()
 
 
-class Progress:
-    """Step, loss, rate and time left.
+class TrainingProgress:
+    """Shows step, loss, speed and time left, and prints messages above them.
 
     Args:
-      total_steps: Steps of the whole run.
+      total_steps: Number of steps of the whole run.
       batch_size: Rows of a step.
-      stream: Where to write; a terminal gets a line that changes, anything else a line every ``seconds``.
-      seconds: Least seconds between two plain lines.
-      clock: Returns seconds; another one may be given by tests.
+      stream: The output; see :class:`StatusLine`.
+      seconds: Least time between two lines outside a terminal, in seconds.
+      clock: Returns the time in seconds. Tests pass their own.
     """
 
     def __init__(
@@ -114,31 +126,35 @@ class Progress:
         seconds: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._total = total_steps
+        self._total_steps = total_steps
         self._batch_size = batch_size
-        self._line = Line(stream, seconds, clock)
+        self._line = StatusLine(stream, seconds, clock)
         self._clock = clock
-        self._first: tuple[float, int] | None = None
+        self._first_update: tuple[float, int] | None = None
 
     def update(self, step: int, loss: float) -> None:
-        """Tells how far the run is."""
+        """Shows that ``step`` steps are done and what the loss was."""
         now = self._clock()
-        if self._first is None:
-            # The first steps hold the tracing of the graph, which will not come again.
-            self._first = (now, step)
-        began, first_step = self._first
-        rate = (step - first_step) / (now - began) if now > began else 0.0
-        text = f"step {step:,}/{self._total:,}  loss {loss:.4f}"
-        if rate:
-            text += f"  {rate * self._batch_size:,.0f} examples/s  {_duration((self._total - step) / rate)} left"
+        if self._first_update is None:
+            # The first steps include the tracing of the graph, which would distort the speed.
+            self._first_update = (now, step)
+        start, first_step = self._first_update
+        text = f"step {step:,} of {self._total_steps:,}  loss {loss:.4g}"
+        if now > start and step > first_step:
+            steps_per_second = (step - first_step) / (now - start)
+            seconds_left = (self._total_steps - step) / steps_per_second
+            text += f"  {steps_per_second * self._batch_size:,.0f} examples/s  {format_duration(seconds_left)} left"
         self._line.show(text, now)
 
-    def note(self, text: str) -> None:
-        """Writes a line that stays."""
-        self._line.note(text)
+    def print_line(self, text: str) -> None:
+        """Prints a line that stays."""
+        self._line.print_above(text)
 
+    def print_lines(self, lines: Iterable[str]) -> None:
+        """Prints lines that stay."""
+        for line in lines:
+            self.print_line(line)
 
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
+    def close(self) -> None:
+        """Removes the line that changes, so that later output starts on a line of its own."""
+        self._line.clear()

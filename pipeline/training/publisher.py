@@ -1,147 +1,145 @@
-"""The Keras callback that publishes what the training step has measured.
-
-| key | what | when |
-|---|---|---|
-| ``loss``, ``regularization_loss`` | mean over the rows since the last publication | every publication |
-| ``loss/<task>``, ``prediction_mean/<task>``, ``label_mean/<task>``, ``examples/<task>`` | likewise | when a row had a label |
-| ``auc/<task>`` | likewise | when both classes were there |
-| ``rmse/<task>``, ``rmse_of_mean/<task>`` | likewise | when a row had a label |
-| ``learning_rate`` | of the last step | every publication |
-| ``clipping_factor/<layer>`` | smallest since the last publication, over the layer's variables | of a layer that a rule holds for |
-| ``clipped_steps/<layer>`` | steps with a factor below 1 since then, the most of its variables | likewise |
-| ``norm/gradient/<layer>``, ``norm/update/<layer>`` | largest norm since then, over the layer's variables together | when the optimizer explains |
-| ``norm/parameter/<layer>`` | norm of the layer's weights, before the last step | likewise |
-| ``nonfinite_steps`` | steps skipped since then because a gradient was not finite | every publication |
-| ``skipped_examples`` | faulty rows of the log that were met since then, and train nothing | of a log of one's own |
-| ``examples_per_second``, ``input_wait_fraction`` | over the time since then that went into training | every publication |
-| ``day`` | name of the day that is trained on | every publication |
-"""
+"""The Keras callback that publishes the training metrics."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
+from ...foundation.metric_key import MetricKey
+from ..config.settings import Config
+from ..data import Source
 from ..data.batching import WaitClock
 from ..divergence import DivergenceMonitor
 from ..divergence.keras_compat import unwrap_optimizer
-from .progress import Progress
+from .progress import TrainingProgress
+from .run_state import RunState
 from .writers import Writer
 
 
 class Publisher(tf_keras.callbacks.Callback):
-    """Every so many steps: reads the metrics, writes them, shows them to the monitor, and starts a new window.
+    """Advances the run's position, and publishes the metrics at fixed steps of each day.
 
-    Publications stand at fixed places of a day, so that a resumed run publishes where an undisturbed one does.
+    A publication reads Keras's metrics and the monitor's measurements since the last one, writes them, shows them to the monitor, and
+    resets Keras's metrics. Because its steps are counted from the beginning of the day, a resumed run publishes at the same
+    steps as an undisturbed one.
+
+    | key | what | when |
+    |---|---|---|
+    | ``loss``, ``regularization_loss`` | mean over the rows since the last publication | always |
+    | ``loss/<task>``, ``prediction_mean/<task>``, ``label_mean/<task>`` | mean over the labeled rows | if a row had a label |
+    | ``examples/<task>`` | number of labeled rows | always |
+    | ``auc/<task>`` | AUC of a binary task | if both classes occurred |
+    | ``rmse/<task>``, ``rmse_of_mean/<task>`` | RMSE of a regression task, and of predicting its mean | if a row had a label |
+    | ``learning_rate`` | learning rate of the last step | always |
+    | ``skipped_examples`` | faulty rows that were read and train nothing | if the log checks its rows |
+    | ``examples_per_second`` | rows per second of training and waiting for input | always |
+    | ``input_wait_fraction`` | share of that time spent waiting for input | always |
+    | ``day`` | name of the day that is trained on | always |
+
+    The keys that the monitor adds are listed in ``docs/metrics.md``.
 
     Args:
-      every: Steps of a day between two publications; the end of a day publishes what is left.
-      batch_size: Rows of a step.
-      writer: Takes the publications.
-      monitor: Observes them.
-      clock: Tells how long training waited for input.
-      progress: Shows them.
-      step: Steps done before.
-      skipped: Tells how many rows of the log this process has skipped so far; input is read ahead of training. None: no row can be.
-
-    Attributes:
-      step: Steps done.
-      seconds: Seconds spent in training steps and their input, publishing left out.
+      config: Its ``training.publish_every_steps`` counts the steps of a day between two publications; the end of a day publishes
+        what is left.
+      source: The log, which counts its faulty rows.
+      state: The run's position, which this callback advances.
+      monitor: Adds its measurements to a publication, then judges the publication.
+      clock: Measures how long training waits for its input.
+      writer: Receives the publications.
+      progress: Shows step and loss.
     """
 
     def __init__(
         self,
-        *,
-        every: int,
-        batch_size: int,
-        writer: Writer,
+        config: Config,
+        source: Source,
+        state: RunState,
         monitor: DivergenceMonitor,
         clock: WaitClock,
-        progress: Progress,
-        step: int = 0,
-        skipped: Callable[[], int] | None = None,
+        writer: Writer,
+        progress: TrainingProgress,
     ):
         super().__init__()
-        self._every = every
-        self._batch_size = batch_size
-        self._writer = writer
+        self._every = config.training.publish_every_steps
+        self._batch_size = config.data.batch_size
+        self._source = source
+        self._state = state
         self._monitor = monitor
         self._clock = clock
+        self._writer = writer
         self._progress = progress
-        self.step = step
-        self.seconds = 0.0
-        self._skipped, self._skipped_before = skipped, 0
-        self._published = step
-        self.begin_day("", 0)
-
-    def begin_day(self, name: str, start: int) -> None:
-        """The next fit trains on this day, from its batch ``start`` on."""
-        self._day = name
-        self._day_began = self.step - start
-        self._goes_on = start > 0
+        self._published_step = state.step
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """A fit begins: time and input before it do not count."""
-        self._fit_began = self.step
-        self._held = (
-            [(v, tf.convert_to_tensor(v)) for m in self.model.metrics for v in m.weights] if self._goes_on else []
-        )
-        self._begin_window()
+        """Starts a fit, which trains on one day; the time since the last fit does not count."""
+        self._fit_start_step = self._state.step
+        # In the middle of a day, the metrics hold what a checkpoint restored, and Keras is about to reset them.
+        metrics = self.model.metrics if self._state.is_mid_day else []
+        self._restored_metrics = [(v, tf.convert_to_tensor(v)) for metric in metrics for v in metric.weights]
+        self._start_window()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Keras has just reset the metrics: in the middle of a day they go on with what a checkpoint held."""
-        for variable, value in self._held:
+        """Puts back the metrics that Keras has just reset."""
+        for variable, value in self._restored_metrics:
             variable.assign(value)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Some steps are done; ``batch`` is the last one's position in this fit."""
-        before, self.step = self.step, self._fit_began + batch + 1
-        if logs and (self.step - self._day_began) // self._every > (before - self._day_began) // self._every:
+        """Counts the steps that were taken; ``batch`` is the position in the fit of the last one."""
+        state, previous_step = self._state, self._state.step
+        state.step = self._fit_start_step + batch + 1
+        windows_before = (previous_step - state.day_start_step) // self._every
+        if logs and (state.step - state.day_start_step) // self._every > windows_before:
             self._publish(logs)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """The day is over: the metrics are about to be reset."""
-        if logs and self.step > self._published:
+        """Publishes the end of the day, before Keras resets the metrics."""
+        if logs and self._state.step > self._published_step:
             self._publish(logs)
 
     def _publish(self, logs: Mapping[str, Any]) -> None:
-        seconds = time.perf_counter() - self._began
-        self.seconds += seconds
+        step = self._state.step
+        seconds = time.perf_counter() - self._window_start
+        self._state.training_seconds += seconds
         metrics = drop_undefined({key: float(value) for key, value in logs.items()})
         metrics["learning_rate"] = float(tf.convert_to_tensor(unwrap_optimizer(self.model.optimizer).learning_rate))
         metrics |= self._monitor.read_metrics()
-        metrics["examples_per_second"] = (self.step - self._published) * self._batch_size / seconds
-        metrics["input_wait_fraction"] = (self._clock.seconds - self._waited) / seconds
-        if self._skipped is not None:
-            skipped = self._skipped()
-            metrics["skipped_examples"] = skipped - self._skipped_before
-            self._skipped_before = skipped
-        self._writer.write(self.step, metrics | {"day": self._day})
-        self._progress.update(self.step, metrics["loss"])
-        self._monitor.observe_metrics(self.step, metrics)
+        metrics["examples_per_second"] = (step - self._published_step) * self._batch_size / seconds
+        metrics["input_wait_fraction"] = (self._clock.seconds - self._window_start_wait) / seconds
+        if self._source.validates_rows:
+            # Includes rows of later steps, because input is read ahead of training.
+            skipped_rows = self._source.row_faults.skipped_rows
+            metrics["skipped_examples"] = skipped_rows - self._state.published_skipped_rows
+            self._state.published_skipped_rows = skipped_rows
+        self._writer.write(step, {**metrics, "day": self._state.day})
+        self._progress.update(step, metrics["loss"])
+        self._monitor.observe_metrics(step, metrics)
         self.model.reset_metrics()
-        self._published = self.step
-        self._begin_window()
+        self._published_step = step
+        self._start_window()
 
-    def _begin_window(self) -> None:
-        self._began, self._waited = time.perf_counter(), self._clock.seconds
+    def _start_window(self) -> None:
+        self._window_start, self._window_start_wait = time.perf_counter(), self._clock.seconds
 
 
 def drop_undefined(metrics: Mapping[str, float]) -> dict[str, float]:
-    """The metrics without those that have no value: a task without labels, an AUC without both classes.
+    """Returns the metrics without those that have no value.
 
-    A loss that is not finite stays: it has a value, and that is it.
+    Dropped are all metrics of a task without labeled rows, and an AUC that is NaN because only one class occurred. A loss of NaN or
+    infinity stays, because it is a value: training diverged.
+
+    Example:
+    >>> drop_undefined({"examples/click": 8, "auc/click": float("nan"), "examples/like": 0, "loss/like": float("nan")})
+    {'examples/click': 8}
     """
-    without_labels = {
-        key.partition("/")[2] for key, value in metrics.items() if key.startswith("examples/") and not value
-    }
-    return {
-        key: value
-        for key, value in metrics.items()
-        if not (key.partition("/")[2] in without_labels or (key.startswith("auc/") and math.isnan(value)))
-    }
+    keys = {key: MetricKey.parse(key) for key in metrics}
+    unlabeled = {keys[key].subject for key, value in metrics.items() if keys[key].kind == "examples" and not value}
+
+    def is_defined(key: MetricKey, value: float) -> bool:
+        return key.subject not in unlabeled and not (key.kind == "auc" and math.isnan(value))
+
+    return {key: value for key, value in metrics.items() if is_defined(keys[key], value)}

@@ -1,10 +1,10 @@
-"""Takes a bad step again, exactly, and beside it what other rules and rates would have done."""
+"""Repeats a bad step exactly, and takes it again with other rules and learning rates."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +14,24 @@ from ...models.ranker import MultitaskRanker
 from ...models.schema import Schema
 from ..config import UserError, read
 from ..config.settings import Config, Optimizer
-from ..divergence import Bundle
+from ..divergence.bundle import Bundle
 from .build import make_optimizer
 from .restore import make_untrained_ranker
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What one rule at one rate makes of the step.
+    """The result of the step under one rule and learning rate.
 
     Attributes:
-      rule: The rule.
+      rule: Name of the clipping rule.
       rate: The learning rate.
-      factor: The smallest factor of a layer.
-      layer: That layer's variable; "" when nothing was shortened.
-      update: Norm of the step over all variables.
-      before, after: The loss of the step's own batch, before and after the step, by task; "" for the weighted sum.
-      skipped: Whether the step was left out because a gradient was not finite.
+      factor: The smallest clipping factor of any variable.
+      layer: Name of that variable; empty if no step was clipped.
+      update: Norm of the update over all variables.
+      before: Loss of the step's own batch before the step, by task; the key ``""`` holds the weighted sum.
+      after: The same after the step.
+      skipped: Whether the optimizer skipped the step because a gradient was not finite.
     """
 
     rule: str
@@ -45,13 +46,13 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class Replay:
-    """A bad step, taken again.
+    """A bad step, repeated.
 
     Attributes:
       bundle: The step.
-      repeated: The run's own rule and rate.
-      exact: Whether every signal came out as it was recorded, to the bit.
-      others: Other rules and rates.
+      repeated: The result under the run's own rule and learning rate.
+      exact: Whether every signal equals the recorded one, bit by bit.
+      others: The results under other rules and learning rates.
     """
 
     bundle: Bundle
@@ -61,105 +62,120 @@ class Replay:
 
 
 def replay(path: str | Path, rules: Sequence[str], shares: Sequence[float]) -> Replay:
-    """Replays a bundle that a run left.
+    """Repeats the step of a bundle that a run left.
 
     Args:
-      path: The bundle's folder.
-      rules: Other rules to try, with their usual thresholds, at the step's rate.
-      shares: Other rates to try under the run's own rule, in units of the step's.
+      path: Folder of the bundle.
+      rules: Other rules to try at the step's learning rate, with their published thresholds.
+      shares: Other learning rates to try under the run's own rule, as multiples of the step's learning rate.
 
     Raises:
-      UserError: When the folder holds no bundle of a run, or one that cannot be read.
+      UserError: If the folder holds no bundle of a run, or the bundle cannot be read.
     """
+    bundle = _read_bundle(path)
+    # Each rule traces a function of its own, of which TensorFlow would warn.
+    tf.get_logger().setLevel("ERROR")
+    config = read(Config, bundle.path / "config.yaml")
+    ranker = make_untrained_ranker(config, read(Schema, bundle.path / "schema.yaml"))
+    settings, rate = config.optimizer, bundle.signals["learning_rate"]
+    stepper = _Stepper(bundle, ranker, settings)
+
+    repeated, signals = stepper.take_step(settings, rate)
+    exact = all(_is_equal(value, bundle.signals[name]) for name, value in signals.items() if name in bundle.signals)
+    alternatives = [
+        (Optimizer(rule=rule, exclude_from_clipping=settings.exclude_from_clipping), rate)
+        for rule in rules
+        if rule != settings.rule
+    ]
+    alternatives += [(settings, rate * share) for share in shares]
+    others = tuple(stepper.take_step(*alternative)[0] for alternative in alternatives)
+    return Replay(bundle, repeated, exact, others)
+
+
+class _Stepper:
+    """Takes the step of a bundle any number of times, each time from the same weights and accumulators."""
+
+    def __init__(self, bundle: Bundle, ranker: MultitaskRanker, settings: Optimizer):
+        self._bundle = bundle
+        self._ranker = ranker
+        optimizer = make_optimizer(settings, 1)
+        ranker.compile(optimizer=optimizer)
+        optimizer.build(ranker.trainable_variables)
+        try:
+            bundle.restore(ranker)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+        state: dict[str, np.ndarray] = {}
+        optimizer.save_own_variables(state)
+        # The thresholds of the run's rule, which another rule does not have.
+        self._optimizer_state = {name: value for name, value in state.items() if name not in ("numbers", "integers")}
+        self._weights = ranker.get_weights()
+
+    def take_step(self, settings: Optimizer, rate: float) -> tuple[Outcome, dict[str, float]]:
+        """Takes the step under some optimizer settings; returns the outcome and the signals measured in the step."""
+        ranker = self._ranker
+        ranker.set_weights(self._weights)
+        constant_rate = dataclasses.replace(
+            settings,
+            learning_rate=rate,
+            warmup_steps=0,
+            final_learning_rate_factor=1.0,
+            explain=True,
+            max_skipped_steps=10**6,
+        )
+        optimizer = make_optimizer(constant_rate, 1)
+        ranker.compile(optimizer=optimizer)
+        optimizer.build(ranker.trainable_variables)
+        optimizer.load_own_variables(self._optimizer_state)
+        signals = self._measure_step()
+        explanations = optimizer.read_explanations()
+        smallest = min(explanations, key=lambda name: explanations[name].factor)
+        ranker.reset_metrics()
+        after = {name: float(value) for name, value in ranker.test_step(self._bundle.batch).items()}
+        outcome = Outcome(
+            rule=settings.rule,
+            rate=rate,
+            factor=explanations[smallest].factor,
+            layer=smallest if explanations[smallest].factor < 1 else "",
+            update=math.sqrt(sum(explanation.update_norm**2 for explanation in explanations.values())),
+            before=self._losses_by_task(signals),
+            after=self._losses_by_task(after),
+            skipped=optimizer.skipped_steps > int(self._optimizer_state["counts"][0]),
+        )
+        return outcome, signals
+
+    def _measure_step(self) -> dict[str, float]:
+        """Takes one training step and returns the signals that the ranker offers to the divergence probes."""
+        measured: dict[str, tf.Tensor] = {}
+
+        def step(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            measured.clear()
+            self._ranker.train_step(batch)
+            return dict(measured)
+
+        self._ranker.on_measured = measured.update
+        signals = tf.function(step)(self._bundle.batch)
+        self._ranker.on_measured = None
+        return {name: float(value) for name, value in signals.items()}
+
+    def _losses_by_task(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        tasks = [task.name for task in self._ranker.schema.tasks]
+        return {"": metrics["loss"]} | {task: metrics[f"loss/{task}"] for task in tasks}
+
+
+def _read_bundle(path: str | Path) -> Bundle:
     try:
         bundle = Bundle.read(path)
     except ValueError as error:
         raise UserError(str(error)) from error
     for name in ("config.yaml", "schema.yaml"):
         if not (bundle.path / name).exists():
-            raise UserError(f"{bundle.path} holds no {name}: only a run's own bundles can be replayed by this command")
-    # Every rule has a step of its own to trace, and TensorFlow would warn of that.
-    tf.get_logger().setLevel("ERROR")
-    config = read(Config, bundle.path / "config.yaml")
-    ranker = make_untrained_ranker(config, read(Schema, bundle.path / "schema.yaml"))
-    rate = bundle.signals["learning_rate"]
-    own = config.optimizer
-    kept = _put_into(bundle, ranker, own)
-    weights = ranker.get_weights()
-
-    def outcome(settings: Optimizer, rate: float) -> tuple[Outcome, dict[str, float]]:
-        ranker.set_weights(weights)
-        return _outcome(bundle, ranker, kept, settings, rate)
-
-    first, signals = outcome(own, rate)
-    exact = all(_same(value, bundle.signals[name]) for name, value in signals.items() if name in bundle.signals)
-    others = [
-        outcome(Optimizer(rule=rule, exclude_from_clipping=own.exclude_from_clipping), rate)[0]
-        for rule in rules
-        if rule != own.rule
-    ]
-    others += [outcome(own, rate * share)[0] for share in shares]
-    return Replay(bundle, first, exact, tuple(others))
+            raise UserError(
+                f"{bundle.path} holds no {name}; this command can only replay a bundle in a run's folder, "
+                "MODEL_DIR/bundles/step-NUMBER"
+            )
+    return bundle
 
 
-def _outcome(
-    bundle: Bundle, ranker: MultitaskRanker, kept: dict[str, np.ndarray], settings: Optimizer, rate: float
-) -> tuple[Outcome, dict[str, float]]:
-    """One step of the ranker as it stands, its optimizer with what was kept; and the signals that were measured of it."""
-    constant = dataclasses.replace(
-        settings,
-        learning_rate=rate,
-        warmup_steps=0,
-        final_learning_rate_factor=1.0,
-        explain=True,
-        max_skipped_steps=10**6,
-    )
-    optimizer = make_optimizer(constant, 1)
-    ranker.compile(optimizer=optimizer)
-    optimizer.build(ranker.trainable_variables)
-    optimizer.load_own_variables(kept)
-    measured: dict[str, tf.Tensor] = {}
-    ranker.on_measured = measured.update
-
-    def step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        measured.clear()
-        ranker.train_step(batch)
-        return dict(measured)
-
-    told = tf.function(step)(bundle.batch)
-    ranker.on_measured = None
-    signals = {name: float(value) for name, value in told.items()}
-    explained = optimizer.read_explanations()
-    smallest = min(explained, key=lambda name: explained[name].factor)
-    ranker.reset_metrics()
-    after = {name: float(value) for name, value in ranker.test_step(bundle.batch).items()}
-    tasks = [task.name for task in ranker.schema.tasks]
-    outcome = Outcome(
-        rule=settings.rule,
-        rate=rate,
-        factor=explained[smallest].factor,
-        layer=smallest if explained[smallest].factor < 1 else "",
-        update=math.sqrt(sum(each.update_norm**2 for each in explained.values())),
-        before={"": signals["loss"]} | {task: signals[f"loss/{task}"] for task in tasks},
-        after={"": after["loss"]} | {task: after[f"loss/{task}"] for task in tasks},
-        skipped=optimizer.skipped_steps > int(kept["counts"][0]),
-    )
-    return outcome, signals
-
-
-def _put_into(bundle: Bundle, ranker: MultitaskRanker, settings: Optimizer) -> dict[str, np.ndarray]:
-    """The ranker's weights become those of the bundle; returns what its optimizer kept, by name."""
-    optimizer = make_optimizer(settings, 1)
-    ranker.compile(optimizer=optimizer)
-    optimizer.build(ranker.trainable_variables)
-    try:
-        bundle.restore(ranker)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    kept: dict[str, np.ndarray] = {}
-    optimizer.save_own_variables(kept)
-    return {name: value for name, value in kept.items() if name not in ("numbers", "integers")}
-
-
-def _same(value: float, recorded: float) -> bool:
+def _is_equal(value: float, recorded: float) -> bool:
     return value == recorded or (math.isnan(value) and math.isnan(recorded))

@@ -1,4 +1,4 @@
-"""Writes a run's report from the files that the run left."""
+"""Writes a run's report from the files in its folder."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from .run_directory import RunDirectory
 
 
 def write_report(run: RunDirectory) -> None:
-    """Replaces the run's report.html."""
+    """Replaces the run's ``report.html``. Works while the run goes on as well."""
     schema = yaml.safe_load(run.schema_file.read_text(encoding="utf-8"))
-    divergence = run.divergence_file
+    divergence_file = run.divergence_file
     record = RunRecord(
         title=run.path.resolve().name,
         config=yaml.safe_load(run.config_file.read_text(encoding="utf-8")),
         status=run.read_status(),
-        divergence=json.loads(divergence.read_text(encoding="utf-8")) if divergence.exists() else {},
+        divergence=json.loads(divergence_file.read_text(encoding="utf-8")) if divergence_file.exists() else {},
         train=read_lines(run.train_metrics),
         evaluation=read_lines(run.evaluation_metrics),
+        # The schema leaves defaults out.
         tasks=[{"weight": 1.0} | task for task in schema["tasks"]],
         log=read_object(run.log_file),
     )

@@ -1,4 +1,4 @@
-"""A ranker as a run left it, from the run's folder alone."""
+"""Restores the ranker of a run from the run's folder alone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 
+from ...foundation.run_terms import Verdict
 from ...models.ranker import MultitaskRanker
 from ...models.schema import Schema
 from ...models.statistics import Statistics
@@ -17,10 +18,15 @@ from .run_directory import RunDirectory
 
 
 def restore_ranker(run: RunDirectory) -> tuple[MultitaskRanker, int]:
-    """The ranker of the newest checkpoint, compiled, and its step.
+    """Restores the newest checkpoint of a run.
+
+    A line on stderr names each newer checkpoint that cannot be read.
+
+    Returns:
+      The compiled ranker and its training step.
 
     Raises:
-      UserError: When the folder holds no run, or the run no checkpoint that can be read.
+      UserError: If the folder holds no run, or the run has no checkpoint that can be read.
     """
     ranker = make_untrained_ranker(run.read_config(), read(Schema, run.schema_file))
     step = Checkpoints(run.checkpoints, ranker).resume(lambda line: print(line, file=sys.stderr))
@@ -30,16 +36,16 @@ def restore_ranker(run: RunDirectory) -> tuple[MultitaskRanker, int]:
 
 
 def make_untrained_ranker(config: Config, schema: Schema) -> MultitaskRanker:
-    """A compiled ranker that waits for its weights."""
-    # Means and deviations are weights: those that are put into it are the learned ones.
+    """Makes a compiled ranker whose weights are to be restored from a checkpoint or a bundle."""
+    # Means and deviations are weights and are restored as well, so any values will do here.
     numerical = [f for f in schema.features if f.kind == "numerical" and f.normalization != "none"]
     ones = {feature.name: np.ones(feature.width, np.float32) for feature in numerical}
-    # To be looked at, not to be trained: how long a run it was makes no difference.
+    # The length of the run only shapes the learning rate, which nothing uses before training goes on.
     return make_ranker(config, schema, Statistics(mean=ones, deviation=ones), total_steps=1)
 
 
-def read_verdict(run: RunDirectory) -> str:
-    """The verdict on the run: that of divergence.json, or ``healthy`` while there is none."""
+def read_verdict(run: RunDirectory) -> Verdict:
+    """Returns the verdict in ``divergence.json``, or ``healthy`` if the run has not written one yet."""
     if not run.divergence_file.exists():
         return "healthy"
     return json.loads(run.divergence_file.read_text(encoding="utf-8"))["verdict"]

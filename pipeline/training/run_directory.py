@@ -1,4 +1,4 @@
-"""The folder of one run: what lies where, and that nothing in it is ever half written."""
+"""The folder of one run, ``model_dir``: its paths, and the files whose content is not metrics or weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from ...foundation.atomic_files import write_json, write_text
-from ...foundation.run_terms import DayUse
+from ...foundation.run_terms import DayUse, RunStatus
 from ...models.schema import Schema
 from ..config import Config, UserError, load, read, to_plain, to_yaml
 from ..data.checks.checked_day import CheckedDay
@@ -20,65 +20,78 @@ from .writers import JsonLinesWriter, TensorBoardWriter, Writer, Writers, rewind
 
 
 class RunDirectory:
-    """Paths and files of a run.
+    """The paths and files of a run. Each file is replaced as a whole, so a killed process leaves none half written.
 
     Args:
       path: The ``model_dir``.
+
+    Attributes:
+      path: The folder.
+      config_file: The resolved configuration, ``config.yaml``.
+      schema_file: The schema with its vocabularies, ``schema.yaml``.
+      status_file: Status and step of the run, ``status.json``.
+      divergence_file: Verdict and events, ``divergence.json``.
+      report_file: The report, ``report.html``.
+      log_file: What the checks of the log's days found, ``log.json``.
+      quarantine: Faulty rows of the log, ``quarantine.jsonl``.
+      train_metrics: The training metrics, ``metrics/train.jsonl``.
+      evaluation_metrics: The evaluations, ``metrics/eval.jsonl``.
+      tensorboard: Folder of the same metrics as TensorBoard events.
+      checkpoints: Folder of the checkpoints.
+      bundles: Folder of the first bad steps, saved for ``replay``.
+      export: Folder of the SavedModel's versions.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
         self.config_file = self.path / "config.yaml"
         self.schema_file = self.path / "schema.yaml"
-        self.bundles = self.path / "bundles"
-        self.quarantine = self.path / "quarantine.jsonl"
-        self.log_file = self.path / "log.json"
         self.status_file = self.path / "status.json"
         self.divergence_file = self.path / "divergence.json"
         self.report_file = self.path / "report.html"
-        self.checkpoints = self.path / "checkpoints"
-        self.export = self.path / "export"
-        self.tensorboard = self.path / "tensorboard"
+        self.log_file = self.path / "log.json"
+        self.quarantine = self.path / "quarantine.jsonl"
         self.train_metrics = self.path / "metrics" / "train.jsonl"
         self.evaluation_metrics = self.path / "metrics" / "eval.jsonl"
+        self.tensorboard = self.path / "tensorboard"
+        self.checkpoints = self.path / "checkpoints"
+        self.bundles = self.path / "bundles"
+        self.export = self.path / "export"
 
     def check(self, config: Config, resume: bool) -> None:
-        """Checks that a run of this configuration can start here, or go on; touches nothing.
+        """Checks that a run of this configuration can start here, or resume. Writes nothing.
 
         Raises:
-          UserError: When the folder holds something that the run would mix with, or, to resume, no run or one of another
-            configuration.
+          UserError: If the folder is not empty; or, to resume, if it holds no run or a run with another configuration.
         """
         if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"--model_dir={self.path} must be a folder, but it is a file")
+            raise UserError(f"--model_dir={self.path} must be a folder, got a file")
         if resume:
             self._check_same(config)
         elif self.config_file.exists():
             status = self.read_status()
             state = f" ({status['status']} at step {status['step']})" if status else ""
             raise UserError(
-                f"--model_dir={self.path} holds a run already{state}; go on with it by --resume, or name another folder"
+                f"--model_dir={self.path} already holds a run{state}; continue it with --resume, or choose another folder"
             )
         elif self.path.exists() and any(self.path.iterdir()):
-            raise UserError(f"--model_dir={self.path} must be an empty or a new folder, but it holds other files")
+            raise UserError(f"--model_dir={self.path} must be a new or an empty folder, but it holds other files")
 
     def read_config(self) -> Config:
-        """The configuration of the run that is here.
+        """Reads the configuration of the run in this folder.
 
         Raises:
-          UserError: When there is none.
+          UserError: If the folder holds no run.
         """
         if not self.config_file.exists():
-            raise UserError(
-                f"--model_dir={self.path} holds no run to go on with or to look at: config.yaml is missing there"
-            )
+            raise UserError(f"--model_dir={self.path} holds no run: config.yaml is missing there; check the path")
         return load(str(self.config_file))
 
     def claim(self, config: Config, schema: Schema) -> None:
-        """Makes the folder this run's: writes the resolved configuration and the schema there, before anything else.
+        """Creates the folder if needed and writes the configuration and the schema, which mark it as this run's.
 
         Raises:
-          UserError: When the folder cannot be written.
+          UserError: If the folder cannot be written.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -88,30 +101,43 @@ class RunDirectory:
         except OSError as error:
             raise UserError(f"--model_dir={self.path} cannot be written: {error.strerror}") from error
 
-    def settled_schema(self, learned: Schema) -> Schema:
-        """The run's schema with its vocabularies: those that it began with, or, at its beginning, the learned ones.
+    def settle_schema(self, computed: Schema) -> Schema:
+        """Settles the vocabularies of the run's schema, which stay the same for the whole run.
+
+        Args:
+          computed: The schema with the vocabularies that this process has computed from the log.
+
+        Returns:
+          The run's schema if its vocabularies were settled before; otherwise ``computed``, which is written to ``schema.yaml``.
 
         Raises:
-          UserError: When the log has other columns than the run began with.
+          UserError: If the log does not have the columns and tasks with which the run began.
         """
-        held = read(Schema, self.schema_file)
-        if held.columns != learned.columns or [task.name for task in held.tasks] != [t.name for t in learned.tasks]:
-            raise UserError(f"the log's schema is not that of {self.schema_file}, with which the run began")
-        if any(feature.vocabulary_size for feature in held.features):
-            self._write_schema(learned)
-            return learned
-        return held
+        stored = read(Schema, self.schema_file)
+        same_tasks = [task.name for task in stored.tasks] == [task.name for task in computed.tasks]
+        if stored.columns != computed.columns or not same_tasks:
+            raise UserError(
+                f"the log must have the columns and tasks of {self.schema_file}, with which the run began; restore the log's "
+                "schema, or start a new run in another --model_dir"
+            )
+        if any(feature.vocabulary_size for feature in stored.features):
+            self._write_schema(computed)
+            return computed
+        return stored
 
     def _write_schema(self, schema: Schema) -> None:
-        # Not with allow_unicode: PyYAML then writes U+0085 and U+2028 as they are, and reads them as spaces.
+        # With allow_unicode=True, PyYAML would write U+0085 and U+2028 unescaped and read them back as spaces.
         write_text(self.schema_file, yaml.safe_dump(schema.to_dict(), sort_keys=False))
 
     @contextlib.contextmanager
     def open_writers(self, step: int) -> Iterator[tuple[Writer, Writer]]:
-        """Writers of the training metrics and of the evaluations, for a run that stands at ``step``.
+        """Opens the writers of the training metrics and of the evaluations.
 
-        What an earlier process wrote after that step is dropped: it will be written again.
+        Args:
+          step: The step from which the run continues. Lines of later steps, written by an earlier process, are removed,
+            because the run takes those steps again.
         """
+        # An evaluation at ``step`` precedes the training of that step and is made again; a publication at ``step`` is not.
         rewind(self.train_metrics, lambda line: line["step"] <= step)
         rewind(self.evaluation_metrics, lambda line: line["step"] < step)
         with (
@@ -125,7 +151,13 @@ class RunDirectory:
             yield train, evaluation
 
     def write_log(self, source: str, days: Sequence[CheckedDay], held_out: Collection[str]) -> None:
-        """Replaces log.json: what the checks of a log's days found, and what is done with each."""
+        """Replaces ``log.json``: what the checks found on each day, and what the run uses the day for.
+
+        Args:
+          source: Where the log is.
+          days: The checked days.
+          held_out: Names of the days that are not trained on.
+        """
         entries = []
         for day in days:
             use: DayUse = "skipped" if day.skipped else "holdout" if day.name in held_out else "training"
@@ -133,36 +165,37 @@ class RunDirectory:
         write_json(self.log_file, {"source": source, "days": entries})
 
     def read_log(self) -> list[CheckedDay]:
-        """What the checks found before; nothing when there is no log.json."""
+        """Reads the checked days from ``log.json``; empty if the file does not exist."""
         if not self.log_file.exists():
             return []
         return [CheckedDay.from_dict(day) for day in json.loads(self.log_file.read_text(encoding="utf-8"))["days"]]
 
-    def write_status(self, status: str, step: int, **details: Any) -> None:
-        """Replaces status.json."""
+    def write_status(self, status: RunStatus, step: int, **details: Any) -> None:
+        """Replaces ``status.json``."""
         write_json(self.status_file, {"status": status, "step": step} | details)
 
     def read_status(self) -> dict[str, Any]:
-        """What status.json holds; empty when it is not there."""
+        """Reads ``status.json``; empty if the file does not exist."""
         if not self.status_file.exists():
             return {}
         return json.loads(self.status_file.read_text(encoding="utf-8"))
 
     def _check_same(self, config: Config) -> None:
-        held = _flat(to_plain(self.read_config()))
-        for key, wanted in _flat(to_plain(config)).items():
-            if held[key] != wanted:
+        stored = _flatten(to_plain(self.read_config()))
+        for key, value in _flatten(to_plain(config)).items():
+            if stored[key] != value:
                 raise UserError(
-                    f"--resume: the run in {self.path} has {key} = {held[key]}, the command line asks for {wanted}; "
-                    "leave --config out to go on as it began"
+                    f"--resume: {key} must be {stored[key]}, as in {self.config_file}, got {value}; leave --config out to "
+                    "continue with the run's own configuration"
                 )
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns the leaves of a nested mapping by dotted name."""
+    leaves: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
+            leaves |= _flatten(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+            leaves[f"{prefix}{key}"] = value
+    return leaves

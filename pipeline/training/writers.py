@@ -1,45 +1,53 @@
-"""Where published metrics go. One interface: ``write(step, metrics)`` and ``close()``."""
+"""Destinations of published metrics. Each offers ``write(step, metrics)`` and ``close()``."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import tensorflow as tf
 
+from ...foundation.atomic_files import write_text
 from ...foundation.json_values import to_json_value
 
-Metrics = Mapping[str, Any]
+Metrics = Mapping[str, float | int | str]
 
 
 class Writer(Protocol):
-    """Takes publications."""
+    """Receives publications."""
 
     def write(self, step: int, metrics: Metrics) -> None:
-        """Takes one publication; values are numbers or texts."""
+        """Writes one publication.
+
+        Args:
+          step: The training step.
+          metrics: Numbers by metric key; texts such as the day's name are allowed as well.
+        """
         ...
 
     def close(self) -> None:
-        """Makes sure that everything is where it belongs."""
+        """Flushes what was written and frees the destination."""
         ...
 
 
 class JsonLinesWriter:
-    """One JSON object a line, each written at once, so that a killed job leaves whole lines.
+    """Appends one JSON object per publication to a file.
+
+    Each line is written at once and without a buffer, so that a killed process leaves whole lines.
 
     Args:
-      path: The file; lines are appended.
+      path: The file. Its folder is created if needed.
     """
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Without a buffer, which would hand over a long line in pieces.
-        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - open as long as the run
+        # A buffer would write a long line in pieces.
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - stays open as long as the run
 
     def write(self, step: int, metrics: Metrics) -> None:
-        """Appends a line."""
+        """Appends a line with ``step`` and the metrics."""
         line = json.dumps(to_json_value({"step": step} | dict(metrics))) + "\n"
         self._file.write(line.encode())
 
@@ -49,81 +57,89 @@ class JsonLinesWriter:
 
 
 class TensorBoardWriter:
-    """TensorBoard events, numbers only, with the keys as tags.
+    """Writes the numbers as TensorBoard scalars, with the metric keys as tags.
 
     Args:
-      path: The folder.
+      path: The folder of the event files.
     """
 
     def __init__(self, path: Path):
         self._writer = tf.summary.create_file_writer(str(path))
 
     def write(self, step: int, metrics: Metrics) -> None:
-        """Adds a scalar for each number."""
+        """Writes one scalar per number; texts are left out."""
         with self._writer.as_default(step=step):
             for key, value in metrics.items():
                 if not isinstance(value, str):
                     tf.summary.scalar(key, value)
 
     def close(self) -> None:
-        """Flushes and closes."""
+        """Flushes and closes the event file."""
         self._writer.close()
 
 
 class MemoryWriter:
-    """Keeps the publications, for tests and notebooks.
+    """Keeps publications in memory, for tests and notebooks.
 
     Attributes:
-      lines: Each publication with its ``step``.
+      lines: The publications, each with its ``step``.
+
+    Example:
+    >>> writer = MemoryWriter()
+    >>> writer.write(8, {"loss": 0.5})
+    >>> writer.lines
+    [{'step': 8, 'loss': 0.5}]
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.lines: list[dict[str, Any]] = []
 
     def write(self, step: int, metrics: Metrics) -> None:
-        """Keeps a copy."""
+        """Appends a copy of the metrics to :attr:`lines`."""
         self.lines.append({"step": step} | dict(metrics))
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
 
 class Writers:
-    """Several writers as one."""
+    """Passes each publication to several writers.
+
+    Args:
+      writers: The writers.
+    """
 
     def __init__(self, writers: Sequence[Writer]):
         self._writers = writers
 
     def write(self, step: int, metrics: Metrics) -> None:
-        """Hands the publication to each."""
+        """Writes to each writer."""
         for writer in self._writers:
             writer.write(step, metrics)
 
     def close(self) -> None:
-        """Closes each."""
+        """Closes each writer."""
         for writer in self._writers:
             writer.close()
 
 
-def rewind(path: Path, keep) -> None:
-    """Drops the lines of a JSON-lines file that ``keep`` refuses, and a last line that is torn.
+def rewind(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
+    """Removes lines from a JSON-lines file, so that a resumed run can write them again.
 
-    What a run wrote after the checkpoint from which it resumes will be written again.
+    A last line that was cut short by a kill is removed as well.
 
     Args:
-      path: The file; nothing happens when it is not there.
-      keep: Called with each line's object.
+      path: The file. Nothing happens if it does not exist.
+      keep: Returns whether to keep a line, given its object.
     """
     if not path.exists():
         return
-    kept = []
+    lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:
             break
         if keep(entry):
-            kept.append(line + "\n")
-    beside = path.with_name(f".{path.name}.rewound")
-    beside.write_text("".join(kept), encoding="utf-8")
-    beside.replace(path)
+            lines.append(line + "\n")
+    write_text(path, "".join(lines))

@@ -49,7 +49,7 @@ def test_health_is_that_of_the_kept_ones(tmp_path):
     made = ranker(0)
     checkpoints = Checkpoints(tmp_path, made)
     monitor = DivergenceMonitor()
-    checkpoints.watch(monitor)
+    checkpoints.attach_monitor(monitor)
     for position in (10, 20, 30, 40):
         if position == 30:
             monitor.observe_metrics(30, {"loss": math.nan})
@@ -70,7 +70,7 @@ def unhealthy_from(path: Path, since: int, *positions: int) -> tuple[MultitaskRa
     """Saves a ranker whose first weights are the position, and which is out of range from a step on."""
     made = ranker(0)
     checkpoints, monitor = Checkpoints(path, made), DivergenceMonitor()
-    checkpoints.watch(monitor)
+    checkpoints.attach_monitor(monitor)
     for position in positions:
         made.trainable_variables[0].assign(made.trainable_variables[0] * 0 + position)
         if position >= since:
@@ -117,7 +117,7 @@ def test_a_truncated_one_is_told_and_the_one_before_it_taken(tmp_path, size):
     assert checkpoints.resume(told.append) == 10
     assert first_weight(other) == 10
     [line] = told
-    assert "ckpt-20 cannot be read and is left out" in line
+    assert "ckpt-20 cannot be read; trying the one before it" in line
     assert "\n" not in line
     # The damaged one does not stand in the way of a whole one at its place.
     checkpoints.save(20)
@@ -127,5 +127,5 @@ def test_a_truncated_one_is_told_and_the_one_before_it_taken(tmp_path, size):
 def test_none_that_can_be_read_is_one_line(tmp_path):
     saved_at(tmp_path, 10)
     os.truncate(tmp_path / "ckpt-10.index", 5)
-    with pytest.raises(UserError, match=r"none of the checkpoints in .* can be read; start anew"):
+    with pytest.raises(UserError, match=r"none of the checkpoints in .* can be read; start a new run"):
         Checkpoints(tmp_path, ranker(1)).resume(lambda line: None)

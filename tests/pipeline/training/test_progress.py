@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 
-from steadyrank.pipeline.training.progress import Progress
+from steadyrank.pipeline.training.progress import TrainingProgress
 
 
 class Terminal(io.StringIO):
@@ -12,7 +12,7 @@ class Terminal(io.StringIO):
 
 def progress(stream, times):
     ticks = iter(times)
-    return Progress(1000, 64, stream, seconds=10, clock=lambda: next(ticks))
+    return TrainingProgress(1000, 64, stream, seconds=10, clock=lambda: next(ticks))
 
 
 def test_plain_lines_now_and_then_elsewhere():

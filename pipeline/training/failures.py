@@ -1,0 +1,61 @@
+"""What happens when a run fails: ``status.json`` says so, and the user reads one line where the cause is theirs to mend."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from ...foundation.formatting import first_line
+from ..config.errors import UserError
+from ..data.batching import extract_user_error
+from .run_directory import RunDirectory
+from .run_state import RunState
+
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextlib.contextmanager
+def record_failure(run: RunDirectory, state: RunState) -> Iterator[None]:
+    """Writes the status ``failed`` and the reason to ``status.json`` if the block raises.
+
+    Args:
+      run: The run's folder.
+      state: The run's position, which is recorded as well.
+
+    Raises:
+      UserError: Instead of TensorFlow's error if the log could not be read, and instead of the system's error if the disk is full.
+    """
+    try:
+        yield
+    except BaseException as error:
+        full_disk = describe_full_disk(error)
+        unreadable_log = extract_user_error(error) if isinstance(error, tf.errors.OpError) else ""
+        message = full_disk or unreadable_log or f"{type(error).__name__}: {first_line(error)}"
+        # On a full disk this may fail as well; the first error is the one to report.
+        with contextlib.suppress(OSError):
+            run.write_status("failed", state.step, message=message)
+        if unreadable_log:
+            raise UserError(unreadable_log) from error
+        if full_disk:
+            raise UserError(
+                f"--model_dir={run.path} cannot be written: {full_disk}; free some space and continue with --resume"
+            ) from error
+        raise
+
+
+def describe_full_disk(error: BaseException) -> str:
+    """Returns the system's message if the error means that the disk is full, and "" for any other error.
+
+    Example:
+    >>> describe_full_disk(OSError(errno.ENOSPC, "")), describe_full_disk(ValueError("no"))
+    ('No space left on device', '')
+    """
+    if isinstance(error, OSError) and error.errno in _FULL_DISK:
+        return os.strerror(error.errno)
+    # TensorFlow writes checkpoints and events itself. Its errors have no errno, but their text holds the system's message.
+    no_space = os.strerror(errno.ENOSPC)
+    return no_space if isinstance(error, tf.errors.OpError) and no_space in str(error) else ""

@@ -1,0 +1,51 @@
+"""The lines that a run prints before its first step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from ...foundation.formatting import pluralize
+from ...models.ranker import MultitaskRanker
+from ..config.settings import Config
+from ..data import Source
+from ..data.checks import CheckedDay
+from .schedule import TrainingSchedule
+
+_MAX_ANOMALIES = 10
+
+
+def format_headline(
+    config: Config, source: Source, ranker: MultitaskRanker, schedule: TrainingSchedule, step: int
+) -> list[str]:
+    """Formats what is trained, how, and from where.
+
+    Args:
+      config: The configuration.
+      source: The log.
+      ranker: The ranker, whose weights are counted.
+      schedule: The order of the days.
+      step: The step from which the run continues; 0 for a new run.
+
+    Returns:
+      Two lines, and a third for a run that is resumed.
+    """
+    sizes = {True: 0, False: 0}
+    for variable in ranker.trainable_variables:
+        sizes["embeddings" in variable.name] += int(tf.size(variable))
+    lines = [
+        f"Log: {pluralize(len(source.days), 'day')} ({len(schedule.holdout_days)} held out), "
+        f"{pluralize(len(source.schema.features), 'feature')}, {pluralize(len(source.schema.tasks), 'task')}",
+        f"Ranker: {sizes[False]:,} weights and {sizes[True]:,} embedding weights; rule {config.optimizer.rule}, "
+        f"learning rate {config.optimizer.learning_rate:g}, {pluralize(ranker.distribute_strategy.num_replicas_in_sync, 'replica')}",
+    ]
+    return [*lines, f"Resuming at step {step:,} of {schedule.total_steps:,}"] if step else lines
+
+
+def format_anomalies(days: Sequence[CheckedDay]) -> list[str]:
+    """Formats the anomalies that the checks of the log found, one line each, and at most ten of them."""
+    lines = [line for day in days for line in day.anomaly_lines()]
+    if len(lines) > _MAX_ANOMALIES:
+        lines[_MAX_ANOMALIES:] = [f"{len(lines) - _MAX_ANOMALIES:,} more anomalies of the log are listed in log.json"]
+    return lines
