@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 
-from steadyrank.pipeline.training.progress import TrainingProgress
+from steadyrank.pipeline.training.progress import ScanProgress, StatusLine, TrainingProgress
 
 
 class Terminal(io.StringIO):
@@ -10,35 +11,67 @@ class Terminal(io.StringIO):
         return True
 
 
-def progress(stream, times):
+def make_clock(times: Iterable[float]):
     ticks = iter(times)
-    return TrainingProgress(1000, 64, stream, seconds=10, clock=lambda: next(ticks))
+    return lambda: next(ticks)
 
 
-def test_plain_lines_now_and_then_elsewhere():
+def make_progress(stream: io.StringIO, times: Iterable[float]) -> TrainingProgress:
+    return TrainingProgress(1000, 64, stream, seconds=10, clock=make_clock(times))
+
+
+def test_a_log_file_gets_a_plain_line_every_ten_seconds():
     stream = io.StringIO()
-    shown = progress(stream, [0.0, 5.0, 12.0])
+    progress = make_progress(stream, [0.0, 5.0, 12.0])
     for step in (100, 150, 220):
-        shown.update(step, 0.5)
+        progress.update(step, 0.5)
     assert stream.getvalue().splitlines() == [
-        "step 100/1,000  loss 0.5000",
-        "step 220/1,000  loss 0.5000  640 examples/s  1m18s left",
+        "step 100 of 1,000  loss 0.5",
+        "step 220 of 1,000  loss 0.5  640 examples/s  1 min 18 s left",
     ]
 
 
-def test_one_line_that_changes_on_a_terminal_and_notes_that_stay():
+def test_a_terminal_shows_one_line_that_changes_below_messages_that_stay():
     stream = Terminal()
-    shown = progress(stream, [0.0, 1.0])
-    shown.update(100, 0.5)
-    shown.update(110, 0.25)
-    shown.note("step 110: something happened")
-    assert "\n" not in stream.getvalue().partition("something happened")[0]
-    assert stream.getvalue().endswith("\r\x1b[2Kstep 110: something happened\n")
+    progress = make_progress(stream, [0.0, 1.0])
+    progress.update(100, 0.5)
+    progress.update(110, 0.25)
+    progress.print_line("step 110: something happened")
+    assert stream.getvalue().count("\n") == 1
+    status = "step 110 of 1,000  loss 0.25  640 examples/s  1 min 29 s left"
+    assert stream.getvalue().endswith(f"\r\x1b[2K{status}\r\x1b[2Kstep 110: something happened\n{status}")
+    progress.close()
+    assert stream.getvalue().endswith(f"{status}\r\x1b[2K")
 
 
-def test_hours_are_told():
+def test_long_durations_are_shown_in_hours():
     stream = io.StringIO()
-    shown = progress(stream, [0.0, 3600.0])
-    shown.update(0, 1.0)
-    shown.update(100, 1.0)
-    assert "9h00m left" in stream.getvalue()
+    progress = make_progress(stream, [0.0, 3600.0])
+    progress.update(0, 1.0)
+    progress.update(100, 1.0)
+    assert "9 h 00 min left" in stream.getvalue()
+
+
+def test_a_huge_loss_stays_short():
+    stream = io.StringIO()
+    make_progress(stream, [0.0]).update(1, 3521929.8785)
+    assert stream.getvalue() == "step 1 of 1,000  loss 3.522e+06\n"
+
+
+def test_clearing_an_empty_status_line_writes_nothing():
+    stream = Terminal()
+    StatusLine(stream).clear()
+    assert not stream.getvalue()
+
+
+def test_a_scan_is_shown_only_if_it_takes_longer_than_two_seconds():
+    stream = Terminal()
+    short = ScanProgress(stream, "checking the log", "days", clock=make_clock([0.0, 1.0, 1.5]))
+    short.show(1, 2)
+    short.show(2, 2)
+    assert not stream.getvalue()
+    long = ScanProgress(stream, "checking the log", "days", clock=make_clock([0.0, 3.0, 4.0]))
+    long.show(1, 2)
+    assert stream.getvalue() == "\r\x1b[2Kchecking the log: 1 of 2 days"
+    long.show(2, 2)
+    assert stream.getvalue().endswith("\r\x1b[2K")
