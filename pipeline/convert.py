@@ -3,23 +3,23 @@
     python -m steadyrank.pipeline.convert SOURCE TARGET
 
 SOURCE is a file, a folder, or a dataset that TFDS prepared (tfds://NAME?split=train+test). TARGET is a local path that does
-not exist yet. Folders of days, such as day=2026-11-01, keep their names; each of several splits of a dataset gets a
-folder. All columns are written. If the name of a single TARGET file ends in .gz, the file is compressed.
+not exist yet. Folders of days, such as day=2026-11-01, keep their names. If SOURCE names several splits, each gets a folder.
+All columns are written. If TARGET ends in .gz, TFRecord files are compressed.
 
 A tf.Example holds 64-bit whole numbers, 32-bit floats and bytes. From Parquet to TFRecord:
 
-    booleans             become 0 and 1
-    doubles              become 32-bit floats and lose digits
-    strings              become UTF-8 bytes
-    missing values       become empty lists
-    times, decimals and nested columns are refused
+    booleans          become 0 and 1
+    doubles           become 32-bit floats and lose digits
+    strings           become UTF-8 bytes
+    missing values    become empty lists
+    other types       are refused: times, decimals, nested columns
 
 From TFRecord to Parquet:
 
-    columns              are sorted by name
-    lists                become single values if no row has more than one, unless the dataset says that the column holds lists
-    empty lists          become missing values
-    bytes                become strings if all of them are UTF-8
+    columns           are sorted by name
+    lists             become single values if no row has more than one, unless TFDS says that the column holds lists
+    empty lists       become missing values
+    bytes             become strings if all of them are UTF-8
 """
 
 from __future__ import annotations

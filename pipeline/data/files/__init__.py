@@ -1,1 +1,26 @@
-"""A log in Parquet or TFRecord files: its layout, one reader per format, and the conversion between formats."""
+"""A user's own log in Parquet or TFRecord files, as a source of training data.
+
+Start with :class:`.log.FileLog`, the source. It combines the parts below, from the files up:
+
+| module | what it holds |
+|---|---|
+| :mod:`.layout` | which files a log consists of, and which day each belongs to |
+| :mod:`.readers` | the contract of a file reader; :mod:`.parquet` and :mod:`.tfrecord` are the two readers |
+| :mod:`.row_group_cursor` | reads a large Parquet row group in parts |
+| :mod:`.tfrecord_framing`, :mod:`.crc32c` | where records begin, and their checksums |
+| :mod:`.tf_examples` | from tf.Examples to Arrow columns |
+| :mod:`.arrow_columns`, :mod:`.arrow_arrays` | from Arrow columns to the schema's columns, and which rows are faulty |
+| :mod:`.blocks` | how groups of rows become days of blocks |
+| :mod:`.log` | the source |
+| :mod:`.quarantine` | the record of faulty rows |
+| :mod:`.sample` | some rows with all columns, for schema inference |
+| :mod:`.conversion`, :mod:`.tfrecord_writer`, :mod:`.parquet_writer` | from one format to the other |
+"""
+
+from .conversion import convert_log
+from .layout import LogLayout, find_layout
+from .log import FileLog
+from .quarantine import Quarantine
+from .sample import read_sample
+
+__all__ = ["FileLog", "LogLayout", "Quarantine", "convert_log", "find_layout", "read_sample"]

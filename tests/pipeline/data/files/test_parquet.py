@@ -37,7 +37,7 @@ SCHEMA = Schema(
 
 
 def table(rows: int, length: int = 5) -> pa.Table:
-    """Rows that are numbered through; strings so long that a file's dictionary may not have room for all."""
+    """Returns numbered rows. ``length`` is that of the strings: a file's dictionary has no room for many long ones."""
     numbers = range(rows)
     return pa.table(
         {
@@ -65,7 +65,7 @@ def numbers(batches) -> list[int]:
     return [int(row) for b in batches for row in b["row"].numpy()[~np.isnan(b["click"].numpy())]]
 
 
-def test_a_large_row_group_is_parts_of_equal_size(tmp_path):
+def test_a_large_row_group_is_divided_into_parts_of_equal_size(tmp_path):
     reader = ParquetReader(fs.LocalFileSystem(), None)
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"a": np.zeros(500_001, np.int8)}), path, row_group_size=300_001)
@@ -78,7 +78,7 @@ def test_a_large_row_group_is_parts_of_equal_size(tmp_path):
 
 @pytest.mark.parametrize(("rows", "row_group"), [(11, 11), (23, 23), (50, 20), (9, 9), (10, 5), (0, 5)])
 @pytest.mark.parametrize("schema", [SCHEMA, None])
-def test_the_parts_make_up_the_file(tmp_path, small_parts, rows, row_group, schema):
+def test_the_parts_hold_all_rows_in_order(tmp_path, small_parts, rows, row_group, schema):
     path = written(tmp_path / "a.parquet", rows, row_group)
     reader = ParquetReader(fs.LocalFileSystem(), schema)
     groups = reader.group_rows(path)
@@ -92,7 +92,7 @@ def test_the_parts_make_up_the_file(tmp_path, small_parts, rows, row_group, sche
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(places=st.lists(st.integers(0, 7), min_size=1, max_size=12))
-def test_parts_are_the_same_in_whatever_order_they_are_asked_for(tmp_path, small_parts, places):
+def test_parts_are_the_same_in_any_order_of_reading(tmp_path, small_parts, places):
     path = written(tmp_path / "a.parquet", 40, 28)
     reader = ParquetReader(fs.LocalFileSystem(), SCHEMA)
     first = np.cumsum([0, *reader.group_rows(path)])
@@ -110,7 +110,7 @@ def test_parts_are_the_same_from_many_threads(tmp_path, small_parts):
             assert found.column("row").to_pylist() == list(range(first[place], first[place + 1]))
 
 
-def test_strings_that_a_dictionary_has_no_room_for_are_read_in_parts(tmp_path, monkeypatch):
+def test_strings_beyond_the_size_of_a_dictionary_are_read_in_parts(tmp_path, monkeypatch):
     monkeypatch.setattr(row_group_cursor, "LARGE_ROWS", 1000)
     monkeypatch.setattr(row_group_cursor, "PART_ROWS", 700)
     path = written(tmp_path / "a.parquet", 4000, 4000, length=900)
@@ -132,7 +132,7 @@ class TestBatches:
         return FileLog(Files(path=str(tmp_path), periods=1), SCHEMA)
 
     @pytest.mark.parametrize("shuffle_rows", [0, 1, 10, 40, 1000])
-    def test_every_row_comes_once_and_from_any_position_on(self, log, shuffle_rows):
+    def test_no_row_repeats_and_reading_can_start_at_any_batch(self, log, shuffle_rows):
         order = {"batch_size": 7, "seed": 4, "shuffle_rows": shuffle_rows}
         whole = list(make_training_batches(log, 0, **order))
         assert sorted(numbers(whole)) == list(range(116))
@@ -146,10 +146,10 @@ class TestBatches:
                 row for row in rows if row % 7
             ]
 
-    def test_evaluation_reads_in_order(self, log):
+    def test_evaluation_reads_rows_in_order(self, log):
         assert numbers(make_evaluation_batches(log, 0, batch_size=7)) == list(range(116))
 
-    def test_each_row_group_is_read_from_its_beginning_once(self, log, monkeypatch):
+    def test_each_large_row_group_is_opened_once(self, log, monkeypatch):
         begun = []
         original = pq.ParquetFile.iter_batches
         monkeypatch.setattr(
@@ -219,7 +219,7 @@ class TestBatches:
         assert len(arrays[0]) == log.block_rows(0)[1]
 
 
-def test_damage_in_a_large_row_group_is_told_with_its_place(tmp_path, monkeypatch):
+def test_damage_in_a_large_row_group_is_reported_with_its_place(tmp_path, monkeypatch):
     monkeypatch.setattr(row_group_cursor, "LARGE_ROWS", 1000)
     monkeypatch.setattr(row_group_cursor, "PART_ROWS", 700)
     path = written(tmp_path / "a.parquet", 4000, 4000)

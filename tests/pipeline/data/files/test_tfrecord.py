@@ -1,10 +1,9 @@
-"""A user's own log in TFRecord: the same as in Parquet, and never more than one line about a file that is damaged."""
+"""A user's own log in TFRecord files: the same blocks as from Parquet, and one line for a damaged file."""
 
 from __future__ import annotations
 
 import gzip
 import random
-import struct
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +16,6 @@ from steadyrank.pipeline.config import UserError
 from steadyrank.pipeline.config.settings import Files
 from steadyrank.pipeline.data.batching.dataset import make_evaluation_batches, make_training_batches
 from steadyrank.pipeline.data.files import tfrecord, tfrecord_framing
-from steadyrank.pipeline.data.files.crc32c import masked_crc32c
 from steadyrank.pipeline.data.files.log import FileLog
 from steadyrank.pipeline.data.schema_inference import propose_schema
 
@@ -38,7 +36,7 @@ tasks:
 
 
 def rows(n: int, first: int = 0) -> list[dict]:
-    """Rows with what is missing as None."""
+    """Returns rows in which a missing value is None."""
     return [
         {
             "age": None if i % 7 == 0 else float(i),
@@ -78,7 +76,7 @@ def write(path, records: list[bytes], options: str = "") -> None:
 
 @pytest.fixture
 def log(tmp_path, schema_file, monkeypatch):
-    """Writes rows to files by name and opens them as a log, of groups of 10."""
+    """Writes rows to files by name and opens them as a log with groups of 10 rows."""
     monkeypatch.setattr(tfrecord, "RECORDS_PER_GROUP", 10)
 
     def make(files: dict[str, list[dict]], **settings) -> FileLog:
@@ -103,7 +101,7 @@ def users(batches) -> list[int]:
 
 class TestSameAsParquet:
     @pytest.mark.parametrize("ending", [".tfrecord", ".tfrecord.gz", ".tfrecords", ".tfrecord-00000-of-00001"])
-    def test_every_block_is(self, log, tmp_path, ending):
+    def test_every_block_is_equal(self, log, tmp_path, ending):
         parquet = log({"a.parquet": rows(57)}, periods=2)
         expected = [[parquet.block(day, i) for i in range(len(parquet.block_rows(day)))] for day in (0, 1)]
         (tmp_path / "log" / "a.parquet").unlink()
@@ -117,7 +115,7 @@ class TestSameAsParquet:
                     assert got[name].dtype.kind == column.dtype.kind
                     np.testing.assert_array_equal(got[name], column, name)
 
-    def test_a_compressed_file_is_known_by_its_content(self, log, tmp_path):
+    def test_a_compressed_file_is_detected_by_its_content(self, log, tmp_path):
         plain = log({"a.tfrecord": rows(20)}, periods=1).block(0, 1)
         path = tmp_path / "log" / "a.tfrecord"
         path.write_bytes(gzip.compress(path.read_bytes()[:500]) + gzip.compress(path.read_bytes()[500:]) + b"\0" * 9)
@@ -125,13 +123,7 @@ class TestSameAsParquet:
         for name, column in plain.items():
             np.testing.assert_array_equal(packed[name], column)
 
-    def test_a_record_whose_length_looks_like_gzip_is_none(self):
-        length = struct.pack("<Q", 0x088B1F)
-        crc = masked_crc32c(np.frombuffer(length, np.uint8), np.array([0]), np.array([8])).tobytes()
-        assert not tfrecord_framing.is_gzip(length + crc)
-        assert tfrecord_framing.is_gzip(gzip.compress(b"", mtime=0)[:12])
-
-    def test_days_and_their_order(self, log):
+    def test_days_are_in_the_order_of_their_names(self, log):
         source = log(
             {
                 "day=2/b.tfrecord": rows(5, 30),
@@ -144,7 +136,7 @@ class TestSameAsParquet:
         assert users(make_evaluation_batches(source, 0, batch_size=4)) == list(range(30))
 
     @pytest.mark.parametrize("name", ["a.tfrecord", "a.tfrecord.gz"])
-    def test_from_any_batch_on_the_rest_comes(self, log, name):
+    def test_reading_can_start_at_any_batch(self, log, name):
         source = log({name: rows(61)}, periods=1)
 
         def read(start):
@@ -155,7 +147,7 @@ class TestSameAsParquet:
         for start in (1, 3, 7):
             assert read(start) == whole[8 * start :]
 
-    def test_faulty_rows_are_told_with_their_place(self, log):
+    def test_a_faulty_row_is_reported_with_its_place(self, log):
         content = rows(30)
         content[13]["the.price"], content[17]["scores"] = float("nan"), [1.0, 2.0, 3.0]
         source = log({"a.tfrecord": content}, periods=1)
@@ -164,7 +156,7 @@ class TestSameAsParquet:
 
 
 class TestColumns:
-    def test_kinds_that_hold_the_same_give_the_same(self, log):
+    def test_equal_values_of_another_type_give_equal_columns(self, log):
         plain = log({"a.tfrecord": rows(10)}, periods=1).block(0, 0)
         content = rows(10)
         for row in content:
@@ -177,7 +169,7 @@ class TestColumns:
             np.testing.assert_array_equal(other[name], column)
 
     @pytest.mark.parametrize(
-        ("name", "value", "told"),
+        ("name", "value", "message"),
         [
             ("user", b"a", "column 'user' should be whole numbers, but the file has binary"),
             ("user", 0.5, "column 'user' should be whole numbers, but the file has float"),
@@ -188,13 +180,13 @@ class TestColumns:
             ("click", b"yes", "column 'click' should be a label (a number or a boolean), but the file has binary"),
         ],
     )
-    def test_others_are_told(self, log, name, value, told):
+    def test_a_wrong_type_is_refused(self, log, name, value, message):
         source = log({"a.tfrecord": [row | {name: value} for row in rows(8)]}, periods=1)
         with pytest.raises(UserError, match=r"a\.tfrecord: ") as raised:
             source.block(0, 0)
-        assert told in str(raised.value)
+        assert message in str(raised.value)
 
-    def test_one_that_no_record_has_is_told(self, log):
+    def test_a_column_that_no_record_has_is_refused(self, log):
         content = rows(25)
         for row in content:
             del row["answered"]
@@ -205,7 +197,7 @@ class TestColumns:
         ):
             source.block(0, 0)
 
-    def test_one_that_comes_late_is_found(self, log, monkeypatch):
+    def test_a_column_that_comes_late_is_found(self, log, monkeypatch):
         monkeypatch.setattr(tfrecord, "NUM_INSPECTED_RECORDS", 5)
         content = rows(25)
         for row in content[:22]:
@@ -214,29 +206,31 @@ class TestColumns:
         assert np.isnan(source.block(0, 0)["age"]).all()
         assert source.block(0, 2)["age"][2:].tolist() == [22, 23, 24]
 
-    def test_one_that_is_always_empty_is_missing(self, log):
+    def test_a_column_that_is_always_empty_is_missing(self, log):
         source = log({"a.tfrecord": [row | {"age": None, "country": None} for row in rows(9)]}, periods=1)
         assert np.isnan(source.block(0, 0)["age"]).all()
         assert set(source.block(0, 0)["country"].tolist()) == {b""}
 
-    def test_one_that_changes_its_kind_is_told_with_the_record(self, log):
+    def test_a_column_that_changes_its_type_is_refused_with_the_record(self, log):
         content = rows(30)
         content[26]["user"] = b"a"
         source = log({"a.tfrecord": content}, periods=1)
         source.block(0, 1)
-        with pytest.raises(UserError, match=r"column 'user' is int64 in the file's first records, but string in record 26"):
+        with pytest.raises(
+            UserError, match=r"column 'user' is int64 in the file's first records, but string in record 26"
+        ):
             source.block(0, 2)
 
 
 class TestDamage:
     @pytest.mark.parametrize("name", ["a.tfrecord", "a.tfrecord.gz"])
-    def test_what_is_cut_off_or_flipped_is_one_line(self, log, tmp_path, name):
+    def test_truncation_and_flipped_bits_are_reported_in_one_line(self, log, tmp_path, name):
         whole_log = log({name: rows(40)}, periods=1)
         expected = [whole_log.block(0, i) for i in range(4)]
         path = tmp_path / "log" / name
         whole = path.read_bytes()
         draw = random.Random(0)
-        told = []
+        messages = []
         for trial in range(120):
             broken = bytearray(whole)
             if trial % 2:
@@ -248,16 +242,16 @@ class TestDamage:
                 source = log({}, periods=1)
                 got = [source.block(0, i) for i in range(len(source.block_rows(0)))]
             except UserError as error:
-                told.append(str(error))
+                messages.append(str(error))
                 continue
-            # A cut between two records, or a flip in what gzip does not check: what is there is right.
+            # The file was truncated between two records, or the bit is one that gzip does not check: all blocks read must be right.
             for block, right in zip(got, expected, strict=False):
                 for column in block:
                     np.testing.assert_array_equal(block[column], right[column][: len(block[column])])
-        assert len(told) > 105
-        assert all(name in words and len(words.splitlines()) == 1 for words in told)
+        assert len(messages) > 105
+        assert all(name in message and len(message.splitlines()) == 1 for message in messages)
 
-    def test_the_record_is_named(self, log, tmp_path):
+    def test_the_damaged_record_is_named(self, log, tmp_path):
         log({"a.tfrecord": rows(25)}, periods=1)
         path = tmp_path / "log" / "a.tfrecord"
         whole = path.read_bytes()
@@ -267,15 +261,15 @@ class TestDamage:
         path.write_bytes(whole[:-3])
         with pytest.raises(UserError, match="cannot read record 24: the file ends inside it; the file is damaged"):
             log({}, periods=1)
-        for offset, told in ((2, "its length does not match"), (40, "its data does not match")):
+        for offset, problem in ((2, "its length does not match"), (40, "its data does not match")):
             broken = bytearray(whole)
             broken[starts[17] + offset] ^= 8
             path.write_bytes(broken)
-            with pytest.raises(UserError, match=f"cannot read record 17: {told} its checksum; the file is damaged"):
+            with pytest.raises(UserError, match=f"cannot read record 17: {problem} its checksum; the file is damaged"):
                 log({}, periods=1).block(0, 1)
 
     @pytest.mark.parametrize(
-        ("content", "told"),
+        ("content", "message"),
         [
             (b"", "the log has no rows"),
             (b"no record", "cannot read record 0"),
@@ -283,20 +277,20 @@ class TestDamage:
             (gzip.compress(b"no record, as it seems", mtime=0), "cannot read record 0"),
         ],
     )
-    def test_what_is_no_tfrecord_is_told(self, log, tmp_path, content, told):
+    def test_other_files_are_refused(self, log, tmp_path, content, message):
         (tmp_path / "log").mkdir()
         (tmp_path / "log" / "a.tfrecord").write_bytes(content)
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             log({}, periods=1)
 
-    def test_records_that_are_no_examples_are_told(self, log, tmp_path):
+    def test_records_that_are_not_examples_are_refused(self, log, tmp_path):
         write(tmp_path / "log" / "a.tfrecord", [*map(example, rows(13)), b"\x0a\xff\x01junk", example(rows(1)[0])])
         source = log({}, periods=1)
         source.block(0, 0)
         with pytest.raises(UserError, match=r"cannot read record 13: it is not a tf.Example"):
             source.block(0, 1)
 
-    def test_a_file_that_vanished_or_changed_meanwhile_is_told(self, log, tmp_path):
+    def test_a_file_that_is_removed_or_changed_after_opening_is_reported(self, log, tmp_path):
         source = log({"a.tfrecord": rows(20), "b.tfrecord": rows(20)}, periods=1)
         (tmp_path / "log" / "b.tfrecord").unlink()
         with pytest.raises(UserError, match=r"b.tfrecord: the file no longer exists"):
@@ -307,18 +301,7 @@ class TestDamage:
             source.block(0, 1)
 
 
-def test_the_checksum_is_the_one_that_tensorflow_writes(tmp_path):
-    draw = np.random.default_rng(0)
-    lengths = [*range(20), 4095, 4096, 4097, 8192, 8193, 50_001]
-    write(tmp_path / "a.tfrecord", [draw.bytes(length) for length in lengths])
-    data = (tmp_path / "a.tfrecord").read_bytes()
-    starts = np.cumsum([0, *(length + 16 for length in lengths)])[:-1] + 12
-    stored = [struct.unpack_from("<I", data, start + n)[0] for start, n in zip(starts, lengths, strict=True)]
-    crc = masked_crc32c(np.frombuffer(data, np.uint8), starts, np.array(lengths))
-    assert crc.tolist() == stored
-
-
-def test_an_index_spans_the_chunks_that_a_file_is_read_in(tmp_path, monkeypatch):
+def test_a_file_can_be_indexed_in_several_chunks(tmp_path, monkeypatch):
     write(tmp_path / "a.tfrecord", [example(row) for row in rows(53)])
     monkeypatch.setattr(tfrecord, "RECORDS_PER_GROUP", 7)
     whole = tfrecord.TFRecordReader(fs.LocalFileSystem(), None)
@@ -329,7 +312,7 @@ def test_an_index_spans_the_chunks_that_a_file_is_read_in(tmp_path, monkeypatch)
     assert whole.read_table(file, 5).equals(parts.read_table(file, 5))
 
 
-def test_few_decompressed_files_are_kept(tmp_path, monkeypatch):
+def test_decompressed_files_beyond_the_memory_limit_are_dropped(tmp_path, monkeypatch):
     monkeypatch.setattr(tfrecord, "_MAX_DECOMPRESSED_BYTES", 1)
     reader = tfrecord.TFRecordReader(fs.LocalFileSystem(), None)
     for name in ("a", "b"):
@@ -338,7 +321,7 @@ def test_few_decompressed_files_are_kept(tmp_path, monkeypatch):
     assert list(reader._decompressed) == [str(tmp_path / "b.tfrecord.gz")]
 
 
-def test_describe_looks_at_it(log, tmp_path):
+def test_a_schema_is_proposed_for_tfrecord(log, tmp_path):
     log({"day=1/a.tfrecord": rows(300), "day=2/a.tfrecord.gz": rows(300, 300)})
     proposal = propose_schema(str(tmp_path / "log"))
     assert (proposal.rows, proposal.sampled_rows, list(proposal.days)) == (600, 600, ["day=1", "day=2"])
