@@ -45,14 +45,19 @@ def join_words(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def pluralize(count: int, noun: str) -> str:
+def pluralize(count: int, noun: str, plural: str = "") -> str:
     """Formats a count with its noun.
 
+    Args:
+      count: How many.
+      noun: The singular.
+      plural: The plural, if it is not the noun and an "s".
+
     Example:
-    >>> pluralize(1, "row"), pluralize(1200, "row")
-    ('1 row', '1,200 rows')
+    >>> pluralize(1, "row"), pluralize(1200, "row"), pluralize(2, "anomaly", "anomalies")
+    ('1 row', '1,200 rows', '2 anomalies')
     """
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {plural or f'{noun}s'}"
 
 
 def first_line(error: BaseException) -> str:

@@ -1,7 +1,7 @@
-"""The report of a run: one HTML file without network, from plain dicts.
+"""The report of a run: one HTML file that loads nothing, made from plain dicts.
 
-``render`` turns what a run left behind (:class:`RunRecord`) into a page; ``read_lines`` reads the JSON-lines files of its
-metrics, also while they are being written or after the writer was killed, and ``read_object`` a file of one object:
+:func:`render` turns the record of a run (:class:`RunRecord`) into a page. :func:`read_lines` reads the JSON-lines files of a
+run's metrics, even while the run writes them or after it was killed; :func:`read_object` reads a file of one JSON object.
 
 >>> record = RunRecord(
 ...     title="demo",
@@ -12,11 +12,18 @@ metrics, also while they are being written or after the writer was killed, and `
 >>> render(record).startswith("<!doctype html>")
 True
 
-The room's files, from the ground up: ``record`` (what goes in), ``series`` (metric lines to thinned curves), ``svg`` and
-``figures`` (curves to SVG), ``scores`` (held-out figures by task), ``incidents`` (events to what happened at one time),
-``words`` (numbers and sentences), ``story`` (what happened, in sentences), ``around`` (the publications around an incident),
-``waiting`` (how long training waited for input), ``tables``, ``parts`` (what the page's sections share), ``style`` and
-``page`` (the whole). What the log was like: ``days`` (day by day), ``day_figure`` and ``data_section``. No other room of the package is imported.
+Start with ``page.py``, which lists the sections in their order. From the ground up:
+
+| part | what it does |
+|---|---|
+| :mod:`.record` | the record and the readers of its files |
+| :mod:`.analysis` | what the record says, in numbers |
+| :mod:`.figures` | numbers to SVG |
+| :mod:`.report_text`, :mod:`.page_layout`, :mod:`.stylesheet` | numbers to text, HTML building blocks, CSS |
+| :mod:`.sections` | one section of the page per module |
+| :mod:`.page` | the page |
+
+Apart from :mod:`...foundation`, no other package of steadyrank is imported.
 """
 
 from .page import render

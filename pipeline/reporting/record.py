@@ -1,4 +1,4 @@
-"""What a report is made from: the record of one run, in plain types."""
+"""The record of one run in plain types, and the readers of the files that it comes from."""
 
 from __future__ import annotations
 
@@ -13,35 +13,41 @@ from ...foundation.json_values import from_json_value
 
 @dataclasses.dataclass(frozen=True)
 class RunRecord:
-    """Everything that the report of a run says. Any key of any dict may be missing, and any list may be empty.
+    """Everything that the report of a run is made from.
+
+    Any key of any dict may be missing, and any list may be empty: the page then says less.
 
     Attributes:
       title: The page's title.
       config: The resolved configuration, nested dicts of plain values.
-      status: ``status.json``: ``status`` (``running``, ``done``, ``diverged``, ``preempted`` or ``failed``), ``step``,
-        ``seconds``, ``export`` (path of the SavedModel, or None), ``message``, ``input_wait_fraction`` (0 to 1, of all
-        training), ``skipped`` and ``clamped`` (reason -> rows of the log); if known, ``versions`` (name -> version) and
-        ``time`` (text), which the footer shows.
-      divergence: ``divergence.json``: ``verdict`` (``healthy``, ``micro`` or ``full``) and ``events``, dicts of ``step``,
-        ``kind``, ``task`` ("" or None: the whole run), ``layer`` and ``evidence``; the kinds that :mod:`.incidents` knows are
-        told in words, any other as a remark.
+      status: ``status.json``: ``status`` (see :data:`~...foundation.run_terms.RunStatus`), ``step``, ``seconds``, ``export``
+        (path of the SavedModel, or None), ``message``, ``input_wait_fraction`` (0 to 1, over all training), ``skipped`` and
+        ``clamped`` (number of the log's rows by reason), ``skipped_rows``, and for the footer ``versions`` (by name) and
+        ``time`` (text).
+      divergence: ``divergence.json``: ``verdict`` (see :data:`~...foundation.run_terms.Verdict`) and ``events``, dicts of
+        ``step``, ``kind``, ``task`` (empty or None for the whole run), ``layer``, ``feature``, ``evidence`` (text) and
+        ``values`` (numbers by name). The page describes the kinds of :data:`~...foundation.run_terms.EventKind` in words
+        and lists any other kind as recorded.
       train: Lines of ``metrics/train.jsonl``, in the order written: ``step``, ``loss``, ``loss/<task>``, ``auc/<task>``,
-        ``rmse/<task>``, ``clipping_factor/<layer>`` and ``clipped_steps/<layer>`` (the smallest factor and the number of
-        clipped steps since the line before), ``examples_per_second``, ``input_wait_fraction`` (0 to 1), ``learning_rate``,
-        ``skipped_examples``, ``day``;
-        where every step is watched also ``loss_max`` and ``loss_max/<task>`` (the largest of a single step) with
-        ``loss_max_step``, ``dead_units/<layer>`` (0 to 1), ``norm/gradient/<layer>`` and ``norm/update/<layer>``; now and
-        then ``sharpness`` and ``sharpness_preconditioned``.
-      evaluation: Lines of ``metrics/eval.jsonl``: ``step``, ``day``, ``kind`` (``progressive``: a day before it is
-        trained on; ``holdout``: a day never trained on), ``rows``, ``loss``, ``loss/<task>``, ``auc/<task>``,
-        ``rmse/<task>``, ``rmse_of_mean/<task>`` (the RMSE of predicting the mean of the labels), and for a simulated log
-        ``ceiling/auc/<task>`` and ``ceiling/rmse/<task>`` (what the best possible ranker reaches).
-      tasks: Dicts of ``name``, ``kind`` (``binary`` or ``regression``), ``weight`` (its factor in the loss) and ``label``
-        (the column that holds its label; without it, the one called like the task).
-      log: ``log.json``, what the log was like, day by day: ``source`` and ``days``, dicts of ``name``, ``rows``, ``files``,
-        ``use`` (``training``, ``holdout`` or ``skipped``), ``statistics`` (column -> ``missing`` (0 to 1) with ``mean`` and
-        ``deviation``, or with ``distinct``) and ``anomalies``, dicts of ``check``, ``column`` ("": the whole day), ``text``
-        and, where there is one, ``score`` (how many usual deviations). Empty for a log that nobody looked at.
+        ``rmse/<task>``, ``clipping_factor/<layer>`` and ``clipped_steps/<layer>`` (smallest factor and number of clipped
+        steps since the previous line), ``examples_per_second``, ``input_wait_fraction`` (0 to 1), ``learning_rate``,
+        ``skipped_examples``, ``day``. If the monitor watched every step, also ``loss_max``, ``loss_max/<task>`` (largest
+        loss of a single step), ``loss_max_step``, ``dead_units/<layer>`` (0 to 1), ``norm/gradient/<layer>`` and
+        ``norm/update/<layer>``; now and then ``sharpness`` and ``sharpness_preconditioned``.
+      evaluation: Lines of ``metrics/eval.jsonl``: ``step``, ``day``, ``kind`` (``progressive``: a day before it is trained
+        on; ``holdout``: a day that is never trained on), ``rows``, ``loss``, ``loss/<task>``, ``auc/<task>``,
+        ``rmse/<task>``, ``rmse_of_mean/<task>`` (RMSE of predicting the labels' mean), and for a simulated log
+        ``ceiling/auc/<task>`` and ``ceiling/rmse/<task>`` (result of the best possible ranker).
+      tasks: Dicts of ``name``, ``kind`` (``binary`` or ``regression``), ``weight`` (factor in the loss) and ``label`` (the
+        column of the label; the task's name if left out).
+      log: ``log.json``: ``source`` and ``days``, dicts of ``name``, ``rows``, ``files``, ``use`` (see
+        :data:`~...foundation.run_terms.DayUse`), ``statistics`` (by column: ``missing`` (0 to 1), and ``mean`` and ``deviation`` or ``distinct``)
+        and ``anomalies``, dicts of ``check``, ``column`` (empty for the whole day), ``text`` and, for some checks, ``score``
+        (in standard deviations). Empty if the log was not checked.
+
+    Example:
+    >>> RunRecord("demo", divergence={"events": [{"step": 3, "kind": "spike"}]}).events
+    [{'step': 3, 'kind': 'spike'}]
     """
 
     title: str
@@ -53,16 +59,29 @@ class RunRecord:
     tasks: Sequence[dict[str, Any]] = ()
     log: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The events of ``divergence.json``, in the order recorded."""
+        return [event for event in self.divergence.get("events") or [] if isinstance(event, dict)]
+
+    @property
+    def task_names(self) -> list[str]:
+        """The names of the tasks."""
+        return [str(task.get("name", "")) for task in self.tasks]
+
 
 def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Reads a file of one JSON object a line, such as ``metrics/train.jsonl``.
+    """Reads a file of one JSON object per line, such as ``metrics/train.jsonl``.
 
-    The strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` become floats. A file that is not there has no lines: its
-    run ended before the first was written. A last line that was torn, because the writer was killed or is writing, is
-    left out; so is a torn beginning to which a resumed run attached its first line.
+    The strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` become floats. A missing file has no lines: the run ended before
+    it wrote one. An incomplete last line, left by a writer that was killed or is still writing, is skipped; so is an
+    incomplete beginning that a resumed run continued with its first line.
+
+    Args:
+      path: The file.
 
     Raises:
-      ValueError: When a line other than the last is not an object.
+      ValueError: If a line other than the last is not a JSON object.
     """
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
@@ -73,33 +92,33 @@ def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     for number, text in enumerate(texts, start=1):
         if not text:
             continue
-        # The lines are flat, so the last brace begins the object that is whole.
-        line = _parsed(text) or _parsed(text[max(text.rfind("{"), 0) :])
+        # The objects are flat, so the last opening brace starts the complete one.
+        line = _parse_object(text) or _parse_object(text[max(text.rfind("{"), 0) :])
         if line is not None:
             lines.append({key: from_json_value(value) for key, value in line.items()})
         elif number < len(texts):
             raise ValueError(
-                f"{os.fspath(path)}, line {number}: expected one JSON object, got {text[:40]!r}; delete that line and "
-                "run the command again"
+                f"{os.fspath(path)}, line {number}: expected a JSON object, got {text[:40]!r}; delete that line and run the "
+                "command again"
             )
     return lines
 
 
 def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads a file of one JSON object, such as ``log.json``; strings that stand for numbers become floats, as in lines.
+    """Reads a file of one JSON object, such as ``log.json``; strings become floats as in :func:`read_lines`.
 
-    A file that is not there, or holds anything else, gives an empty dict: a report says what is known, and needs none of it.
+    Returns an empty dict if the file is missing or holds anything else, because the report works without it.
     """
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return from_json_value(_parsed(file.read()) or {})
+            return from_json_value(_parse_object(file.read()) or {})
     except (OSError, RecursionError):
         return {}
 
 
-def _parsed(text: str) -> dict[str, Any] | None:
+def _parse_object(text: str) -> dict[str, Any] | None:
     try:
-        line = json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return None
-    return line if isinstance(line, dict) else None
+    return value if isinstance(value, dict) else None

@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
 
 from steadyrank.pipeline.reporting import RunRecord
-
-TASKS = (
-    {"name": "click", "kind": "binary", "weight": 1.0},
-    {"name": "watch_time", "kind": "regression", "weight": 0.3},
+from tests.pipeline.reporting.records import (
+    FEW_ROWS,
+    SHIFTED,
+    TASKS,
+    make_eval_line,
+    make_log_day,
+    make_train_line,
 )
-
-
-def train_line(step: int, loss: float = 0.6, factor: float = 0.5) -> dict:
-    return {
-        "step": step,
-        "loss": loss,
-        "loss/click": loss / 2,
-        "loss/watch_time": loss,
-        "auc/click": 0.7,
-        "rmse/watch_time": 0.9,
-        "clipping_factor/shared_bottom/kernel": factor,
-        "clipped_steps/shared_bottom/kernel": 3,
-        "examples_per_second": 50_000.0,
-        "input_wait_fraction": 0.05,
-    }
-
-
-def eval_line(step: int, day: str, kind: str, rows: int = 1000, auc: float = 0.7, rmse: float = 0.9) -> dict:
-    return {
-        "step": step,
-        "day": day,
-        "kind": kind,
-        "rows": rows,
-        "loss": 0.6,
-        "auc/click": auc,
-        "rmse/watch_time": rmse,
-        "rmse_of_mean/watch_time": 1.2,
-        "ceiling/auc/click": 0.75,
-        "ceiling/rmse/watch_time": 0.8,
-    }
 
 
 @pytest.fixture
@@ -57,8 +31,8 @@ def healthy() -> RunRecord:
             "versions": {"python": "3"},
         },
         divergence={"verdict": "healthy", "events": []},
-        train=[train_line(step) for step in range(32, 321, 32)],
-        evaluation=[eval_line(160, "monday", "progressive"), eval_line(320, "tuesday", "holdout")],
+        train=[make_train_line(step) for step in range(32, 321, 32)],
+        evaluation=[make_eval_line(160, "monday", "progressive"), make_eval_line(320, "tuesday", "holdout")],
         tasks=TASKS,
     )
 
@@ -76,12 +50,25 @@ def diverged() -> RunRecord:
             ],
         },
         train=[
-            *(train_line(step) for step in range(32, 161, 32)),
-            train_line(192, loss=8e12, factor=1e-9),
-            train_line(224, loss=math.inf, factor=math.nan),
-            train_line(256, loss=math.nan, factor=0.0),
-            train_line(288, loss=-math.inf),
+            *(make_train_line(step) for step in range(32, 161, 32)),
+            make_train_line(192, loss=8e12, factor=1e-9),
+            make_train_line(224, loss=math.inf, factor=math.nan),
+            make_train_line(256, loss=math.nan, factor=0.0),
+            make_train_line(288, loss=-math.inf),
         ],
-        evaluation=[eval_line(160, "monday", "progressive", auc=math.nan, rmse=math.inf)],
+        evaluation=[make_eval_line(160, "monday", "progressive", auc=math.nan, rmse=math.inf)],
         tasks=TASKS,
     )
+
+
+@pytest.fixture
+def checked(healthy) -> RunRecord:
+    """A run on five checked days: one has a shifted column, one was skipped, the last is held out."""
+    days = [
+        make_log_day(1),
+        make_log_day(2),
+        make_log_day(3, age=4120.0, anomalies=[SHIFTED]),
+        make_log_day(4, "skipped", 9000, anomalies=[FEW_ROWS]),
+        make_log_day(5, "holdout"),
+    ]
+    return dataclasses.replace(healthy, log={"source": "gs://bucket/log", "days": days})

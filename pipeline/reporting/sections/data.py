@@ -1,0 +1,75 @@
+"""The section about the log: its days, the rows that were skipped, and what the checks found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ....foundation.formatting import join_words, pluralize
+from ..analysis.log_days import LogDay, read_days, sum_rows
+from ..page_layout import escape, make_details, make_number_cell, make_paragraph, make_section, make_table
+from ..record import RunRecord
+from ..report_text import UNKNOWN, format_count
+from .anomalies import format_use, make_anomalies_part
+from .faulty_rows import FaultyRows, count_faulty_rows, describe_faulty_rows, make_faulty_rows_table
+from .shift_map import make_shifts_part
+
+
+def make_data_section(run: RunRecord) -> str:
+    """Makes the section; empty if the log was not checked and no row was skipped or clamped."""
+    days, faulty = read_days(run.log), count_faulty_rows(run)
+    if not days and not faulty:
+        return ""
+    used_rows = sum_rows([day for day in days if not day.is_skipped])
+    parts = [
+        make_paragraph(" ".join(_describe_log(run, days, faulty, used_rows))),
+        make_faulty_rows_table(faulty, used_rows),
+        make_anomalies_part(days),
+        make_shifts_part(run, days),
+        make_details("All days", _make_days_table(days)) if days else "",
+    ]
+    return make_section("Data", "".join(parts))
+
+
+def describe_skipped_days(run: RunRecord) -> str:
+    """Says which days were skipped; empty if there was none."""
+    days = [day for day in read_days(run.log) if day.is_skipped]
+    if not days:
+        return ""
+    names = [day.name or "one without a name" for day in days]
+    which = join_words(names) if len(names) <= 3 else f"from {names[0]} to {names[-1]}"
+    verb = "was" if len(days) == 1 else "were"
+    return f"{pluralize(len(days), 'day')} of the log {verb} skipped: {which}. See section Data."
+
+
+def _describe_log(run: RunRecord, days: Sequence[LogDay], faulty: FaultyRows, used_rows: float | None) -> list[str]:
+    sentences = []
+    if days:
+        source = run.log.get("source") if isinstance(run.log, Mapping) else None
+        rows = sum_rows(days)
+        log = f"The log {source}" if source else "The log"
+        sentences.append(
+            f"{log} has {pluralize(len(days), 'day')}{f' and {format_count(rows)} rows' if rows is not None else ''}."
+        )
+        skipped = [day for day in days if day.is_skipped]
+        if skipped:
+            rows = sum_rows(skipped)
+            verb = "was" if len(skipped) == 1 else "were"
+            amount = f" ({format_count(rows)} rows)" if rows is not None else ""
+            sentences.append(f"{pluralize(len(skipped), 'day')}{amount} {verb} skipped.")
+        else:
+            sentences.append("No day was skipped.")
+    sentences += describe_faulty_rows(faulty, used_rows)
+    if days and not faulty:
+        sentences.append("No row was skipped.")
+    return sentences
+
+
+def _make_days_table(days: Sequence[LogDay]) -> str:
+    rows = []
+    for day in days:
+        anomalies = format_count(len(day.anomalies)) if day.anomalies else UNKNOWN
+        cells = "".join(make_number_cell(text) for text in (format_count(day.rows), format_count(day.files), anomalies))
+        rows.append(
+            f'<tr><th scope="row">{escape(day.name or UNKNOWN)}</th><td>{escape(format_use(day))}</td>{cells}</tr>'
+        )
+    return make_table(["Day", "Use", "Rows", "Files", "Anomalies"], rows, "days")
