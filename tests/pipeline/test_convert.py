@@ -128,14 +128,20 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("column", "told"),
         [
-            (pa.array([1, 2], pa.timestamp("us")), r"column 'x' has the type timestamp\[us\], which a tf.Example cannot hold"),
+            (
+                pa.array([1, 2], pa.timestamp("us")),
+                r"column 'x' has the type timestamp\[us\], which a tf.Example cannot hold",
+            ),
             (pa.array([1, 2]).cast(pa.decimal128(20, 1)), r"column 'x' has the type decimal128\(20, 1\), which"),
             (pa.array([{"a": 1}] * 2), "column 'x' has the type struct<a: int64>, which"),
             (pa.array([[[1]], [[2]]]), "column 'x' has the type list<.*list<.*>>, which"),
             (pa.array([[1, None], [2]]), "column 'x' has lists with missing values"),
             (pa.array([1, 2**63], pa.uint64()), "column 'x' has numbers beyond the range of int64"),
             (pa.array([1.5, 1e300]), "column 'x' has numbers beyond the range of float32"),
-            (pa.array([1.0, 2.0**24 + 1]), "column 'x' has whole numbers stored as doubles; a tf.Example holds float32"),
+            (
+                pa.array([1.0, 2.0**24 + 1]),
+                "column 'x' has whole numbers stored as doubles; a tf.Example holds float32",
+            ),
         ],
     )
     def test_a_column_without_a_counterpart(self, tmp_path, column, told):

@@ -1,11 +1,11 @@
-"""What was known before a row: counts, sums and recent events, without a look ahead.
+"""Counts, sums and recent rows before each row of a table, without looking ahead.
 
-Rows stand in the order of time. For each row and its group (its user, its film, …) "before" means the group's rows of a
-strictly smaller time: rows of equal time do not see each other, for in a log they often come from one burst and their
-order tells nothing that a server would have known.
+Rows are in order of time, and each belongs to a group, such as its user or its movie. The rows *before* a row are those of its group
+with a strictly smaller time. Rows with equal times do not see each other: in a log they often come from one burst, and a server would
+not have known their order.
 
-All results are exact. Sums are taken over integers, so that no rounding carries from one group into another and a row's
-result depends on nothing but the rows before it.
+All results are exact. Sums are over integers, so no rounding error carries over from one group to another, and a row's result depends
+only on the rows before it.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import numpy as np
 
 
 class History:
-    """For each row, the earlier rows of its group.
+    """The earlier rows of each row's group.
 
-    Time O(n log n), memory 3 integers a row.
+    Construction takes O(n log n) time and three integers of memory per row.
 
     Args:
-      group: Group of each row, integers, shape [n]; the values are arbitrary.
-      time: Time of each row, not decreasing, shape [n].
+      group: Group of each row, any integers, ``[n]``.
+      time: Time of each row, not decreasing, ``[n]``.
 
     Attributes:
-      count: Rows of the group before the row, int64, shape [n].
+      count: Number of rows before each row, int64, ``[n]``.
 
     Raises:
-      ValueError: When the two differ in shape or ``time`` decreases.
+      ValueError: If the shapes differ or ``time`` decreases.
 
     Example:
     >>> history = History(group=np.array([7, 7, 7, 8]), time=np.array([1, 5, 5, 9]))
@@ -46,87 +46,87 @@ class History:
         if np.any(time[1:] < time[:-1]):
             row = int(np.argmax(time[1:] < time[:-1])) + 1
             raise ValueError(f"time must not decrease, got {time[row]} after {time[row - 1]} at row {row}")
-        # Sorted by group, a group's rows stand together and, the sort being stable, in the order of time.
+        # A stable sort by group keeps the rows of each group in order of time.
         self._order = np.argsort(group, kind="stable")
         group, time = group[self._order], time[self._order]
-        new_group = np.ones(len(group), bool)
-        new_group[1:] = group[1:] != group[:-1]
-        new_time = new_group.copy()
-        new_time[1:] |= time[1:] != time[:-1]
-        self._group_start = _last_true(new_group)
-        # The rows before a row are those from its group's start up to the start of its own time.
-        self._time_start = _last_true(new_time)
-        self.count = self._in_row_order(self._time_start - self._group_start)
+        is_group_start = np.ones(len(group), bool)
+        is_group_start[1:] = group[1:] != group[:-1]
+        is_time_start = is_group_start.copy()
+        is_time_start[1:] |= time[1:] != time[:-1]
+        self._group_start = _last_true_index(is_group_start)
+        # The rows before a row reach from the start of its group to the start of its time.
+        self._time_start = _last_true_index(is_time_start)
+        self.count = self._to_row_order(self._time_start - self._group_start)
 
     def sum(self, values: np.ndarray, last: int = 0) -> np.ndarray:
-        """Sum of the values of the rows before each row: int64, shape [n].
+        """Returns the sum of the values of the rows before each row, int64, ``[n]``.
 
         Args:
-          values: Integers or booleans, shape [n]. Multiply fractions by a power of two and round.
-          last: How many of the rows before each row count, the latest; 0 for all.
+          values: Integers or booleans, ``[n]``. Multiply fractions by a power of two and round them first.
+          last: Number of the latest rows to sum; 0 for all.
 
         Raises:
-          TypeError: For floating-point values, whose sums would not be exact.
+          TypeError: If the values are floating-point numbers, whose sums are not exact.
         """
         if not (np.issubdtype(values.dtype, np.integer) or values.dtype == bool):
             raise TypeError(f"values must be integers or booleans, so that sums are exact, got {values.dtype}")
         before = np.zeros(len(values) + 1, np.int64)
         np.cumsum(values[self._order], dtype=np.int64, out=before[1:])
         start = np.maximum(self._group_start, self._time_start - last) if last else self._group_start
-        return self._in_row_order(before[self._time_start] - before[start])
+        return self._to_row_order(before[self._time_start] - before[start])
 
     def first(self, values: np.ndarray) -> np.ndarray:
-        """The value of the group's first row, which may be the row itself or one of its own time: shape [n]."""
-        return self._in_row_order(values[self._order][self._group_start])
+        """Returns the value of the first row of each row's group, ``[n]``. That may be the row itself or a row with the same time."""
+        return self._to_row_order(values[self._order][self._group_start])
 
-    def recent(self, chosen: np.ndarray) -> Recent:
-        """The latest rows before each row among the chosen ones.
+    def select(self, mask: np.ndarray) -> RecentRows:
+        """Returns the rows before each row for which ``mask`` is true.
 
         Args:
-          chosen: Which rows count, booleans, shape [n].
+          mask: Booleans, ``[n]``.
         """
-        chosen = chosen[self._order]
-        before = np.zeros(len(chosen) + 1, np.int64)
-        np.cumsum(chosen, out=before[1:])
-        return Recent(
-            rows=self._order[chosen],
-            start=self._in_row_order(before[self._group_start]),
-            stop=self._in_row_order(before[self._time_start]),
+        mask = mask[self._order]
+        before = np.zeros(len(mask) + 1, np.int64)
+        np.cumsum(mask, out=before[1:])
+        return RecentRows(
+            rows=self._order[mask],
+            start=self._to_row_order(before[self._group_start]),
+            stop=self._to_row_order(before[self._time_start]),
         )
 
-    def _in_row_order(self, in_group_order: np.ndarray) -> np.ndarray:
+    def _to_row_order(self, in_group_order: np.ndarray) -> np.ndarray:
         values = np.empty_like(in_group_order)
         values[self._order] = in_group_order
         return values
 
 
 @dataclasses.dataclass(frozen=True)
-class Recent:
-    """The chosen rows before each row, kept compact: two integers a row instead of a table.
+class RecentRows:
+    """The selected rows before each row, stored as two integers per row instead of a table.
 
     Attributes:
-      rows: The chosen rows, group by group, within a group in the order of time.
-      start: For each row, where its group begins in ``rows``, shape [n].
-      stop: For each row, where the rows before it end in ``rows``, shape [n].
+      rows: The selected rows, group by group, in order of time within a group.
+      start: Where the group of each row starts in ``rows``, ``[n]``.
+      stop: Where the rows before each row end in ``rows``, ``[n]``.
     """
 
     rows: np.ndarray
     start: np.ndarray
     stop: np.ndarray
 
-    def latest(self, of: slice | np.ndarray, width: int) -> np.ndarray:
-        """The last ``width`` chosen rows before each of the rows ``of``, the latest first.
+    def latest(self, rows: slice | np.ndarray, width: int) -> np.ndarray:
+        """Returns the last ``width`` selected rows before each of B ``rows``, the latest first.
 
         Returns:
-          Row numbers, int64, shape [B, width]; -1 where there are fewer.
+          Row numbers, int64, ``[B, width]``; padded with -1.
         """
-        position = self.stop[of, None] - 1 - np.arange(width)
-        there = position >= self.start[of, None]
-        latest = np.full(there.shape, -1, np.int64)
-        latest[there] = self.rows[position[there]]
+        position = self.stop[rows, None] - 1 - np.arange(width)
+        exists = position >= self.start[rows, None]
+        latest = np.full(exists.shape, -1, np.int64)
+        latest[exists] = self.rows[position[exists]]
         return latest
 
 
-def _last_true(mask: np.ndarray) -> np.ndarray:
-    """For each place, the last place up to it where the mask holds; the mask holds at place 0."""
+def _last_true_index(mask: np.ndarray) -> np.ndarray:
+    """Returns, for each index, the last index up to it at which the mask is true. The mask is true at index 0."""
     return np.maximum.accumulate(np.where(mask, np.arange(len(mask)), 0))

@@ -1,11 +1,11 @@
-"""MovieLens through TensorFlow Datasets: finding it, downloading it, reading it in columns.
+"""Finds, downloads and reads MovieLens with TensorFlow Datasets (TFDS).
 
-TFDS finds, downloads and prepares the data and knows its features; the prepared records are parsed here, in batches.
-``builder.as_dataset`` parses them one by one, ten times slower, and pads genres with 0, which is a genre.
+TFDS downloads and prepares the data and describes its features. This module parses the prepared records itself, in batches:
+``builder.as_dataset`` parses them one by one, which takes ten times as long, and pads genres with 0, which is a genre.
 
-TFDS can look a dataset up in a bucket when its builder is made, with minutes of retries where there is no network. Off
-in the versions that steadyrank allows, unless a program turns it on; and no builder is made here before either the data
-is found or the network is.
+Making a TFDS builder from a name can query a bucket, with minutes of retries if there is no network. The TFDS versions that steadyrank
+allows do so only if a program turns it on. As a second precaution, this module makes a builder only after it has found the data or
+reached the network.
 """
 
 from __future__ import annotations
@@ -34,52 +34,51 @@ if TYPE_CHECKING:
 
 USER_ATTRIBUTES = ("user_gender", "user_occupation_label", "bucketized_user_age", "raw_user_age", "user_zip_code")
 
-_RATING = ("timestamp", "user_id", "movie_id", "user_rating")
+_RATING_ATTRIBUTES = ("timestamp", "user_id", "movie_id", "user_rating")
 _MOVIE_ATTRIBUTES = ("movie_title", "movie_genres")
-_ROWS_AT_ONCE = 65_536
-_CONNECT_SECONDS, _ANSWER_SECONDS = 5, 10
+_PARSE_BATCH_ROWS = 65_536
+_CONNECT_SECONDS, _RESPONSE_SECONDS = 5, 10
 
 
 def read_ratings(name: str, data_dir: str = "") -> Ratings:
-    """Reads one set of ratings, downloading and preparing it first where it is not there.
+    """Reads one set of ratings. Downloads and prepares it first if necessary.
 
     Args:
-      name: One of TFDS's ``movielens`` configurations that end in ``-ratings``.
-      data_dir: The folder that holds TFDS's ``movielens`` folder. Empty: TFDS's own default.
+      name: A configuration of TFDS's ``movielens`` whose name ends in ``-ratings``.
+      data_dir: The folder that holds TFDS's ``movielens`` folder. Empty: TFDS's default.
 
     Returns:
-      The ratings by time, then user, then film; of the attributes of users those that this set has.
+      The ratings, sorted by time, then user, then movie. The users have the attributes that this set has.
 
     Raises:
-      ConfigError: When there are no such ratings or no such folder.
-      UserError: When the data is neither there nor can be downloaded, or is damaged. A download that fails leaves
-        nothing behind.
+      ConfigError: If the set of ratings or the folder does not exist.
+      UserError: If the data is missing and cannot be downloaded, or if it is damaged. A failed download leaves no files behind.
     """
-    # Not at the top: most runs read no MovieLens, and the import takes its time.
+    # Imported here because most runs do not read MovieLens, and the import takes seconds.
     import tensorflow_datasets as tfds
 
-    folder = _prepared(tfds, name, data_dir)
+    folder = _find_prepared(tfds, name, data_dir)
     try:
         builder = load_builder(folder)
         shards = list_shards(builder, "train")
-    except Exception as error:  # Whatever TFDS and its parts raise on files that are not what they wrote.
-        raise _damaged(name, folder, f"its description cannot be read ({summarize_error(error)})") from error
-    return _read(name, folder, builder, shards)
+    except Exception as error:  # TFDS and its parts raise many kinds of errors on damaged files.
+        raise _damaged_error(name, folder, f"its description cannot be read ({summarize_error(error)})") from error
+    return _read_ratings(name, folder, builder, shards)
 
 
-def _prepared(tfds: Any, name: str, data_dir: str) -> tfds.core.Path:
-    """The folder of the prepared data, after a download where there is none."""
+def _find_prepared(tfds: Any, name: str, data_dir: str) -> tfds.core.Path:
+    """Returns the folder of the prepared data, and downloads the data if the folder does not exist."""
     configs = tfds.builder_cls("movielens").builder_configs
     names = sorted(config for config in configs if config.endswith("-ratings"))
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.3)
-        meant = f"; did you mean '{near[0]}'?" if near else ""
-        raise ConfigError(f"data.movielens.name must be one of {', '.join(names)}, got '{name}'{meant}")
+        similar = difflib.get_close_matches(name, names, n=1, cutoff=0.3)
+        hint = f"; did you mean '{similar[0]}'?" if similar else ""
+        raise ConfigError(f"data.movielens.name must be one of {', '.join(names)}, got '{name}'{hint}")
     root = resolve_data_dir(data_dir)
     if data_dir and not root.is_dir():
         raise ConfigError(
             f"data.movielens.data_dir must be a folder that holds TFDS's folder 'movielens', got '{data_dir}', which is "
-            f"no folder; {_how_to_prepare(name)}"
+            f"not a folder; {_preparation_hint(name)}"
         )
     folder = root / "movielens" / name / str(configs[name].version)
     if not folder.exists():
@@ -88,20 +87,20 @@ def _prepared(tfds: Any, name: str, data_dir: str) -> tfds.core.Path:
 
 
 def _download(tfds: Any, name: str, url: str, folder: tfds.core.Path) -> None:
-    """Prepares the data beside its place and moves it there as a whole."""
+    """Prepares the data in a temporary folder and renames that folder, so that no incomplete data appears."""
     import requests
 
     root = folder.parents[2]
     if "://" in os.fspath(root):
-        raise _not_there(name, folder, "a download needs a folder of this machine")
+        raise _missing_error(name, folder, "a download needs a local folder")
     try:
-        # Asked first and once: TFDS itself tries an address that does not answer ten times over.
-        requests.head(url, timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS), allow_redirects=True).raise_for_status()
+        # Checked once before TFDS starts, because TFDS retries an address that does not answer ten times.
+        requests.head(url, timeout=(_CONNECT_SECONDS, _RESPONSE_SECONDS), allow_redirects=True).raise_for_status()
     except requests.RequestException as error:
         answer = type(error).__name__ if error.response is None else f"status {error.response.status_code}"
-        raise _not_there(name, folder, f"{url} cannot be reached from here ({answer})") from error
-    logging.info("downloading and preparing MovieLens '%s' into '%s'", name, folder)
-    # For the rest of the program: TFDS does not say whether its progress bars were on.
+        raise _missing_error(name, folder, f"{url} cannot be reached from this machine ({answer})") from error
+    logging.info("Downloading and preparing MovieLens '%s' in '%s'", name, folder)
+    # This lasts for the rest of the program, because TFDS does not reveal whether its progress bars were on.
     tfds.disable_progress_bar()
     try:
         os.makedirs(root, exist_ok=True)
@@ -110,13 +109,13 @@ def _download(tfds: Any, name: str, url: str, folder: tfds.core.Path) -> None:
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
             os.makedirs(folder.parent, exist_ok=True)
             os.rename(builder.data_path, folder)
-    except Exception as error:  # TFDS lets through what its parts raise: requests, zipfile, the file system.
-        if folder.exists():  # Another process was faster.
+    except Exception as error:  # TFDS passes on the errors of requests, zipfile and the file system.
+        if folder.exists():  # Another process finished first.
             return
-        raise _not_there(name, folder, f"preparing it from {url} failed ({summarize_error(error)})") from error
+        raise _missing_error(name, folder, f"preparing it from {url} failed ({summarize_error(error)})") from error
 
 
-def _read(
+def _read_ratings(
     name: str, folder: tfds.core.Path, builder: tfds.core.DatasetBuilder, shards: list[tuple[str, int]]
 ) -> Ratings:
     import tensorflow as tf
@@ -125,7 +124,7 @@ def _read(
     classes = {key: features[key].num_classes for key in ("user_occupation_label",) if key in features}
     classes["movie_genres"] = features["movie_genres"].feature.num_classes
     user_attributes = [key for key in USER_ATTRIBUTES if key in features]
-    spec = {key: features.tf_example_spec[key] for key in (*_RATING, *_MOVIE_ATTRIBUTES, *user_attributes)}
+    spec = {key: features.tf_example_spec[key] for key in (*_RATING_ATTRIBUTES, *_MOVIE_ATTRIBUTES, *user_attributes)}
     spec["movie_genres"] = tf.io.RaggedFeature(tf.int64)
 
     def parse(records: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -133,76 +132,75 @@ def _read(
         columns["movie_genres"] = columns["movie_genres"].to_tensor(-1, shape=(None, classes["movie_genres"]))
         return columns
 
-    users, movies = _Numbering(), _Numbering()
+    users, movies = _IdTable(), _IdTable()
     parts = []
     for path, rows in shards:
-        records = tf.data.TFRecordDataset(path).batch(_ROWS_AT_ONCE).map(parse).prefetch(1)
-        came = 0
+        records = tf.data.TFRecordDataset(path).batch(_PARSE_BATCH_ROWS).map(parse).prefetch(1)
+        count = 0
         try:
             for columns in records.as_numpy_iterator():
-                came += len(columns["timestamp"])
-                user = users.places(columns["user_id"], {key: columns[key] for key in user_attributes})
-                movie = movies.places(columns["movie_id"], {key: columns[key] for key in _MOVIE_ATTRIBUTES})
+                count += len(columns["timestamp"])
+                user = users.number(columns["user_id"], {key: columns[key] for key in user_attributes})
+                movie = movies.number(columns["movie_id"], {key: columns[key] for key in _MOVIE_ATTRIBUTES})
                 parts.append((columns["timestamp"], user, movie, columns["user_rating"]))
         except (tf.errors.OpError, OSError) as error:
-            came_instead = "no such file" if not tf.io.gfile.exists(path) else f"got {summarize_error(error)}"
-            raise _damaged(name, folder, f"expected {rows} ratings in '{path}', {came_instead}") from error
-        if came != rows:
-            raise _damaged(name, folder, f"expected {rows} ratings in '{path}', got {came}")
+            problem = "no such file" if not tf.io.gfile.exists(path) else f"got {summarize_error(error)}"
+            raise _damaged_error(name, folder, f"expected {rows} ratings in '{path}', {problem}") from error
+        if count != rows:
+            raise _damaged_error(name, folder, f"expected {rows} ratings in '{path}', got {count}")
     time, user, movie, stars = (np.concatenate(column) for column in zip(*parts, strict=True))
-    # Ids are numbers in letters: the shorter first, then by letter, is their order as numbers.
+    # Ids are numbers written as text. Sorting by length and then as text gives the order of the numbers.
     by_id = (movies.ranks()[movie], users.ranks()[user])
     order = np.lexsort((*by_id, time))
     user_table, movie_table = users.attributes("user_id"), movies.attributes("movie_id")
-    most_genres = max(int((movie_table["movie_genres"] >= 0).sum(1).max()), 1)
-    movie_table["movie_genres"] = movie_table["movie_genres"][:, :most_genres]
+    max_genres = max(int((movie_table["movie_genres"] >= 0).sum(1).max()), 1)
+    movie_table["movie_genres"] = movie_table["movie_genres"][:, :max_genres]
     return Ratings(time[order], user[order], movie[order], stars[order], user_table, movie_table, classes)
 
 
-class _Numbering:
-    """Numbers ids as they come and keeps the attributes of each id's first row."""
+class _IdTable:
+    """Numbers ids in order of appearance and stores the attributes from each id's first row."""
 
     def __init__(self) -> None:
-        self._places: dict[bytes, int] = {}
+        self._numbers: dict[bytes, int] = {}
         self._attributes: list[dict[str, np.ndarray]] = []
 
-    def places(self, ids: np.ndarray, attributes: dict[str, np.ndarray]) -> np.ndarray:
+    def number(self, ids: np.ndarray, attributes: dict[str, np.ndarray]) -> np.ndarray:
+        """Returns the number of each id, and stores the attributes of new ids."""
         distinct, first, inverse = np.unique(ids.astype(bytes), return_index=True, return_inverse=True)
         keys = distinct.tolist()
-        new = first[[i for i, key in enumerate(keys) if key not in self._places]]
+        new = first[[i for i, key in enumerate(keys) if key not in self._numbers]]
         self._attributes.append({name: values[new] for name, values in attributes.items()})
-        return np.array([self._places.setdefault(key, len(self._places)) for key in keys], np.int32)[inverse]
+        return np.array([self._numbers.setdefault(key, len(self._numbers)) for key in keys], np.int32)[inverse]
 
     def ranks(self) -> np.ndarray:
-        """The place of each id, by its number, among the sorted ids."""
-        ids = np.array(list(self._places))
+        """Returns the rank of each id among the sorted ids, in order of the ids' numbers."""
+        ids = np.array(list(self._numbers))
         ranks = np.empty(len(ids), np.int32)
         ranks[np.lexsort((ids, np.char.str_len(ids)))] = np.arange(len(ids))
         return ranks
 
     def attributes(self, id_name: str) -> dict[str, np.ndarray]:
-        """The attributes of all ids, in the order of their numbers, strings as fixed-width bytes."""
-        table = {id_name: np.array(list(self._places))}
+        """Returns the attributes of all ids, in order of the ids' numbers. Strings are fixed-width bytes."""
+        table = {id_name: np.array(list(self._numbers))}
         for name in self._attributes[0]:
             values = np.concatenate([part[name] for part in self._attributes])
             table[name] = values.astype(bytes) if values.dtype == object else values
         return table
 
 
-def _not_there(name: str, folder: tfds.core.Path, why: str) -> UserError:
+def _missing_error(name: str, folder: tfds.core.Path, reason: str) -> UserError:
+    return UserError(f"MovieLens '{name}' is not prepared in '{folder}', and {reason}; {_preparation_hint(name)}")
+
+
+def _damaged_error(name: str, folder: tfds.core.Path, problem: str) -> UserError:
     return UserError(
-        f"expected MovieLens '{name}' prepared in '{folder}', found no such folder, and {why}; {_how_to_prepare(name)}"
+        f"MovieLens '{name}' in '{folder}' is damaged: {problem}; remove that folder, then {_preparation_hint(name)}"
     )
 
 
-def _damaged(name: str, folder: tfds.core.Path, what: str) -> UserError:
-    return UserError(
-        f"MovieLens '{name}' in '{folder}' is damaged: {what}; remove that folder, then {_how_to_prepare(name)}"
-    )
-
-
-def _how_to_prepare(name: str) -> str:
+def _preparation_hint(name: str) -> str:
     return (
-        f"on a machine with network run {format_prepare_command(f'movielens/{name}', 'DIR')}, copy DIR here and pass "
+        f"on a machine with network access, run {format_prepare_command(f'movielens/{name}', 'DIR')}, copy DIR to this machine and pass "
         "--config.data.movielens.data_dir=DIR"
     )

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from steadyrank.models.schema import MISSING_STRING
 from steadyrank.pipeline.config.errors import ConfigError
 from steadyrank.pipeline.config.settings import Movielens
-from steadyrank.pipeline.data.movielens.log import BLOCK_ROWS, MovielensLog, period_names, period_starts
+from steadyrank.pipeline.data.movielens.log import BLOCK_ROWS, MovielensLog, compute_period_starts, format_period_names
 from steadyrank.pipeline.data.movielens.ratings import read_ratings
 
 DEMOGRAPHICS = {"user_gender", "user_occupation", "user_age_group", "user_age", "user_zip_region"}
 
 
-def everything(log: MovielensLog) -> dict[str, np.ndarray]:
+def read_all(log: MovielensLog) -> dict[str, np.ndarray]:
     blocks = [log.block(day, i) for day in range(len(log.days)) for i in range(len(log.block_rows(day)))]
     return {name: np.concatenate([block[name] for block in blocks]) for name in log.schema.columns}
 
@@ -30,23 +30,26 @@ def real(movielens_dir) -> MovielensLog:
 
 
 @given(rows=st.integers(1, 500), periods=st.integers(1, 500))
-def test_periods_partition_the_rows_and_the_first_are_longer_by_one(rows, periods):
-    starts = period_starts(rows, periods)
+def test_periods_partition_the_rows_and_differ_by_at_most_one_row(rows, periods):
+    starts = compute_period_starts(rows, periods)
     lengths = np.diff(starts)
     assert (starts[0], starts[-1], len(lengths)) == (0, rows, periods)
     assert lengths.max() - lengths.min() <= 1
     assert (np.diff(lengths) <= 0).all()
 
 
-def test_names_of_periods_sort_and_carry_the_date():
-    assert period_names(np.array([877_391_999, 877_392_000])) == ["period_00 (1997-10-20)", "period_01 (1997-10-21)"]
-    many = period_names(np.arange(101))
+def test_period_names_sort_by_time_and_contain_the_date():
+    assert format_period_names(np.array([877_391_999, 877_392_000])) == [
+        "period_00 (1997-10-20)",
+        "period_01 (1997-10-21)",
+    ]
+    many = format_period_names(np.arange(101))
     assert (many[3], many[100]) == ("period_003 (1970-01-01)", "period_100 (1970-01-01)")
     assert many == sorted(many)
 
 
 @pytest.mark.parametrize("name", ["100k-ratings", "latest-small-ratings"])
-def test_columns_are_those_of_the_schema(invented, name):
+def test_blocks_match_the_schema(invented, name):
     log = MovielensLog(Movielens(name=name, data_dir=str(invented), periods=7))
     specs = log.schema.columns
     for day in range(7):
@@ -62,8 +65,8 @@ def test_columns_are_those_of_the_schema(invented, name):
     assert (set(specs) & DEMOGRAPHICS) == (DEMOGRAPHICS if name == "100k-ratings" else set())
 
 
-def test_rows_are_the_ratings_in_order(log, invented):
-    ratings, columns = read_ratings("100k-ratings", str(invented)), everything(log)
+def test_rows_are_the_ratings_in_order_of_time(log, invented):
+    ratings, columns = read_ratings("100k-ratings", str(invented)), read_all(log)
     assert [sum(log.block_rows(day)) for day in range(7)] == [29] * 4 + [28] * 3
     np.testing.assert_array_equal(columns["user_id"], ratings.users["user_id"][ratings.user])
     np.testing.assert_array_equal(columns["movie_id"], ratings.movies["movie_id"][ratings.movie])
@@ -74,16 +77,18 @@ def test_rows_are_the_ratings_in_order(log, invented):
     np.testing.assert_array_equal(columns["movie_year"], 1950 + columns["movie_id"].astype(int))
 
 
-def test_liked_films_are_the_users_own_of_strictly_before(log, invented):
-    ratings, columns = read_ratings("100k-ratings", str(invented)), everything(log)
+def test_liked_movies_are_strictly_earlier_ones_of_the_same_user(log, invented):
+    ratings, columns = read_ratings("100k-ratings", str(invented)), read_all(log)
     for row in range(len(ratings.time)):
-        mine = [j for j in range(row) if ratings.time[j] < ratings.time[row] and ratings.user[j] == ratings.user[row]]
-        wanted = [columns["movie_id"][j] for j in reversed(mine) if ratings.stars[j] >= 4][:10]
-        assert columns["user_liked_movies"][row].tolist() == wanted + [MISSING_STRING] * (10 - len(wanted))
+        earlier = [
+            j for j in range(row) if ratings.time[j] < ratings.time[row] and ratings.user[j] == ratings.user[row]
+        ]
+        expected = [columns["movie_id"][j] for j in reversed(earlier) if ratings.stars[j] >= 4][:10]
+        assert columns["user_liked_movies"][row].tolist() == expected + [MISSING_STRING] * (10 - len(expected))
 
 
-def test_demographics_are_the_users(log):
-    columns = everything(log)
+def test_demographic_features_belong_to_the_user(log):
+    columns = read_all(log)
     user = columns["user_id"].astype(int)
     np.testing.assert_array_equal(columns["user_age"], 15 + 4 * user)
     np.testing.assert_array_equal(columns["user_gender"], user % 2)
@@ -91,30 +96,30 @@ def test_demographics_are_the_users(log):
     assert set(columns["user_age_group"]) <= {1, 18, 25, 35, 45, 50, 56}
 
 
-def test_ids_have_room_and_history_shares_the_films_table(log):
+def test_ids_get_enough_buckets_and_the_history_shares_the_movie_table(log):
     features = {feature.name: feature for feature in log.schema.features}
-    # 12 users and 25 films: the powers of two above 24 and 50.
+    # For 12 users and 25 movies: the powers of two above 24 and 50.
     assert (features["user_id"].hash_buckets, features["movie_id"].hash_buckets) == (32, 64)
     assert features["user_liked_movies"].table_name == features["movie_id"].table_name
     counters = {name for name, feature in features.items() if feature.normalization == "log"}
     assert counters == {"user_ratings", "user_days", "movie_ratings", "movie_days", "movie_age"}
 
 
-def test_a_block_is_the_same_whatever_became_of_its_copy(log):
+def test_changing_a_block_does_not_change_the_next_read(log):
     first = log.block(2, 0)
-    kept = {name: values.copy() for name, values in first.items()}
+    original = {name: values.copy() for name, values in first.items()}
     for values in first.values():
         values[...] = 0
     for name, values in log.block(2, 0).items():
-        np.testing.assert_array_equal(values, kept[name], err_msg=name)
+        np.testing.assert_array_equal(values, original[name], err_msg=name)
 
 
-def test_more_periods_than_ratings(invented):
+def test_more_periods_than_ratings_are_refused(invented):
     with pytest.raises(ConfigError, match=r"data\.movielens\.periods must be from 1 .* 200 in '100k-ratings', got 201"):
         MovielensLog(Movielens(name="100k-ratings", data_dir=str(invented), periods=201))
 
 
-def test_real_days_are_cut_into_blocks(real):
+def test_days_of_the_real_ratings_are_cut_into_blocks(real):
     assert [real.block_rows(day) for day in range(3)] == [
         [BLOCK_ROWS] * 4 + [566],
         [BLOCK_ROWS] * 4 + [565],
@@ -123,11 +128,11 @@ def test_real_days_are_cut_into_blocks(real):
     assert real.days[0] == "period_00 (1997-09-20)"
 
 
-def test_real_knowledge_of_the_past_tells_the_future(real):
-    columns = everything(real)
+def test_features_of_the_real_ratings_predict_the_stars(real):
+    columns = read_all(real)
     error = np.sqrt(np.mean((columns["expected_stars"] - columns["rating"]) ** 2))
-    # A constant is off by 1.126 stars.
+    # A constant prediction has an error of 1.126 stars.
     assert error < 1.03
     assert columns["rating"].std() == pytest.approx(1.1257, abs=1e-3)
-    # And the first rating of all knows nothing.
+    # Before the first rating, only the prior is known.
     assert columns["expected_stars"][0] == 3.5
