@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
@@ -93,11 +91,3 @@ def test_replay_refuses_what_it_cannot_repeat(flag, message, tmp_path):
     ran = run_command("replay", str(tmp_path / "nowhere"), flag)
     assert (ran.returncode, len(ran.stderr.splitlines())) == (2, 1), ran.stderr
     assert message in ran.stderr
-
-
-def test_describe_refuses_an_unknown_label(tmp_path):
-    path = tmp_path / "log.parquet"
-    pq.write_table(pa.table({"age": [1.5, 2.5], "click": [0, 1]}), path)
-    ran = run_command("describe", str(path), "--labels=clicks")
-    assert ran.returncode == 2
-    assert "--labels: the log has no column 'clicks'; it has age, click" in ran.stderr

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from steadyrank.pipeline.data.schema_inference.column_proposal import ColumnProposal
+from steadyrank.pipeline.data.schema_inference.number_columns import propose_number_column
+
+RNG = np.random.default_rng(0)
+
+
+def propose(name: str, values, *, is_label: bool = False, may_be_label: bool = True) -> ColumnProposal:
+    array = values if isinstance(values, pa.Array) else pa.array(values)
+    return propose_number_column(name, array, "", is_label, may_be_label)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind"),
+    [
+        ("click", [0, 1, 1], "binary"),
+        ("is_new", [True, False], "binary"),
+        ("watch_time", [0.5, 2.5], "regression"),
+        ("rating", [1, 2, 3, 4, 5], "regression"),
+    ],
+)
+def test_a_column_with_a_labels_name_and_values_becomes_a_task(name, values, kind):
+    assert propose(name, values).task.kind == kind
+    assert propose(name, values, may_be_label=False).task is None
+    assert propose(name, values, is_label=True, may_be_label=False).task.kind == kind
+
+
+def test_a_column_with_a_labels_name_and_many_integers_is_no_label():
+    assert propose("share_count", np.arange(100) % 50).task is None
+
+
+def test_a_regression_is_weighted_by_its_variance():
+    assert propose("rating", [0.0, 20.0]).task.weight == 0.01
+    assert propose("click", [0, 1]).task.weight == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "reason"),
+    [
+        ("x", [1.0, 1.0], "the same value in every row."),
+        ("x", [np.nan, np.inf], "no value is finite."),
+        ("event_time", [1.7e9, 1.8e9], "a timestamp."),
+        ("x", np.arange(2000), "a row number."),
+        ("x", np.arange(2000) + np.arange(2000) // 500 * 50, "a row number."),
+    ],
+)
+def test_columns_that_a_ranker_must_not_see_are_left_out(name, values, reason):
+    proposal = propose(name, values)
+    assert proposal.reason_left_out.startswith(reason)
+    assert proposal.feature is None
+
+
+def test_a_small_number_named_like_a_time_is_a_feature():
+    assert propose("waiting_time", [0.5, 3.5, 9.5]).feature.kind == "numerical"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "encoding"),
+    [
+        ("weekday", [0, 6], {"num_ids": 7}),
+        ("user_id", [5, 900], {"num_ids": 901}),
+        ("user_id", [5, 1_000_000], {"hash_buckets": 16}),
+        ("visitor", RNG.integers(0, 10**9, 500), {"hash_buckets": 1024}),
+    ],
+)
+def test_ids_and_categories_are_encoded_by_their_range(name, values, encoding):
+    feature = propose(name, values).feature
+    assert feature.kind == "categorical"
+    assert {key: getattr(feature, key) for key in encoding} == encoding
+
+
+def test_a_negative_category_is_a_number():
+    assert propose("temperature", [-3, 4]).feature.kind == "numerical"
+
+
+def test_a_counter_with_a_tail_is_normalized_by_its_logarithm():
+    assert propose("views", np.array([1, 2, 3, 2, 10_000])).feature.normalization == "log"
+    assert propose("height", RNG.normal(170, 10, 100)).feature.normalization == "standard"
+
+
+def test_missing_numbers_get_the_median_as_default():
+    assert propose("height", [1.5, None, 3.5]).feature.default == 2.5
+    assert propose("height", [1.5, np.nan, 3.5]).feature.default == 2.5
+    assert propose("height", [1.5, 3.5]).feature.default is None
