@@ -42,8 +42,9 @@ with quiet_import():
     from steadyrank.foundation.auc import exact_auc
     from steadyrank.foundation.signed_log import signed_log
     from steadyrank.models.schema import MISSING_INTEGER, MISSING_STRING, Feature, Schema, Task
+    from steadyrank.pipeline.data.columns import Columns
     from steadyrank.pipeline.data.movielens.log import MovielensLog
-    from steadyrank.pipeline.data.source import Columns, Source
+    from steadyrank.pipeline.data.source import Source
 
 PERIODS = 20
 SEARCH, VALIDATION = range(14), range(14, 16)

@@ -6,7 +6,8 @@ import numpy as np
 
 from ...foundation.auc import exact_auc
 from ...foundation.metric_key import MetricKey
-from .source import Columns, Source
+from .columns import Columns
+from .source import Source
 
 
 def compute_ceiling(source: Source, day: int, rows: int = 0) -> dict[str, float] | None:

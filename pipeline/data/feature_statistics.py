@@ -17,7 +17,8 @@ from ...foundation.signed_log import signed_log
 from ...models.schema import MISSING_INTEGER, MISSING_STRING, Schema
 from ...models.statistics import Statistics
 from . import statistics_cache
-from .source import Columns, Source
+from .columns import Columns
+from .source import Source
 
 # A table of counts holds this many values for each one in the vocabulary, and never fewer than the minimum. When it is full, the
 # rarest values are dropped.

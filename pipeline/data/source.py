@@ -13,57 +13,11 @@ from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ...models.schema import Schema
+from .columns import Columns, EncodedColumns
 
 if TYPE_CHECKING:
-    from .checks.validation import CheckedDay
-
-Columns = dict[str, np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True)
-class DictionaryColumn:
-    """A column of strings, stored as indices into a list of distinct strings.
-
-    Columnar files store strings this way. Permuting indices costs far less than permuting strings.
-
-    Attributes:
-      values: The distinct strings, bytes, ``[V]``. The last one is empty: the form of a missing string.
-      indices: Positions in ``values``, int32, of any shape.
-
-    Example:
-    >>> column = DictionaryColumn(np.array([b"DE", b"FR", b""]), np.array([1, 0, 1, 2], np.int32))
-    >>> column[1:3].decode().tolist()
-    [b'DE', b'FR']
-    """
-
-    values: np.ndarray
-    indices: np.ndarray
-
-    def __getitem__(self, rows: Any) -> DictionaryColumn:
-        return DictionaryColumn(self.values, self.indices[rows])
-
-    def decode(self) -> np.ndarray:
-        """Returns the strings themselves, in the shape of ``indices``."""
-        return self.values[self.indices]
-
-
-EncodedColumns = dict[str, np.ndarray | DictionaryColumn]
-
-
-def decode_columns(columns: Mapping[str, np.ndarray | DictionaryColumn]) -> Columns:
-    """Returns the same columns, each as an array."""
-    return {
-        name: column.decode() if isinstance(column, DictionaryColumn) else column for name, column in columns.items()
-    }
-
-
-def count_rows(columns: EncodedColumns) -> int:
-    """Returns the number of rows of a block."""
-    first = next(iter(columns.values()))
-    return len(first.indices if isinstance(first, DictionaryColumn) else first)
+    from .checks.checked_day import CheckedDay
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,10 +62,11 @@ class Source(abc.ABC):
 
     Attributes:
       schema: The columns of each block. Dtypes and row shapes are those of ``schema.columns``; strings are arrays of bytes.
-      encodes_strings: Whether :meth:`read_block` returns string columns as :class:`DictionaryColumn`. False by default.
+      encodes_strings: Whether :meth:`read_block` returns string columns as :class:`~.columns.DictionaryColumn`. False by default.
       validates_rows: Whether rows can be faulty, so that :attr:`row_faults` counts something. False by default.
 
     Example:
+    >>> import numpy as np
     >>> from steadyrank.models import Feature, Task
     >>> class Toy(Source):
     ...     schema = Schema((Feature("price", "numerical"),), (Task("click", "binary"),))

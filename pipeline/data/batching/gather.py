@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ..source import DictionaryColumn, EncodedColumns, count_rows
+from ..columns import DictionaryColumn, EncodedColumns, count_rows
 
 # TensorFlow takes over memory with this alignment without copying it.
 _ALIGNMENT = 64

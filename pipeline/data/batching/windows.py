@@ -17,7 +17,8 @@ import tensorflow as tf
 
 from ....models.schema import Schema
 from ...config.errors import UserError
-from ..source import DictionaryColumn, EncodedColumns, RowFaults, Source, count_rows
+from ..columns import DictionaryColumn, EncodedColumns, count_rows
+from ..source import RowFaults, Source
 from .gather import gather_rows
 
 

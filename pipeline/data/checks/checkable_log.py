@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from ....models.schema import Schema
-from ..source import EncodedColumns
+from ..columns import EncodedColumns
 
 
 @dataclasses.dataclass(frozen=True)

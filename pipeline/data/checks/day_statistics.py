@@ -11,7 +11,7 @@ import numpy as np
 
 from ....foundation.signed_log import signed_log
 from ....models.schema import MISSING_INTEGER, MISSING_STRING, Feature, Schema
-from ..source import DictionaryColumn, EncodedColumns
+from ..columns import DictionaryColumn, EncodedColumns
 
 _KEPT_VALUES = 1024
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from ..source import DictionaryColumn, EncodedColumns, count_rows
+from ..columns import DictionaryColumn, EncodedColumns, count_rows
 from .checkable_log import CheckableLog, RowGroup
 from .checked_day import Anomaly
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ....models.schema import MISSING_INTEGER
-from ..source import DictionaryColumn
+from ..columns import DictionaryColumn
 
 # Bytes of a string. A decoded column reserves the length of its longest string for every row, so that a single huge string would
 # fill the memory.

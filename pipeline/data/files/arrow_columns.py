@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ....models.schema import MISSING_INTEGER, Feature, Schema, Task
 from ...config.errors import UserError
-from ..source import DictionaryColumn, EncodedColumns
+from ..columns import DictionaryColumn, EncodedColumns
 from .arrow_arrays import LONGEST_STRING, flatten_lists, pad_lists, to_float32, to_int64, to_single_array, to_strings
 
 # For each reason, which rows it applies to, bool [rows].

@@ -24,7 +24,8 @@ from ...config.settings import Files
 from ...config.yaml_files import read
 from ..checks import CheckedDay, check_days
 from ..checks.checkable_log import RowGroup
-from ..source import Columns, EncodedColumns, RowFaultCounts, RowFaults, Source, decode_columns
+from ..columns import Columns, EncodedColumns, decode_columns
+from ..source import RowFaultCounts, RowFaults, Source
 from .arrow_columns import FaultMasks, blank_faulty_rows
 from .blocks import Block, divide_into_days
 from .layout import LogLayout, find_layout

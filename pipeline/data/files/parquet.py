@@ -12,7 +12,7 @@ from pyarrow import fs
 from ....foundation.formatting import first_line
 from ....models.schema import Schema
 from ...config.errors import UserError
-from ..source import EncodedColumns
+from ..columns import EncodedColumns
 from .arrow_columns import FaultMasks, convert_table, list_log_columns, list_string_columns
 from .row_group_cursor import RowGroupCursor, RowGroupPart, divide_row_group, regroup_batches
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..source import Columns
+from ..columns import Columns
 from .arrow_columns import FaultMasks
 from .blocks import Block
 

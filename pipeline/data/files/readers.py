@@ -8,7 +8,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from ....models.schema import Schema
-from ..source import EncodedColumns
+from ..columns import EncodedColumns
 from .arrow_columns import FaultMasks
 from .layout import LogLayout
 from .parquet import ParquetReader

@@ -14,7 +14,7 @@ from pyarrow import fs
 from ....foundation.formatting import first_line
 from ....models.schema import Schema
 from ...config.errors import UserError
-from ..source import EncodedColumns
+from ..columns import EncodedColumns
 from .arrow_columns import FaultMasks, convert_table, list_log_columns
 from .tf_examples import feature_dtypes, parse_example, parse_examples, to_arrow
 from .tfrecord_framing import HEADER_BYTES, RecordIndex, decompress_gzip, index_records, is_gzip, split_records

@@ -13,7 +13,8 @@ import numpy as np
 from ....models.schema import MISSING_STRING, Feature, Schema, Task
 from ...config.errors import ConfigError
 from ...config.settings import Movielens
-from ..source import Columns, Source
+from ..columns import Columns
+from ..source import Source
 from .features import (
     NUMERICAL_FEATURES,
     Ratings,

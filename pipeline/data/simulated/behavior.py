@@ -16,7 +16,7 @@ import dataclasses
 
 import numpy as np
 
-from ..source import Columns
+from ..columns import Columns
 from .hazards import draw_tail_factors, tail_mean
 from .world import COUNTRIES, TOPICS, Platform, RandomStream, make_rng
 

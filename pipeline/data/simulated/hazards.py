@@ -23,7 +23,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ...config.errors import ConfigError
-from ..source import Columns
+from ..columns import Columns
 
 # Whether the hazard lasts for one day only.
 _IS_ONE_DAY = {"shift": False, "new_feature": False, "heavy_labels": False, "viral": True, "corruption": True}

@@ -11,7 +11,8 @@ import numpy as np
 
 from ...config.errors import ConfigError
 from ...config.settings import Simulated
-from ..source import Columns, Source
+from ..columns import Columns
+from ..source import Source
 from .behavior import SCORES, Behavior, Impressions, draw_labels, expected_labels
 from .hazards import (
     corrupt_columns,

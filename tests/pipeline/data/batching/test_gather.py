@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from steadyrank.pipeline.data.batching import gather
 from steadyrank.pipeline.data.batching.gather import gather_rows
-from steadyrank.pipeline.data.source import DictionaryColumn, decode_columns
+from steadyrank.pipeline.data.columns import DictionaryColumn, decode_columns
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import pytest
 
 from steadyrank.models import Feature, Schema, Task
 from steadyrank.pipeline.data.checks.day_statistics import ColumnStatistics, compute_column_statistics
-from steadyrank.pipeline.data.source import DictionaryColumn
+from steadyrank.pipeline.data.columns import DictionaryColumn
 
 TASKS = (Task("click", "binary"),)
 

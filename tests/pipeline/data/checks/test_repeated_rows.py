@@ -5,7 +5,7 @@ import pytest
 
 from steadyrank.pipeline.data.checks.checkable_log import RowGroup
 from steadyrank.pipeline.data.checks.repeated_rows import DuplicateGroups, hash_rows, repeated_share
-from steadyrank.pipeline.data.source import DictionaryColumn
+from steadyrank.pipeline.data.columns import DictionaryColumn
 
 
 def make_block(ids: list[int], bags: list[list[float]], words: list[int]) -> dict:

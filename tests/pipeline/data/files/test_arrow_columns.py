@@ -8,8 +8,8 @@ import pytest
 
 from steadyrank.models import Feature, Schema, Task
 from steadyrank.pipeline.config import UserError, read
+from steadyrank.pipeline.data.columns import decode_columns
 from steadyrank.pipeline.data.files.arrow_columns import convert_table
-from steadyrank.pipeline.data.source import decode_columns
 from tests.pipeline.data.files.parquet_log import make_table
 
 
