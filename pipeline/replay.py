@@ -66,13 +66,15 @@ def main(arguments: flags.FlagValues, bundle: str) -> int:
 
 
 def _format_row(outcome: Outcome) -> str:
-    growth = {task: after / max(outcome.before[task], 1e-12) for task, after in outcome.after.items() if task}
+    growth = {
+        task: after / max(outcome.losses_before[task], 1e-12) for task, after in outcome.losses_after.items() if task
+    }
     worst = max(growth, key=lambda task: math.inf if math.isnan(growth[task]) else growth[task])
-    change = f"{worst}: {outcome.before[worst]:.4g} -> {outcome.after[worst]:.4g}"
-    layer = "(step skipped: gradient not finite)" if outcome.skipped else outcome.layer
+    change = f"{worst}: {outcome.losses_before[worst]:.4g} -> {outcome.losses_after[worst]:.4g}"
+    layer = "(step skipped: gradient not finite)" if outcome.is_skipped else outcome.clipped_variable
     return (
-        f"{outcome.rule:<8} {outcome.rate:>9.4g} {outcome.factor:>9.3g} {outcome.update:>9.3g} "
-        f"{outcome.before['']:>12.4g} {outcome.after['']:>10.4g}  {change:<28} {layer}"
+        f"{outcome.rule:<8} {outcome.learning_rate:>9.4g} {outcome.clipping_factor:>9.3g} {outcome.update_norm:>9.3g} "
+        f"{outcome.losses_before['']:>12.4g} {outcome.losses_after['']:>10.4g}  {change:<28} {layer}"
     )
 
 

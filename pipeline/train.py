@@ -1,9 +1,10 @@
-"""Trains a multitask ranker on a log, day by day, and publishes it if it did not diverge.
+"""Trains a multitask ranker on a log, day by day, and exports it if it did not diverge.
 
     python -m steadyrank.pipeline.train --config=demo --model_dir=runs/demo
+    python -m steadyrank.pipeline.train --model_dir=runs/demo --resume
 
-Exit code: 0 done and published; 2 a mistake on the command line; 3 the run diverged and was not published; 143 preempted
-by SIGTERM after saving, to be continued with --resume.
+Exit codes: 0 the model was exported; 2 an error that the user can fix, printed as one line; 3 the run diverged and nothing was
+exported; 143 stopped by SIGTERM after saving, to be continued with --resume.
 """
 
 from __future__ import annotations
@@ -16,22 +17,21 @@ from .config.quiet import quiet_import
 
 
 def define_flags() -> None:
-    """The command's own flags."""
+    """Defines the command's flags."""
     flags.DEFINE_string(
-        "model_dir", None, "Folder of the run, new or empty; everything it leaves lies there.", required=True
+        "model_dir", None, "Folder that receives everything the run writes; it must be new or empty.", required=True
     )
-    flags.DEFINE_bool("resume", False, "Go on with the run in model_dir, with the configuration that lies there.")
+    flags.DEFINE_bool("resume", False, "Continue the run in --model_dir with the configuration stored there.")
 
 
 def main(arguments: flags.FlagValues, config: Config) -> int:
-    """Runs the job; returns the exit code."""
-    # TensorFlow is loaded here and not above, so that a wrong flag is answered at once.
+    """Runs the job and returns the exit code."""
+    # Imported here, because loading TensorFlow takes seconds and a wrong flag should be reported at once.
     with quiet_import():
         from .training.job import run_job
 
-    return run_job(
-        config if is_configured(arguments) or not arguments.resume else None, arguments.model_dir, arguments.resume
-    )
+    uses_stored_config = arguments.resume and not is_configured(arguments)
+    return run_job(None if uses_stored_config else config, arguments.model_dir, arguments.resume)
 
 
 if __name__ == "__main__":

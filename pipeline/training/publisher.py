@@ -32,7 +32,7 @@ class Publisher(tf_keras.callbacks.Callback):
     |---|---|---|
     | ``loss``, ``regularization_loss`` | mean over the rows since the last publication | always |
     | ``loss/<task>``, ``prediction_mean/<task>``, ``label_mean/<task>`` | mean over the labeled rows | if a row had a label |
-    | ``examples/<task>`` | number of labeled rows | always |
+    | ``examples/<task>`` | number of labeled rows | if a row had a label |
     | ``auc/<task>`` | AUC of a binary task | if both classes occurred |
     | ``rmse/<task>``, ``rmse_of_mean/<task>`` | RMSE of a regression task, and of predicting its mean | if a row had a label |
     | ``learning_rate`` | learning rate of the last step | always |

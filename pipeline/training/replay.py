@@ -25,23 +25,23 @@ class Outcome:
 
     Attributes:
       rule: Name of the clipping rule.
-      rate: The learning rate.
-      factor: The smallest clipping factor of any variable.
-      layer: Name of that variable; empty if no step was clipped.
-      update: Norm of the update over all variables.
-      before: Loss of the step's own batch before the step, by task; the key ``""`` holds the weighted sum.
-      after: The same after the step.
-      skipped: Whether the optimizer skipped the step because a gradient was not finite.
+      learning_rate: The learning rate.
+      clipping_factor: The smallest clipping factor of any variable; 1 if the step was not clipped.
+      clipped_variable: Name of that variable; empty if the step was not clipped.
+      update_norm: Norm of the update over all variables.
+      losses_before: Loss of the step's own batch before the step, by task; the key ``""`` holds the weighted sum.
+      losses_after: The same after the step.
+      is_skipped: Whether the optimizer skipped the step because a gradient was not finite.
     """
 
     rule: str
-    rate: float
-    factor: float
-    layer: str
-    update: float
-    before: dict[str, float]
-    after: dict[str, float]
-    skipped: bool
+    learning_rate: float
+    clipping_factor: float
+    clipped_variable: str
+    update_norm: float
+    losses_before: dict[str, float]
+    losses_after: dict[str, float]
+    is_skipped: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,13 +61,13 @@ class Replay:
     others: tuple[Outcome, ...]
 
 
-def replay(path: str | Path, rules: Sequence[str], shares: Sequence[float]) -> Replay:
+def replay(path: str | Path, rules: Sequence[str], learning_rate_factors: Sequence[float]) -> Replay:
     """Repeats the step of a bundle that a run left.
 
     Args:
       path: Folder of the bundle.
       rules: Other rules to try at the step's learning rate, with their published thresholds.
-      shares: Other learning rates to try under the run's own rule, as multiples of the step's learning rate.
+      learning_rate_factors: Other learning rates to try under the run's own rule, as multiples of the step's learning rate.
 
     Raises:
       UserError: If the folder holds no bundle of a run, or the bundle cannot be read.
@@ -77,17 +77,17 @@ def replay(path: str | Path, rules: Sequence[str], shares: Sequence[float]) -> R
     tf.get_logger().setLevel("ERROR")
     config = read(Config, bundle.path / "config.yaml")
     ranker = make_untrained_ranker(config, read(Schema, bundle.path / "schema.yaml"))
-    settings, rate = config.optimizer, bundle.signals["learning_rate"]
+    settings, learning_rate = config.optimizer, bundle.signals["learning_rate"]
     stepper = _Stepper(bundle, ranker, settings)
 
-    repeated, signals = stepper.take_step(settings, rate)
+    repeated, signals = stepper.take_step(settings, learning_rate)
     exact = all(_is_equal(value, bundle.signals[name]) for name, value in signals.items() if name in bundle.signals)
     alternatives = [
-        (Optimizer(rule=rule, exclude_from_clipping=settings.exclude_from_clipping), rate)
+        (Optimizer(rule=rule, exclude_from_clipping=settings.exclude_from_clipping), learning_rate)
         for rule in rules
         if rule != settings.rule
     ]
-    alternatives += [(settings, rate * share) for share in shares]
+    alternatives += [(settings, learning_rate * factor) for factor in learning_rate_factors]
     others = tuple(stepper.take_step(*alternative)[0] for alternative in alternatives)
     return Replay(bundle, repeated, exact, others)
 
@@ -111,19 +111,19 @@ class _Stepper:
         self._optimizer_state = {name: value for name, value in state.items() if name not in ("numbers", "integers")}
         self._weights = ranker.get_weights()
 
-    def take_step(self, settings: Optimizer, rate: float) -> tuple[Outcome, dict[str, float]]:
+    def take_step(self, settings: Optimizer, learning_rate: float) -> tuple[Outcome, dict[str, float]]:
         """Takes the step under some optimizer settings; returns the outcome and the signals measured in the step."""
         ranker = self._ranker
         ranker.set_weights(self._weights)
-        constant_rate = dataclasses.replace(
+        constant_settings = dataclasses.replace(
             settings,
-            learning_rate=rate,
+            learning_rate=learning_rate,
             warmup_steps=0,
             final_learning_rate_factor=1.0,
             explain=True,
             max_skipped_steps=10**6,
         )
-        optimizer = make_optimizer(constant_rate, 1)
+        optimizer = make_optimizer(constant_settings, 1)
         ranker.compile(optimizer=optimizer)
         optimizer.build(ranker.trainable_variables)
         optimizer.load_own_variables(self._optimizer_state)
@@ -134,13 +134,13 @@ class _Stepper:
         after = {name: float(value) for name, value in ranker.test_step(self._bundle.batch).items()}
         outcome = Outcome(
             rule=settings.rule,
-            rate=rate,
-            factor=explanations[smallest].factor,
-            layer=smallest if explanations[smallest].factor < 1 else "",
-            update=math.sqrt(sum(explanation.update_norm**2 for explanation in explanations.values())),
-            before=self._losses_by_task(signals),
-            after=self._losses_by_task(after),
-            skipped=optimizer.skipped_steps > int(self._optimizer_state["counts"][0]),
+            learning_rate=learning_rate,
+            clipping_factor=explanations[smallest].factor,
+            clipped_variable=smallest if explanations[smallest].factor < 1 else "",
+            update_norm=math.sqrt(sum(explanation.update_norm**2 for explanation in explanations.values())),
+            losses_before=self._losses_by_task(signals),
+            losses_after=self._losses_by_task(after),
+            is_skipped=optimizer.skipped_steps > int(self._optimizer_state["counts"][0]),
         )
         return outcome, signals
 

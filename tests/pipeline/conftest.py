@@ -1,4 +1,4 @@
-"""Runs the training command as a process, small."""
+"""Fixtures that run the training command as a process, on a small log."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ Train = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session")
 def train(tmp_path_factory: pytest.TempPathFactory) -> Train:
-    """Runs the command to its end, from a folder that is not the repository."""
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    """Returns a function that trains to the end, in a working folder outside the repository."""
+    working_folder = tmp_path_factory.mktemp("working_folder")
 
     def run(model_dir: Path, *flags: str, small: Sequence[str] = SMALL_RUN) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            train_command(model_dir, *flags, small=small), capture_output=True, text=True, cwd=elsewhere, check=False
+            train_command(model_dir, *flags, small=small),
+            capture_output=True,
+            text=True,
+            cwd=working_folder,
+            check=False,
         )
 
     return run
@@ -28,12 +32,16 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Train:
 
 @pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.Popen[str]]:
-    """Starts the command and returns the running process."""
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    """Returns a function that starts training and returns the running process."""
+    working_folder = tmp_path_factory.mktemp("working_folder")
 
     def begin(model_dir: Path, *flags: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            train_command(model_dir, *flags), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=elsewhere
+            train_command(model_dir, *flags),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=working_folder,
         )
 
     return begin
@@ -41,8 +49,8 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.
 
 @pytest.fixture(scope="session")
 def finished(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model_dir of a healthy small run; tests read it and leave it as it is."""
+    """The model_dir of a healthy small run. Tests must not change it."""
     model_dir = tmp_path_factory.mktemp("runs") / "finished"
-    ran = train(model_dir)
-    assert ran.returncode == 0, ran.stderr
+    result = train(model_dir)
+    assert result.returncode == 0, result.stderr
     return model_dir

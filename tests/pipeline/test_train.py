@@ -1,4 +1,4 @@
-"""The main job as a user runs it: real processes, real files."""
+"""The training command as a user runs it: real processes and real files."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.pipeline.run_files import assert_bitwise_equal, read_repeatable_metri
 HAZARD = ("--config.data.simulated.hazards=shift@1", "--config.optimizer.learning_rate=1.0")
 
 
-class TestAFinishedRun:
-    def test_leaves_what_the_contract_names(self, finished):
+class TestFinishedRun:
+    def test_writes_every_file_of_the_contract(self, finished):
         status = json.loads((finished / "status.json").read_text())
         assert (status["status"], status["step"]) == ("done", 64)
         assert json.loads((finished / "divergence.json").read_text()) == {"verdict": "healthy", "events": []}
@@ -29,14 +29,14 @@ class TestAFinishedRun:
         assert [entry.name for entry in (finished / "export").iterdir()] == [Path(status["export"]).name]
         assert Path(status["export"]).name.isdigit()
         assert list((finished / "tensorboard" / "train").glob("events.out.tfevents.*"))
-        assert not [entry for entry in finished.rglob(".*") if entry.is_file()], "something half written was left"
+        assert not [entry for entry in finished.rglob(".*") if entry.is_file()], "a temporary file was left behind"
 
-    def test_wrote_its_configuration_in_full(self, finished):
-        held = yaml.safe_load((finished / "config.yaml").read_text())
-        assert held["data"]["batch_size"] == 256
-        assert held["optimizer"]["variable_relative_threshold"] == 0.5
+    def test_stores_the_whole_configuration(self, finished):
+        stored = yaml.safe_load((finished / "config.yaml").read_text())
+        assert stored["data"]["batch_size"] == 256
+        assert stored["optimizer"]["variable_relative_threshold"] == 0.5
 
-    def test_published_metrics_at_fixed_places(self, finished):
+    def test_publishes_metrics_at_fixed_steps(self, finished):
         lines = read_lines(finished / "metrics" / "train.jsonl")
         assert [line["step"] for line in lines] == [8, 16, 24, 32, 40, 48, 56, 64]
         for line in lines:
@@ -55,7 +55,7 @@ class TestAFinishedRun:
             assert line["examples_per_second"] > 0
             assert 0 <= line["input_wait_fraction"] <= 1
 
-    def test_evaluated_each_day_before_training_on_it(self, finished):
+    def test_evaluates_each_day_before_training_on_it(self, finished):
         lines = read_lines(finished / "metrics" / "eval.jsonl")
         assert [(line["step"], line["day"], line["kind"], line["rows"]) for line in lines] == [
             (0, "day_000", "progressive", 8192),
@@ -67,19 +67,19 @@ class TestAFinishedRun:
         assert last["auc/click"] < last["ceiling/auc/click"]
         assert last["loss"] < first["loss"]
 
-    def test_checkpoints_carry_their_health(self, finished):
+    def test_stamps_checkpoints_with_their_health(self, finished):
         health = json.loads((finished / "checkpoints" / "health.json").read_text())
-        well = {"verdict": "healthy", "health": "healthy"}
-        assert health == {f"ckpt-{step}": {"step": step} | well for step in (8, 48, 56, 64)}
+        stamp = {"verdict": "healthy", "health": "healthy"}
+        assert health == {f"ckpt-{step}": {"step": step} | stamp for step in (8, 48, 56, 64)}
 
-    def test_the_report_names_every_task(self, finished):
+    def test_reports_every_task(self, finished):
         report = (finished / "report.html").read_text()
         for task in ("click", "like", "share", "long_watch", "watch_time", "satisfaction"):
             assert task in report
 
-    def test_its_configuration_repeats_it_to_the_bit(self, finished, train, tmp_path):
-        ran = train(tmp_path / "again", small=(f"--config={finished / 'config.yaml'}",))
-        assert ran.returncode == 0, ran.stderr
+    def test_can_be_repeated_bit_by_bit_from_its_configuration(self, finished, train, tmp_path):
+        result = train(tmp_path / "again", small=(f"--config={finished / 'config.yaml'}",))
+        assert result.returncode == 0, result.stderr
         assert_bitwise_equal(finished, tmp_path / "again")
         for name in ("train.jsonl", "eval.jsonl"):
             assert read_repeatable_metrics(finished / "metrics" / name) == read_repeatable_metrics(
@@ -88,9 +88,9 @@ class TestAFinishedRun:
 
 
 class TestDivergence:
-    def test_without_clipping_the_run_diverges_exits_3_and_exports_nothing(self, train, tmp_path):
-        ran = train(tmp_path / "run", "--config.optimizer.rule=none", *HAZARD)
-        assert ran.returncode == 3, ran.stderr
+    def test_a_run_that_diverges_exits_with_3_and_exports_nothing(self, train, tmp_path):
+        result = train(tmp_path / "run", "--config.optimizer.rule=none", *HAZARD)
+        assert result.returncode == 3, result.stderr
         divergence = json.loads((tmp_path / "run" / "divergence.json").read_text())
         assert divergence["verdict"] == "full"
         assert {"step", "kind", "task", "layer", "feature", "evidence", "values"} == set(divergence["events"][0])
@@ -98,8 +98,8 @@ class TestDivergence:
         assert status["status"] == "diverged"
         assert "diverged" in status["message"]
         assert not (tmp_path / "run" / "export").exists()
-        assert "Traceback" not in ran.stderr
-        # The first bad step was saved, and is taken again to the bit.
+        assert "Traceback" not in result.stderr
+        # The first bad step was saved and can be repeated.
         first, *_ = sorted((tmp_path / "run" / "bundles").iterdir())
         again = run_command("replay", str(first), "--rules=clippy", "--learning_rate_factors=0.1")
         assert again.returncode == 0, again.stderr + again.stdout
@@ -111,8 +111,8 @@ class TestDivergence:
         assert after[1] < after[0]
         assert not again.stderr
 
-    def test_rolled_back_the_run_ends_healthy_and_is_exported(self, train, tmp_path):
-        ran = train(
+    def test_a_run_that_rolls_back_ends_healthy_and_is_exported(self, train, tmp_path):
+        result = train(
             tmp_path / "run",
             "--config.optimizer.rule=none",
             *HAZARD,
@@ -121,7 +121,7 @@ class TestDivergence:
             "--config.training.rollback_learning_rate_factor=0.2",
             "--config.training.rollback_warmup_steps=20",
         )
-        assert ran.returncode == 0, ran.stderr
+        assert result.returncode == 0, result.stderr
         divergence = json.loads((tmp_path / "run" / "divergence.json").read_text())
         assert divergence["verdict"] == "micro"
         rollbacks = [event for event in divergence["events"] if event["kind"] == "rollback"]
@@ -132,21 +132,21 @@ class TestDivergence:
         ]
         assert rates[-1][1] == pytest.approx(0.2 ** len(rollbacks))
         assert [step for step, _ in rates] == sorted(step for step, _ in rates)
-        held_out = read_lines(tmp_path / "run" / "metrics" / "eval.jsonl")[-1]
-        assert held_out["auc/click"] > 0.6
+        holdout = read_lines(tmp_path / "run" / "metrics" / "eval.jsonl")[-1]
+        assert holdout["auc/click"] > 0.6
 
         assert (tmp_path / "run" / "report.html").is_file()
 
-    def test_gradients_that_stay_bad_end_the_run_as_diverged(self, train, tmp_path):
-        ran = train(
+    def test_gradients_that_stay_non_finite_end_the_run_as_diverged(self, train, tmp_path):
+        result = train(
             tmp_path / "run",
             "--config.optimizer.rule=none",
             "--config.optimizer.learning_rate=1e6",
             "--config.optimizer.max_skipped_steps=5",
             "--config.training.on_divergence=observe",
         )
-        assert ran.returncode == 3, ran.stderr
-        assert "Traceback" not in ran.stderr
+        assert result.returncode == 3, result.stderr
+        assert "Traceback" not in result.stderr
         divergence = json.loads((tmp_path / "run" / "divergence.json").read_text())
         assert divergence["verdict"] == "full"
         last = divergence["events"][-1]
@@ -154,9 +154,9 @@ class TestDivergence:
         assert "the gradient of 'ranker/" in last["evidence"]
         assert not (tmp_path / "run" / "export").exists()
 
-    def test_with_clippy_the_same_run_is_healthy_and_exports(self, train, tmp_path):
-        ran = train(tmp_path / "run", "--config.optimizer.rule=clippy", *HAZARD)
-        assert ran.returncode == 0, ran.stderr
+    def test_the_same_run_with_clippy_is_healthy_and_exported(self, train, tmp_path):
+        result = train(tmp_path / "run", "--config.optimizer.rule=clippy", *HAZARD)
+        assert result.returncode == 0, result.stderr
         assert json.loads((tmp_path / "run" / "divergence.json").read_text())["verdict"] == "healthy"
         assert list((tmp_path / "run" / "export").iterdir())
 
@@ -166,12 +166,12 @@ class TestInterruption:
         until = time.monotonic() + 120
         while not condition():
             assert process.poll() is None, process.communicate()[1]
-            assert time.monotonic() < until, "the run never came that far"
+            assert time.monotonic() < until, "the run did not get there within 120 s"
             time.sleep(0.02)
 
-    def test_killed_and_resumed_it_ends_as_an_undisturbed_run(self, finished, train, start, tmp_path):
+    def test_a_killed_run_resumes_to_the_result_of_an_undisturbed_run(self, finished, train, start, tmp_path):
         run = tmp_path / "run"
-        # Checkpoints in the middle of what a publication covers.
+        # The killed run resumes from a checkpoint between two publications.
         process = start(run, "--config.training.checkpoint_every_steps=12")
         self.wait_for(process, lambda: (run / "checkpoints" / "ckpt-44.index").exists())
         process.send_signal(signal.SIGKILL)
@@ -185,7 +185,7 @@ class TestInterruption:
                 run / "metrics" / name
             )
 
-    def test_sigterm_saves_and_exits_143(self, finished, train, start, tmp_path):
+    def test_sigterm_saves_the_run_and_exits_with_143(self, finished, train, start, tmp_path):
         run = tmp_path / "run"
         process = start(run)
         self.wait_for(process, lambda: (run / "checkpoints" / "ckpt-8.index").exists())
@@ -203,38 +203,38 @@ class TestInterruption:
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 4 MiB, which two checkpoints fill."""
+    """A file system of 4 MiB, which two checkpoints fill up."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], capture_output=True, check=False
     )
     if mounted.returncode:
-        pytest.skip("a small file system cannot be mounted here: " + mounted.stderr.decode().strip())
+        pytest.skip("cannot mount a small file system here: " + mounted.stderr.decode().strip())
     yield disk
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-class TestAFullDisk:
-    def test_is_one_line_and_the_run_goes_on_when_there_is_room(self, train, small_disk):
+class TestFullDisk:
+    def test_is_reported_in_one_line_and_the_run_resumes_once_there_is_space(self, train, small_disk):
         run = small_disk / "run"
-        # The small run's checkpoints are too small to fill a disk.
+        # Larger checkpoints than those of the small run, so that the disk fills up.
         wide = ("--config.data.simulated.users=5000", "--config.data.simulated.videos=2000")
-        ran = train(run, *wide)
-        assert ran.returncode == 2, ran.stderr
-        assert ran.stderr.splitlines()[-1] == (
+        result = train(run, *wide)
+        assert result.returncode == 2, result.stderr
+        assert result.stderr.splitlines()[-1] == (
             f"error: --model_dir={run} cannot be written: No space left on device; free some space and continue with --resume"
         )
-        assert "Traceback" not in ran.stderr
+        assert "Traceback" not in result.stderr
         assert json.loads((run / "status.json").read_text())["status"] in ("failed", "running")
         subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
         resumed = train(run, "--resume", small=())
         assert resumed.returncode == 0, resumed.stderr
 
 
-class TestMistakes:
+class TestUserErrors:
     @pytest.mark.parametrize(
-        ("flags", "said"),
+        ("flags", "message"),
         [
             (("--config.optimizer.learning_ratee=1",), "did you mean 'learning_rate'?"),
             (("--config.data.batch_size=many",), "data.batch_size must be an integer, got 'many'"),
@@ -249,19 +249,19 @@ class TestMistakes:
             ),
         ],
     )
-    def test_one_line_exit_2_and_nothing_touched(self, train, tmp_path, flags, said):
-        ran = train(tmp_path / "run", *flags)
-        assert ran.returncode == 2, ran.stderr
-        assert ran.stderr.startswith("error: ")
-        assert len(ran.stderr.splitlines()) == 1
-        assert said in ran.stderr
+    def test_prints_one_line_exits_with_2_and_writes_nothing(self, train, tmp_path, flags, message):
+        result = train(tmp_path / "run", *flags)
+        assert result.returncode == 2, result.stderr
+        assert result.stderr.startswith("error: ")
+        assert len(result.stderr.splitlines()) == 1
+        assert message in result.stderr
         assert not (tmp_path / "run").exists()
 
-    def test_a_folder_that_holds_another_run_is_left_as_it_is(self, finished, train):
+    def test_leaves_a_folder_with_another_run_unchanged(self, finished, train):
         before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
-        ran = train(finished, "--config.training.seed=5")
-        assert ran.returncode == 2
-        assert ran.stderr == (
+        result = train(finished, "--config.training.seed=5")
+        assert result.returncode == 2
+        assert result.stderr == (
             f"error: --model_dir={finished} already holds a run (done at step 64); continue it with --resume, or choose "
             "another folder\n"
         )
@@ -270,21 +270,21 @@ class TestMistakes:
         assert "training.seed must be 0, as in" in other.stderr
         assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
-    def test_a_folder_with_other_files_is_refused(self, train, tmp_path):
+    def test_refuses_a_folder_with_other_files(self, train, tmp_path):
         (tmp_path / "thesis.txt").write_text("do not lose")
-        ran = train(tmp_path)
-        assert ran.returncode == 2
-        assert "must be a new or an empty folder" in ran.stderr
+        result = train(tmp_path)
+        assert result.returncode == 2
+        assert "must be a new or an empty folder" in result.stderr
         assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
 
-    def test_a_folder_that_cannot_be_made(self, train, tmp_path):
+    def test_refuses_a_folder_that_cannot_be_created(self, train, tmp_path):
         (tmp_path / "file").write_text("")
-        ran = train(tmp_path / "file" / "run")
-        assert (ran.returncode, len(ran.stderr.splitlines())) == (2, 1)
-        assert "cannot be written" in ran.stderr or "Not a directory" in ran.stderr
+        result = train(tmp_path / "file" / "run")
+        assert (result.returncode, len(result.stderr.splitlines())) == (2, 1)
+        assert "cannot be written" in result.stderr or "Not a directory" in result.stderr
 
 
-def test_events_survive_a_resume(train, tmp_path):
+def test_a_resumed_run_keeps_its_events(train, tmp_path):
     hazard = ("--config.optimizer.rule=none", *HAZARD, "--config.training.on_divergence=observe")
     whole = train(tmp_path / "run", *hazard)
     assert whole.returncode == 3, whole.stderr
@@ -294,9 +294,9 @@ def test_events_survive_a_resume(train, tmp_path):
     assert json.loads((tmp_path / "run" / "divergence.json").read_text()) == before
 
 
-def test_sharpness_and_the_tasks_conflict_are_published_when_asked_for(train, tmp_path):
-    ran = train(tmp_path / "run", "--config.training.sharpness_every_steps=32", "--config.data.simulated.days=2")
-    assert ran.returncode == 0, ran.stderr
+def test_publishes_sharpness_and_task_conflict_if_configured(train, tmp_path):
+    result = train(tmp_path / "run", "--config.training.sharpness_every_steps=32", "--config.data.simulated.days=2")
+    assert result.returncode == 0, result.stderr
     lines = read_lines(tmp_path / "run" / "metrics" / "train.jsonl")
     [line] = [line for line in lines if "sharpness" in line]
     assert line["step"] == 32
@@ -308,24 +308,24 @@ def test_sharpness_and_the_tasks_conflict_are_published_when_asked_for(train, tm
     assert all(-1 <= value <= 1 for key, value in line.items() if key.startswith("task_cosine/"))
 
 
-def test_two_logical_devices_train_and_export(train, finished, tmp_path):
-    ran = train(tmp_path / "run", "--config.training.strategy=mirrored")
-    assert ran.returncode == 0, ran.stderr
-    assert "2 replicas" in ran.stderr
+def test_trains_and_exports_on_two_logical_devices(train, finished, tmp_path):
+    result = train(tmp_path / "run", "--config.training.strategy=mirrored")
+    assert result.returncode == 0, result.stderr
+    assert "2 replicas" in result.stderr
     one, two = (read_lines(path / "metrics" / "eval.jsonl")[-1] for path in (finished, tmp_path / "run"))
-    # The replicas' sums are rounded in another order, and 64 steps let that grow.
+    # Replicas add up in another order; the rounding differences grow over 64 steps.
     for key in ("loss", "auc/click", "auc/long_watch", "rmse/watch_time"):
         assert two[key] == pytest.approx(one[key], rel=1e-3), key
 
 
-def test_the_command_is_quiet_about_tensorflow(train, tmp_path):
-    ran = train(tmp_path / "run", "--config.data.simulated.days=2")
-    assert ran.returncode == 0
-    assert [line.partition(":")[0] for line in ran.stdout.splitlines()] == ["SavedModel", "Report"]
+def test_prints_nothing_of_tensorflow(train, tmp_path):
+    result = train(tmp_path / "run", "--config.data.simulated.days=2")
+    assert result.returncode == 0
+    assert [line.partition(":")[0] for line in result.stdout.splitlines()] == ["SavedModel", "Report"]
     foreign = [
         line
-        for line in ran.stderr.splitlines()
+        for line in result.stderr.splitlines()
         if not line.startswith(("Log: 2 days (1 held out)", "Ranker: ", "step "))
     ]
     assert not foreign
-    assert os.path.isdir(ran.stdout.splitlines()[0].partition(": ")[2])
+    assert os.path.isdir(result.stdout.splitlines()[0].partition(": ")[2])

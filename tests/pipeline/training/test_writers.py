@@ -12,12 +12,12 @@ from steadyrank.pipeline.reporting import read_lines
 from steadyrank.pipeline.training.writers import JsonLinesWriter, MemoryWriter, Writers, rewind
 
 
-def test_numbers_that_json_has_not_come_back_as_they_were(tmp_path):
+def test_numbers_that_json_lacks_survive_a_round_trip(tmp_path):
     path = tmp_path / "metrics" / "train.jsonl"
     writer = JsonLinesWriter(path)
     writer.write(3, {"loss": math.nan, "loss/a": math.inf, "loss/b": -math.inf, "day": "x", "rows": 7})
     writer.close()
-    # Strict JSON, so that any reader takes it.
+    # Strict JSON, which any reader accepts.
     raw = json.loads(path.read_text(), parse_constant=pytest.fail)
     assert raw == {"step": 3, "loss": "NaN", "loss/a": "Infinity", "loss/b": "-Infinity", "day": "x", "rows": 7}
     [line] = read_lines(path)
@@ -25,14 +25,14 @@ def test_numbers_that_json_has_not_come_back_as_they_were(tmp_path):
     assert (line["loss/a"], line["loss/b"]) == (math.inf, -math.inf)
 
 
-def test_a_line_is_there_as_soon_as_it_is_written(tmp_path):
+def test_a_line_can_be_read_as_soon_as_it_is_written(tmp_path):
     writer = JsonLinesWriter(tmp_path / "train.jsonl")
     writer.write(1, {"loss": 0.5})
     assert (tmp_path / "train.jsonl").read_text() == '{"step": 1, "loss": 0.5}\n'
     writer.close()
 
 
-def test_every_writer_gets_every_publication():
+def test_every_writer_receives_every_publication():
     one, two = MemoryWriter(), MemoryWriter()
     both = Writers([one, two])
     both.write(1, {"loss": 0.5})
@@ -40,7 +40,7 @@ def test_every_writer_gets_every_publication():
     assert one.lines == two.lines == [{"step": 1, "loss": 0.5}]
 
 
-def test_rewinding_drops_what_is_refused_and_a_torn_end(tmp_path):
+def test_rewinding_removes_refused_lines_and_a_torn_last_line(tmp_path):
     path = tmp_path / "train.jsonl"
     path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"ste')
     rewind(path, lambda line: line["step"] <= 2)
