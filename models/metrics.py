@@ -81,7 +81,7 @@ class TaskMetrics(tf_keras.metrics.Metric):
             f"examples/{name}": examples,
         }
         if self._task.kind == "binary":
-            results[f"auc/{name}"] = area_under_curve(self._histogram)
+            results[f"auc/{name}"] = histogram_auc(self._histogram)
         else:
             variance = tf.maximum(label_squared / examples - tf.square(label_mean), 0.0)
             results[f"rmse/{name}"] = tf.sqrt(error_squared / examples)
@@ -98,7 +98,7 @@ def histogram_of(label: tf.Tensor, logit: tf.Tensor, mask: tf.Tensor) -> tf.Tens
     return tf.math.unsorted_segment_sum(classes, bucket, _BUCKETS)
 
 
-def area_under_curve(histogram: tf.Tensor) -> tf.Tensor:
+def histogram_auc(histogram: tf.Tensor) -> tf.Tensor:
     """AUC from counts of negatives and positives in buckets of growing logits, ``[buckets, 2]``; a scalar.
 
     The share of pairs of a negative and a positive in which the positive stands in the higher bucket; pairs in one

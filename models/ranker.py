@@ -14,7 +14,7 @@ import tf_keras
 from ..foundation.constant_baseline import constant_cross_entropy, smoothed_share
 from .encoders import Encoder
 from .heads import Head, Sums
-from .metrics import area_under_curve
+from .metrics import histogram_auc
 from .schema import Schema
 from .statistics import Statistics
 from .trunks import CrossNetwork, SharedBottom
@@ -76,7 +76,7 @@ class MultitaskRanker(tfrs.Model):
         super().__init__(name=name, autocast=False)
         # What a step returns is measured over all replicas already; Keras would add the replicas' values up.
         self.distribute_reduction_method = "first"
-        self.on_measured: Callable[[dict[str, tf.Tensor]], None] | None = None
+        self.on_step_metrics: Callable[[dict[str, tf.Tensor]], None] | None = None
         statistics = statistics or Statistics()
         self.schema = schema
         self.feature_names = tuple(feature.name for feature in schema.features)
@@ -106,7 +106,7 @@ class MultitaskRanker(tfrs.Model):
     def train_step(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step of Keras ``fit``; returns the metrics since they were last reset.
 
-        When ``on_measured`` is set, it is called while the step is traced, before the optimizer, with what is measured of
+        When ``on_step_metrics`` is set, it is called while the step is traced, before the optimizer, with what is measured of
         this step alone: scalars over the whole batch, all replicas together. They are ``loss``, and for each task t
         ``loss/t``; ``examples/t``, its rows with a label; ``normalized_loss/t``, the loss in units of that of the best constant
         prediction for this batch; ``calibration/t``, mean prediction over mean label; ``auc/t`` of a binary task. Without
@@ -116,8 +116,8 @@ class MultitaskRanker(tfrs.Model):
             outputs = self._outputs(inputs)
             loss, sums = self._loss_and_sums(inputs, outputs)
             loss += self._regularization_loss()
-            if self.on_measured is not None:
-                self.on_measured(self._measures(sums) | self._areas(inputs, outputs))
+            if self.on_step_metrics is not None:
+                self.on_step_metrics(self._measures(sums) | self._areas(inputs, outputs))
             scaled = loss
             if isinstance(self.optimizer, tf_keras.mixed_precision.LossScaleOptimizer):
                 scaled = self.optimizer.get_scaled_loss(loss)
@@ -125,13 +125,13 @@ class MultitaskRanker(tfrs.Model):
         if scaled is not loss:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        return self.measured()
+        return self.get_metrics_result()
 
     def test_step(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step of Keras ``evaluate``; returns the metrics over all rows so far."""
         self.compute_loss(inputs)
         self._regularization_loss()
-        return self.measured()
+        return self.get_metrics_result()
 
     def task_losses(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Each task's weighted mean loss on a batch, by one replica alone; no metric is updated.
@@ -145,7 +145,7 @@ class MultitaskRanker(tfrs.Model):
             for head in self._heads
         }
 
-    def measured(self) -> dict[str, tf.Tensor]:
+    def get_metrics_result(self) -> dict[str, tf.Tensor]:
         """Every metric since the last reset, by its key.
 
         ``loss`` is the weighted sum of the tasks' mean losses over *all* rows since then, plus the regularisation; tasks
@@ -200,7 +200,7 @@ class MultitaskRanker(tfrs.Model):
         if not binary:
             return {}
         counts = [head.histogram(inputs[head.task.label_column], outputs[head.task.name]) for head in binary]
-        areas = [area_under_curve(each) for each in tf.unstack(_over_replicas(tf.stack(counts)))]
+        areas = [histogram_auc(each) for each in tf.unstack(_over_replicas(tf.stack(counts)))]
         return {
             f"auc/{head.task.name}": tf.where(tf.math.is_nan(area), tf.cast(0.5, area.dtype), area)
             for head, area in zip(binary, areas, strict=True)

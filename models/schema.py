@@ -157,7 +157,7 @@ class Task:
       weight: Factor of this task's loss in the sum.
       mask: A column of the user's own log that says in which rows there is a label: true, or a number other than 0. Empty:
         wherever ``label`` has a value.
-      above: Binary only: the label is 1 where the column holds a number above this, else 0: a long watch from seconds, a like from
+      label_threshold: Binary only: the label is 1 where the column holds a number above this, else 0: a long watch from seconds, a like from
         stars. None: the column holds the label itself.
       minimum: Regression only: the least label; what is below is a fault of the data. None: no bound.
       maximum: Likewise the greatest.
@@ -168,7 +168,7 @@ class Task:
     label: str = ""
     weight: float = 1.0
     mask: str = ""
-    above: float | None = None
+    label_threshold: float | None = None
     minimum: float | None = None
     maximum: float | None = None
 
@@ -178,9 +178,9 @@ class Task:
         object.__setattr__(self, "label", self.label or self.name)
         if not (np.isfinite(self.weight) and self.weight > 0):
             raise ValueError(f"task '{self.name}': weight must be a finite number above 0, got {self.weight}")
-        if self.above is not None and (self.kind != "binary" or not np.isfinite(self.above)):
+        if self.label_threshold is not None and (self.kind != "binary" or not np.isfinite(self.label_threshold)):
             raise ValueError(
-                f"task '{self.name}': above must be a finite number and stands with binary tasks only, got {self.above} for a "
+                f"task '{self.name}': label_threshold must be a finite number and stands with binary tasks only, got {self.label_threshold} for a "
                 f"{self.kind} one"
             )
         if self.kind == "binary" and (self.minimum, self.maximum) != (None, None):
@@ -190,17 +190,21 @@ class Task:
     @property
     def bounds(self) -> tuple[float, float]:
         """The least and the greatest number of the label's column, infinite where there is no bound."""
-        return (0.0, 1.0) if self.kind == "binary" and self.above is None else _bounds(self.minimum, self.maximum)
+        return (
+            (0.0, 1.0)
+            if self.kind == "binary" and self.label_threshold is None
+            else _bounds(self.minimum, self.maximum)
+        )
 
     @property
     def label_column(self) -> str:
         """The column of a batch that holds the label: ``label``, or one of its own where it is made of that."""
-        return f"{self.name}.label" if self.is_made else self.label
+        return f"{self.name}.label" if self.has_derived_label else self.label
 
     @property
-    def is_made(self) -> bool:
+    def has_derived_label(self) -> bool:
         """Whether the label is not the column itself, but made of it: by a mask, or of what is above a number."""
-        return bool(self.mask) or self.above is not None
+        return bool(self.mask) or self.label_threshold is not None
 
 
 @dataclasses.dataclass(frozen=True)

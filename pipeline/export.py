@@ -26,13 +26,13 @@ def define_flags() -> None:
 def main(arguments: flags.FlagValues) -> int:
     """Exports the model and returns the exit code."""
     with quiet_import():
-        from .serving import export_ranker, reasons_not_to_publish
+        from .serving import export_ranker, find_export_blockers
         from .training.restore import read_verdict, restore_ranker
         from .training.run_directory import RunDirectory
 
     run = RunDirectory(arguments.model_dir)
     ranker, step = restore_ranker(run)
-    reasons = reasons_not_to_publish(ranker, read_verdict(run))
+    reasons = find_export_blockers(ranker, read_verdict(run))
     if reasons:
         print(f"not exported: {'; '.join(reasons)}", file=sys.stderr)
         return EXIT_DIVERGED

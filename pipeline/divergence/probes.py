@@ -18,7 +18,7 @@ signals, by name:
 | ``gradient/<layer>``, ``parameter/<layer>`` | norms, before the step | optimizers that do not explain themselves |
 
 A *task* is an output of the model by its name; a model with one output has one task without a name. A model that measures its
-steps itself has an attribute ``on_measured``, a function or None, and calls it in its ``train_step`` before the optimizer with a
+steps itself has an attribute ``on_step_metrics``, a function or None, and calls it in its ``train_step`` before the optimizer with a
 mapping from signal to scalar; ``examples/<task>`` in it says how many rows of the batch had a label. A model whose features come in
 one mapping with other columns has an attribute ``feature_names``.
 """
@@ -97,8 +97,8 @@ class Probes(tf.Module):
         if self._undo:
             return
         self._wrap(model, "train_step", self._train_step)
-        if hasattr(model, "on_measured"):
-            self._set(model, "on_measured", self._measured)
+        if hasattr(model, "on_step_metrics"):
+            self._set(model, "on_step_metrics", self._measured)
         else:
             self._wrap(model, "compute_loss", self._compute_loss)
         self._takes_norms = not getattr(unwrap_optimizer(model.optimizer), "explain", False)

@@ -5,7 +5,7 @@ from steadyrank.pipeline.serving import export_ranker
 export_ranker(ranker, "models/feed")  # models/feed/<version>/, loadable with TensorFlow alone
 """
 
-from .gate import reasons_not_to_publish
+from .gate import find_export_blockers
 from .publish import export_ranker
 
-__all__ = ["export_ranker", "reasons_not_to_publish"]
+__all__ = ["export_ranker", "find_export_blockers"]

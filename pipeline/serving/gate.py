@@ -7,7 +7,7 @@ import tensorflow as tf
 from ...models.ranker import MultitaskRanker
 
 
-def reasons_not_to_publish(ranker: MultitaskRanker, verdict: str) -> list[str]:
+def find_export_blockers(ranker: MultitaskRanker, verdict: str) -> list[str]:
     """Every reason that stands against publishing, in words; empty when there is none.
 
     Args:

@@ -13,7 +13,7 @@ import yaml
 from tf_keras.export import ExportArchive
 
 from ...models.ranker import MultitaskRanker
-from .signatures import input_specs
+from .signatures import make_input_specs
 
 
 def export_ranker(ranker: MultitaskRanker, export_dir: str | os.PathLike[str], version: int | None = None) -> Path:
@@ -67,6 +67,6 @@ def _save(ranker: MultitaskRanker, path: Path) -> None:
     # the optimizer and Keras's own metadata. It also prints how to call the signature, which is in the README.
     archive = ExportArchive()
     archive.track(ranker)
-    archive.add_endpoint("serving_default", ranker.call, input_signature=[input_specs(ranker.schema)])
+    archive.add_endpoint("serving_default", ranker.call, input_signature=[make_input_specs(ranker.schema)])
     with contextlib.redirect_stdout(io.StringIO()):
         archive.write_out(str(path))

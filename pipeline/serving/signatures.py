@@ -7,7 +7,7 @@ import tensorflow as tf
 from ...models.schema import Schema
 
 
-def input_specs(schema: Schema) -> dict[str, tf.TensorSpec]:
+def make_input_specs(schema: Schema) -> dict[str, tf.TensorSpec]:
     """The raw features by name, any number of rows, a bag with any number of values; no label among them."""
     specs = {}
     for feature in schema.features:

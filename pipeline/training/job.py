@@ -18,7 +18,7 @@ from ..data import Source, open_source
 from ..data.batching import InputService, WaitClock
 from ..data.feature_statistics import compute_statistics
 from ..divergence import Bundles, DivergenceMonitor, Event
-from ..serving import export_ranker, reasons_not_to_publish
+from ..serving import export_ranker, find_export_blockers
 from .build import make_ranker
 from .checkpoints import Checkpoints
 from .distribution import check_batch_size, make_strategy
@@ -122,7 +122,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         write_json(run.divergence_file, monitor.to_dict())
 
         # 8. Publish the model, or say why not. Either way there is a report.
-        reasons = reasons_not_to_publish(ranker, monitor.verdict)
+        reasons = find_export_blockers(ranker, monitor.verdict)
         details = summarize_run(source, state, clock, time.monotonic() - start_time)
         if reasons:
             run.write_status("diverged", state.step, message="; ".join(reasons), **details)

@@ -153,9 +153,9 @@ class _Stepper:
             self._ranker.train_step(batch)
             return dict(measured)
 
-        self._ranker.on_measured = measured.update
+        self._ranker.on_step_metrics = measured.update
         signals = tf.function(step)(self._bundle.batch)
-        self._ranker.on_measured = None
+        self._ranker.on_step_metrics = None
         return {name: float(value) for name, value in signals.items()}
 
     def _losses_by_task(self, metrics: Mapping[str, float]) -> dict[str, float]:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steadyrank.models import Task
-from steadyrank.models.metrics import TaskMetrics, area_under_curve
+from steadyrank.models.metrics import TaskMetrics, histogram_auc
 
 
 def pairwise_auc(labels, scores):
@@ -38,7 +38,7 @@ def test_auc_of_many_rows_is_exact_to_the_fourth_digit():
 
 def test_auc_by_hand():
     # One negative below, one in the same bucket, one above a positive: (1 + 1/2 + 0) / 3.
-    assert float(area_under_curve(tf.constant([[1.0, 0.0], [1.0, 1.0], [1.0, 0.0]]))) == 0.5
+    assert float(histogram_auc(tf.constant([[1.0, 0.0], [1.0, 1.0], [1.0, 0.0]]))) == 0.5
 
 
 def test_masked_rows_count_nowhere():

@@ -90,7 +90,7 @@ class TestLoss:
         padded.fit(batches(filled, 32), verbose=0)
         for a, b in zip(plain.trainable_variables, padded.trainable_variables, strict=True):
             np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6, err_msg=a.name)
-        ours, theirs = plain.measured(), padded.measured()
+        ours, theirs = plain.get_metrics_result(), padded.get_metrics_result()
         assert {k: pytest.approx(float(v), rel=1e-5) for k, v in ours.items()} == {
             k: float(v) for k, v in theirs.items()
         }
@@ -114,8 +114,8 @@ class TestReplicas:
             assert theirs[name].smallest_factor == pytest.approx(ours[name].smallest_factor, rel=1e-3), name
         for a, b in zip(one.trainable_variables, two.trainable_variables, strict=True):
             np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=2e-5, err_msg=a.name)
-        single = {k: float(v) for k, v in one.measured().items()}
-        double = {k: float(v) for k, v in two.measured().items()}
+        single = {k: float(v) for k, v in one.get_metrics_result().items()}
+        double = {k: float(v) for k, v in two.get_metrics_result().items()}
         assert {k: pytest.approx(v, rel=1e-4) for k, v in single.items()} == double
 
 
@@ -149,8 +149,8 @@ class TestFaultsOfOthers:
         # w - 0.1 * 2 * w
         np.testing.assert_allclose(one.trainable_variables[-2].numpy(), 0.8 * before, rtol=1e-5)
         np.testing.assert_allclose(two.trainable_variables[-2].numpy(), 0.8 * before, rtol=1e-5)
-        assert float(two.measured()["regularization_loss"]) == pytest.approx(
-            float(one.measured()["regularization_loss"])
+        assert float(two.get_metrics_result()["regularization_loss"]) == pytest.approx(
+            float(one.get_metrics_result()["regularization_loss"])
         )
 
     def test_the_loss_is_scaled_under_mixed_precision(self):
@@ -248,7 +248,7 @@ class TestWhatAStepMeasures:
     def measured(self, columns, model=None) -> dict[str, float]:
         model = model or ranker(ClippyAdagrad(0.0))
         told: dict = {}
-        model.on_measured = told.update
+        model.on_step_metrics = told.update
         model.train_step({name: tf.constant(value) for name, value in columns.items()})
         return {name: float(value) for name, value in told.items()}
 

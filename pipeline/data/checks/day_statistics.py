@@ -71,7 +71,7 @@ def compute_column_statistics(blocks: Sequence[EncodedColumns], schema: Schema) 
         statistics[feature.name] = compute(columns, feature)
     for task in schema.tasks:
         columns = [block[task.label_column] for block in blocks]
-        statistics[task.name if task.is_made else task.label] = _compute_number_statistics(columns, None)
+        statistics[task.name if task.has_derived_label else task.label] = _compute_number_statistics(columns, None)
     return statistics
 
 

@@ -96,8 +96,8 @@ class TestColumns:
 def test_a_binary_label_can_be_a_threshold_of_a_number():
     tasks = (
         Task("stars", "regression"),
-        Task("like", "binary", "stars", above=3),
-        Task("hit", "binary", "stars", mask="on", above=4),
+        Task("like", "binary", "stars", label_threshold=3),
+        Task("hit", "binary", "stars", mask="on", label_threshold=4),
     )
     given = pa.table({"a": [1.0] * 4, "stars": [3, 4, None, 5], "on": [True, False, True, True]})
     columns, found = convert_table(given, Schema((Feature("a", "numerical"),), tasks), "here")
