@@ -1,11 +1,13 @@
-"""Reads logs for training jobs on other machines: a dispatcher and any number of workers of a tf.data service.
+"""Reads logs for training jobs on other machines: runs the dispatcher or a worker of a tf.data service.
 
     python -m steadyrank.pipeline.input_service dispatcher --port=5050
     python -m steadyrank.pipeline.input_service worker --dispatcher=HOST:5050 --address=THIS_HOST
 
-ROLE is ``dispatcher`` or ``worker``. A training job uses them by --config.data.service=HOST:5050. The workers must see the
-log at the same path as the job. Batches are those that the job would make by itself; what a worker that dies was at, the job
-makes. It runs until SIGTERM or Ctrl-C.
+ROLE is ``dispatcher`` or ``worker``. Start one dispatcher and any number of workers. A training job reads through them with
+--config.data.service=HOST:5050. The workers must see the log at the same path as the job. The batches are the same as those
+the job makes by itself. If a worker dies, the job reads that worker's rows itself, so no row is lost.
+
+The process runs until it receives SIGTERM or Ctrl-C.
 """
 
 from __future__ import annotations
@@ -22,26 +24,32 @@ _ROLES = ("dispatcher", "worker")
 
 
 def define_flags() -> None:
-    """The command's own flags."""
+    """Defines the flags of this command."""
     flags.DEFINE_integer(
-        "port", 0, "Port to listen on. 0: any that is free; it is printed.", lower_bound=0, upper_bound=65535
+        "port",
+        0,
+        "Port to listen on. 0: any free port; a dispatcher prints the one it took.",
+        lower_bound=0,
+        upper_bound=65535,
     )
-    flags.DEFINE_string("dispatcher", "", "Of a worker: host:port of its dispatcher.")
-    flags.DEFINE_string("address", "localhost", "Of a worker: name or address by which training jobs reach it.")
+    flags.DEFINE_string("dispatcher", "", "For a worker: host:port of its dispatcher.")
+    flags.DEFINE_string("address", "localhost", "For a worker: host name or address at which training jobs reach it.")
 
 
 def main(arguments: flags.FlagValues, role: str) -> int:
-    """Serves until a signal comes; returns the exit code."""
+    """Serves until a signal arrives; returns the exit code."""
     if role not in _ROLES:
         raise UserError(f"ROLE must be {' or '.join(_ROLES)}, got '{role}'")
-    if (role == "worker") != bool(arguments.dispatcher):
-        raise UserError(f"--dispatcher=HOST:PORT {'is needed by' if role == 'worker' else 'is for'} a worker")
+    if role == "worker" and not arguments.dispatcher:
+        raise UserError("a worker needs --dispatcher=HOST:PORT")
+    if role == "dispatcher" and arguments.dispatcher:
+        raise UserError(f"--dispatcher is a flag of workers, got '{arguments.dispatcher}' for a dispatcher")
     with quiet_import():
         import tensorflow as tf
 
         from .data.batching.input_service import check_dispatcher, register_window_function
 
-    # Blocked before the server starts its threads, so that it is this one that gets them.
+    # Blocked before the server starts its threads, which inherit the mask, so that this thread receives the signal.
     signals = (signal.SIGTERM, signal.SIGINT)
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     service = tf.data.experimental.service

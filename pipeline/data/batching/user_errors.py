@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from ...config.errors import UserError
 
-_MARKED = re.compile(r"<<(.*?)>>", re.DOTALL)
+_MARKED = re.compile(r"<<(.*?)>>(?!>)", re.DOTALL)
 
 
 @contextlib.contextmanager

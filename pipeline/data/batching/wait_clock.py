@@ -1,15 +1,17 @@
-"""How long training waits for its input."""
+"""Measures how long training waits for its input."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import tensorflow as tf
 
 
 class WaitClock:
-    """Adds up the seconds for which whoever reads a dataset waits for the next element.
+    """Adds up the seconds for which the reader of a dataset waits for the next element.
 
-    The clock stands at the very end of the pipeline and notes the time before and after each element is asked for, so
-    that it sees what the training step sees: nothing where an element was ready, the whole delay where none was.
+    The clock belongs at the very end of the pipeline. It takes the time before and after each element is requested, so it sees what the
+    training step sees: nothing if an element was ready, and the whole delay if none was.
 
     Example:
     >>> clock = WaitClock()
@@ -18,26 +20,29 @@ class WaitClock:
     (3, True)
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         with tf.device("CPU:0"):
             self._seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False, name="input_wait_seconds")
 
     @property
     def seconds(self) -> float:
-        """Seconds waited since the clock was made."""
+        """Seconds of waiting since the clock was made."""
         return float(self._seconds)
 
     def watch(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        """The same elements, watched. Nothing may prefetch behind it, or it sees only the prefetching thread."""
-        # A zip asks its parts in turn: the time, the element, the time.
+        """Returns a dataset with the same elements that this clock times.
+
+        Do not prefetch from the result: the clock would then time the prefetching thread instead of the training step.
+        """
+        # A zip reads its inputs one after the other: the time, the element, the time.
         now = tf.data.Dataset.counter().map(lambda _: tf.timestamp())
         timed = tf.data.Dataset.zip((now, dataset, now))
 
-        def note(before: tf.Tensor, element, after: tf.Tensor):
+        def add_wait(before: tf.Tensor, element: Any, after: tf.Tensor) -> Any:
             self._seconds.assign_add(after - before)
             return element
 
-        timed = timed.map(note)
+        timed = timed.map(add_wait)
         options = tf.data.Options()
         options.experimental_optimization.inject_prefetch = False
         return timed.with_options(options)

@@ -131,11 +131,13 @@ class ShuffleWindows:
             columns = block if padding else {name: block[name][needed] for name in schema.columns}
         if padding:
             columns = _pad(columns, np.arange(rows)[needed], padding, schema)
-        arrays = []
+        arrays: list[np.ndarray] = []
         for name in schema.columns:
             column = columns[name]
-            encoded = isinstance(column, DictionaryColumn)
-            arrays += [column.values, column.indices] if encoded else [np.ascontiguousarray(column)]
+            if isinstance(column, DictionaryColumn):
+                arrays += [column.values, column.indices]
+            else:
+                arrays.append(np.ascontiguousarray(column))
         return arrays, faults
 
     def _group_pieces(self) -> list[list[int]]:

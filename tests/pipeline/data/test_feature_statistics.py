@@ -10,7 +10,7 @@ from steadyrank.pipeline.data.feature_statistics import compute_statistics
 
 
 class Table(Source):
-    """One day of the given columns, in blocks of two rows."""
+    """One day with the given columns, in blocks of two rows."""
 
     days = ("day",)
 
@@ -25,52 +25,52 @@ class Table(Source):
         return {name: values[2 * index : 2 * index + 2] for name, values in self._columns.items()}
 
 
-def learned(normalization="standard", width=1, rows=100, labels=(0, 0, 0, 1), kind="binary", **columns):
+def compute(normalization="standard", width=1, rows=100, labels=(0, 0, 0, 1), kind="binary", **columns):
     schema = Schema((Feature("x", "numerical", width=width, normalization=normalization),), (Task("t", kind),))
     return compute_statistics(Table(schema, t=labels, **columns), rows).statistics
 
 
-def test_mean_and_deviation_by_hand():
-    statistics = learned(x=[1, 3, 5, 7])
+def test_mean_and_deviation_match_values_computed_by_hand():
+    statistics = compute(x=[1, 3, 5, 7])
     np.testing.assert_allclose(statistics.mean["x"], [4.0])
     np.testing.assert_allclose(statistics.deviation["x"], [np.sqrt(5.0)])
     assert statistics.label_mean == {"t": 0.25}
 
 
-def test_columns_of_a_vector_are_apart():
-    statistics = learned(x=[[0, 10], [2, 30], [0, 10], [2, 30]], width=2)
+def test_components_of_a_vector_have_their_own_statistics():
+    statistics = compute(x=[[0, 10], [2, 30], [0, 10], [2, 30]], width=2)
     np.testing.assert_allclose(statistics.mean["x"], [1.0, 20.0])
     np.testing.assert_allclose(statistics.deviation["x"], [1.0, 10.0])
 
 
-def test_logarithms_are_taken_first():
+def test_log_features_are_transformed_first():
     e = np.e - 1
-    statistics = learned("log", x=[e, -e, e, -e])
+    statistics = compute("log", x=[e, -e, e, -e])
     np.testing.assert_allclose(statistics.mean["x"], [0.0], atol=1e-7)
     np.testing.assert_allclose(statistics.deviation["x"], [1.0], rtol=1e-6)
 
 
 def test_only_the_first_rows_are_read():
-    assert learned(x=[1, 3, 100, 100], rows=2).mean["x"] == [2.0]
-    assert learned(x=[1, 3, 5, 100], rows=3).mean["x"] == [3.0]
+    assert compute(x=[1, 3, 100, 100], rows=2).mean["x"] == [2.0]
+    assert compute(x=[1, 3, 5, 100], rows=3).mean["x"] == [3.0]
 
 
-def test_what_is_not_finite_is_left_out():
-    statistics = learned(x=[1, np.nan, 3, np.inf], labels=[np.nan, 1, 0, np.nan])
+def test_values_that_are_not_finite_are_left_out():
+    statistics = compute(x=[1, np.nan, 3, np.inf], labels=[np.nan, 1, 0, np.nan])
     np.testing.assert_allclose(statistics.mean["x"], [2.0])
     np.testing.assert_allclose(statistics.deviation["x"], [1.0])
     assert statistics.label_mean == {"t": 0.5}
 
 
-def test_what_does_not_vary_passes_unscaled():
-    assert learned(x=[0, 0, 0, 0]).deviation["x"] == [1.0]
-    assert learned(x=[1e6, 1e6, 1e6, 1e6]).deviation["x"] == [1.0]
-    nothing = learned(x=[np.nan] * 4)
-    assert (nothing.mean["x"], nothing.deviation["x"]) == ([0.0], [1.0])
+def test_a_constant_feature_passes_unscaled():
+    assert compute(x=[0, 0, 0, 0]).deviation["x"] == [1.0]
+    assert compute(x=[1e6, 1e6, 1e6, 1e6]).deviation["x"] == [1.0]
+    without_values = compute(x=[np.nan] * 4)
+    assert (without_values.mean["x"], without_values.deviation["x"]) == ([0.0], [1.0])
 
 
 def test_a_task_without_labels_has_no_mean():
-    assert learned(x=[1, 2, 3, 4], labels=[np.nan] * 4, kind="regression").label_mean == {}
+    assert compute(x=[1, 2, 3, 4], labels=[np.nan] * 4, kind="regression").label_mean == {}
 
 
 WORDS = Schema(
@@ -102,22 +102,22 @@ class TestVocabularies:
 
         return Words()
 
-    def test_the_most_frequent_values_of_all_rows_ties_in_their_order(self):
+    def test_vocabularies_hold_the_most_frequent_values_and_ties_in_their_order(self):
         learned_schema = compute_statistics(self.source(), rows=1, days=(0, 1)).schema
         by_name = {feature.name: feature for feature in learned_schema.features}
-        # y: 2 + 8 in the bags that share the table; late: 3; x and z: 1 each.
+        # y occurs 2 times, and 8 times in the bags that share the table; late 3 times; x and z once.
         assert by_name["word"].vocabulary == by_name["words"].vocabulary == ("y", "late", "x")
         assert by_name["id"].vocabulary == (7, 9)
         assert not any(feature.vocabulary_size for feature in learned_schema.features)
 
-    def test_only_the_days_that_are_trained_on_count(self):
+    def test_only_the_given_days_count(self):
         by_name = {
             feature.name: feature for feature in compute_statistics(self.source(), rows=0, days=(0,)).schema.features
         }
         assert by_name["word"].vocabulary == ("y", "late", "x")
         assert by_name["id"].vocabulary == (7, 9)
 
-    def test_memory_is_bounded_and_what_is_frequent_stays(self, monkeypatch):
+    def test_the_table_of_counts_stays_small_and_keeps_frequent_values(self, monkeypatch):
         monkeypatch.setattr(module, "_MIN_COUNTED", 64)
         counts = module._ValueCounts(4)
         rng = np.random.default_rng(0)
@@ -127,7 +127,7 @@ class TestVocabularies:
             assert len(counts._counts) <= 64 + 54
         assert counts.most_frequent() == [1, 2, 3, 4]
 
-    def test_what_is_not_utf_8_stands_in_none(self):
+    def test_values_that_are_not_utf_8_are_left_out_of_the_vocabulary(self):
         schema = Schema((Feature("word", "categorical", dtype="string", vocabulary_size=9),), (Task("t", "binary"),))
 
         class Bytes(Source):
@@ -145,7 +145,7 @@ class TestVocabularies:
         assert learned_schema.features[0].vocabulary == ("x",)
         MultitaskRanker(learned_schema, shared_units=())
 
-    def test_a_ranker_wants_them_learned_first(self):
+    def test_a_ranker_needs_the_vocabularies_first(self):
         with pytest.raises(ValueError, match="wants a vocabulary of 3 values that is not learned yet"):
             MultitaskRanker(WORDS)
         MultitaskRanker(compute_statistics(self.source(), 0).schema, shared_units=())

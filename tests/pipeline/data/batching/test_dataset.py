@@ -12,7 +12,7 @@ from steadyrank.pipeline.data.batching import count_steps, make_evaluation_batch
 
 
 class Numbered(Source):
-    """A log whose rows are numbered through: what comes out tells where it came from."""
+    """A log whose rows are numbered, so that each row of a batch shows where it came from."""
 
     def __init__(self, *days: list[int]):
         self.schema = Schema(
@@ -42,9 +42,9 @@ class Numbered(Source):
         }
 
 
-def rows_of(batch) -> list[int]:
-    there = ~np.isnan(batch["click"].numpy())
-    return batch["row"].numpy()[there].astype(int).tolist()
+def read_row_numbers(batch) -> list[int]:
+    labeled = ~np.isnan(batch["click"].numpy())
+    return batch["row"].numpy()[labeled].astype(int).tolist()
 
 
 blocks = st.lists(st.integers(1, 30), min_size=1, max_size=5)
@@ -52,34 +52,34 @@ blocks = st.lists(st.integers(1, 30), min_size=1, max_size=5)
 
 @settings(deadline=None, max_examples=25)
 @given(blocks=blocks, batch_size=st.integers(1, 40), shuffle=st.booleans())
-def test_every_row_comes_once_in_batches_of_one_shape(blocks, batch_size, shuffle):
+def test_every_row_comes_once_and_all_batches_have_the_same_shape(blocks, batch_size, shuffle):
     batches = list(make_training_batches(Numbered(blocks), 0, batch_size=batch_size, seed=3, shuffle=shuffle))
     assert len(batches) == count_steps(sum(blocks), batch_size)
     assert {batch["bag"].shape for batch in batches} == {(batch_size, 2)}
-    seen = [row for batch in batches for row in rows_of(batch)]
+    seen = [row for batch in batches for row in read_row_numbers(batch)]
     assert sorted(seen) == list(range(sum(blocks)))
     if not shuffle:
         assert seen == sorted(seen)
 
 
-def test_batches_that_are_kept_stay_as_they_were_while_others_are_read():
-    kept = list(make_training_batches(Numbered([64] * 40), 0, batch_size=64, seed=3, shuffle_rows=64))
-    assert sorted(row for batch in kept for row in rows_of(batch)) == list(range(64 * 40))
-    for batch in kept:
+def test_later_reads_do_not_overwrite_batches_that_are_still_held():
+    held = list(make_training_batches(Numbered([64] * 40), 0, batch_size=64, seed=3, shuffle_rows=64))
+    assert sorted(row for batch in held for row in read_row_numbers(batch)) == list(range(64 * 40))
+    for batch in held:
         np.testing.assert_array_equal(batch["bag"].numpy()[:, 0], batch["row"].numpy())
 
 
 @settings(deadline=None, max_examples=25)
 @given(blocks=blocks, batch_size=st.integers(1, 40), data=st.data())
-def test_from_any_position_on_the_batches_are_those_of_the_whole(blocks, batch_size, data):
+def test_reading_can_start_at_any_batch(blocks, batch_size, data):
     start = data.draw(st.integers(0, count_steps(sum(blocks), batch_size)))
     source = Numbered(blocks)
-    whole = [rows_of(b) for b in make_training_batches(source, 0, batch_size=batch_size, seed=3)]
-    rest = [rows_of(b) for b in make_training_batches(source, 0, batch_size=batch_size, seed=3, start=start)]
+    whole = [read_row_numbers(b) for b in make_training_batches(source, 0, batch_size=batch_size, seed=3)]
+    rest = [read_row_numbers(b) for b in make_training_batches(source, 0, batch_size=batch_size, seed=3, start=start)]
     assert rest == whole[start:]
 
 
-def test_the_columns_of_a_row_stay_together():
+def test_shuffling_keeps_the_columns_of_a_row_together():
     for batch in make_training_batches(Numbered([50, 50]), 0, batch_size=25, seed=1):
         rows = batch["row"].numpy().astype(int)
         assert [int(name) for name in batch["name"].numpy()] == rows.tolist()
@@ -87,24 +87,24 @@ def test_the_columns_of_a_row_stay_together():
         assert batch["click"].numpy().tolist() == (rows % 2).tolist()
 
 
-def test_the_order_depends_on_seed_day_and_pass_and_on_nothing_else():
+def test_the_order_depends_only_on_seed_day_and_pass():
     source = Numbered([64, 64], [64, 64])
 
     def order(day=0, **arguments):
         arguments = {"batch_size": 64, "seed": 1} | arguments
-        return [row for batch in make_training_batches(source, day, **arguments) for row in rows_of(batch)]
+        return [row for batch in make_training_batches(source, day, **arguments) for row in read_row_numbers(batch)]
 
     assert order() == order() == order(batch_size=7)
     others = [order(seed=2), order(day=1), order(pass_index=1)]
     assert all(order() != other for other in others)
-    # Each block has a permutation of its own.
+    # Each block is permuted differently.
     assert [row - 64 for row in order()[64:]] != order()[:64]
 
 
 @pytest.mark.parametrize(("rows", "expected"), [(0, 45), (1, 1), (20, 20), (21, 21), (100, 45)])
-def test_evaluation_takes_the_first_rows_once_and_in_order(rows, expected):
+def test_evaluation_reads_the_first_rows_once_and_in_order(rows, expected):
     batches = list(make_evaluation_batches(Numbered([20, 25]), 0, batch_size=8, rows=rows))
-    assert [row for batch in batches for row in rows_of(batch)] == list(range(expected))
+    assert [row for batch in batches for row in read_row_numbers(batch)] == list(range(expected))
     assert {batch["row"].shape for batch in batches} == {(8,)}
 
 
@@ -117,10 +117,10 @@ def test_an_error_in_a_source_reaches_the_reader():
         list(make_training_batches(Broken([8]), 0, batch_size=8, seed=0))
 
 
-def test_the_parts_for_the_replicas_make_up_the_batches():
+def test_the_replicas_parts_make_up_the_batches():
     source = Numbered([50, 41])
-    whole = [rows_of(batch) for batch in make_training_batches(source, 0, batch_size=12, seed=1)]
-    parts = [rows_of(part) for part in make_training_batches(source, 0, batch_size=12, seed=1, replicas=3)]
+    whole = [read_row_numbers(batch) for batch in make_training_batches(source, 0, batch_size=12, seed=1)]
+    parts = [read_row_numbers(part) for part in make_training_batches(source, 0, batch_size=12, seed=1, replicas=3)]
     assert [parts[i] + parts[i + 1] + parts[i + 2] for i in range(0, len(parts), 3)] == whole
 
 
@@ -132,39 +132,39 @@ def test_the_parts_for_the_replicas_make_up_the_batches():
     shuffle_rows=st.sampled_from([0, 20]),
     data=st.data(),
 )
-def test_workers_share_a_day_without_overlap_or_loss(blocks, workers, part, shuffle_rows, data):
-    # The first block has a row for each worker.
+def test_workers_read_each_row_of_a_day_exactly_once(blocks, workers, part, shuffle_rows, data):
+    # At least one row for each worker.
     blocks[0] += 3
     batch_size = part * workers
     start = data.draw(st.integers(0, count_steps(sum(blocks), batch_size)))
     order = {"batch_size": batch_size, "seed": 3, "shuffle_rows": shuffle_rows, "replicas": workers, "workers": workers}
 
-    def read(worker, **given):
-        return list(make_training_batches(Numbered(blocks), 0, worker=worker, **order, **given))
+    def read(worker, **options):
+        return list(make_training_batches(Numbered(blocks), 0, worker=worker, **order, **options))
 
     read_by = [read(worker) for worker in range(workers)]
-    # As many steps for each: none may wait for another that has ended.
+    # All workers need the same number of steps, because a step waits for every worker.
     assert {len(batches) for batches in read_by} == {count_steps(sum(blocks), batch_size)}
     assert {batch["bag"].shape for batches in read_by for batch in batches} == {(part, 2)}
-    rows = [[row for batch in batches for row in rows_of(batch)] for batches in read_by]
-    assert sorted(row for some in rows for row in some) == list(range(sum(blocks)))
+    rows = [[row for batch in batches for row in read_row_numbers(batch)] for batches in read_by]
+    assert sorted(row for worker_rows in rows for row in worker_rows) == list(range(sum(blocks)))
     assert max(map(len, rows)) - min(map(len, rows)) <= 1
-    rest = [[rows_of(batch) for batch in read(worker, start=start)] for worker in range(workers)]
-    assert rest == [[rows_of(batch) for batch in batches][start:] for batches in read_by]
+    rest = [[read_row_numbers(batch) for batch in read(worker, start=start)] for worker in range(workers)]
+    assert rest == [[read_row_numbers(batch) for batch in batches][start:] for batches in read_by]
 
 
-def test_evaluation_is_shared_by_workers_too():
+def test_workers_share_an_evaluation():
     read = [
         row
         for worker in range(3)
         for batch in make_evaluation_batches(
             Numbered([20, 25]), 0, batch_size=6, rows=31, replicas=3, worker=worker, workers=3
         )
-        for row in rows_of(batch)
+        for row in read_row_numbers(batch)
     ]
     assert read == list(range(31))
 
 
 def test_a_day_with_fewer_rows_than_workers_is_refused():
-    with pytest.raises(UserError, match="day_0 has 2 rows, too few for 3 workers"):
+    with pytest.raises(UserError, match="day_0 has 2 rows, too few for 3 workers; each needs at least one row"):
         make_training_batches(Numbered([2]), 0, batch_size=3, seed=0, replicas=3, worker=0, workers=3)

@@ -39,10 +39,10 @@ ROWS, GROUP = 6_000, 100
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
-    """Starts processes of the service, which end with the tests."""
+    """Starts processes of the service and ends them after the tests."""
     running = []
 
-    def one(*arguments: str) -> tuple[subprocess.Popen, str]:
+    def start_process(*arguments: str) -> tuple[subprocess.Popen, str]:
         log = tmp_path_factory.mktemp("service") / "out"
         with open(log, "wb") as out:
             process = subprocess.Popen(
@@ -56,7 +56,7 @@ def start(tmp_path_factory):
             time.sleep(0.1)
         raise AssertionError(log.read_text())
 
-    yield one
+    yield start_process
     for process in running:
         process.kill()
         process.wait()
@@ -64,7 +64,7 @@ def start(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(start):
-    """The dispatcher of two workers."""
+    """The address of a dispatcher with two workers."""
     _, address = start("dispatcher")
     for _ in range(2):
         start("worker", f"--dispatcher={address}")
@@ -73,7 +73,7 @@ def address(start):
 
 @pytest.fixture
 def data(tmp_path, schema_file, address):
-    """The settings of a log of many row groups, with a faulty row in each of two."""
+    """Settings of a log with many row groups and two faulty rows."""
     n = np.arange(ROWS)
     price = n * 0.5
     price[[333, 4444]] = np.nan
@@ -83,40 +83,42 @@ def data(tmp_path, schema_file, address):
     return Data(source="files", files=files, service=address)
 
 
-def values_of(dataset) -> list[dict[str, np.ndarray]]:
+def read_values(dataset) -> list[dict[str, np.ndarray]]:
     return [{name: column.numpy() for name, column in batch.items()} for batch in dataset]
 
 
-def assert_same(found, expected):
-    assert len(found) == len(expected)
-    for one, other in zip(found, expected, strict=True):
+def assert_same(actual, expected):
+    assert len(actual) == len(expected)
+    for one, other in zip(actual, expected, strict=True):
         for name, column in other.items():
             np.testing.assert_array_equal(one[name], column, err_msg=name)
 
 
 @pytest.mark.parametrize("start_at", [0, 13])
-def test_the_batches_are_those_made_here(data, start_at):
-    for day, given in ((0, {"shuffle_rows": 700}), (1, {})):
-        order = {"batch_size": 64, "seed": 3, "start": start_at, **given}
+def test_the_batches_equal_those_of_this_process(data, start_at):
+    for day, options in ((0, {"shuffle_rows": 700}), (1, {})):
+        order = {"batch_size": 64, "seed": 3, "start": start_at, **options}
         local = open_source(data)
-        here = values_of(make_training_batches(local, day, **order))
+        local_batches = read_values(make_training_batches(local, day, **order))
         remote = open_source(data)
         service = InputService(data, remote)
-        assert_same(values_of(make_training_batches(remote, day, service=service, **order)), here)
+        assert_same(read_values(make_training_batches(remote, day, service=service, **order)), local_batches)
         if not start_at:
-            # What the workers skipped is counted here.
+            # This process counts the rows that the workers skipped.
             assert remote.row_faults.skipped == local.row_faults.skipped == {"price: not finite": 1}
 
 
-def test_evaluation_and_other_sources_too(address):
+def test_evaluation_and_other_sources_can_be_read_too(address):
     data = Data(simulated=Simulated(days=2, rows_per_day=20_000), service=address)
     source = open_source(data)
     service = InputService(data, source)
-    here = values_of(make_evaluation_batches(source, 1, batch_size=512, rows=9_000))
-    assert_same(values_of(make_evaluation_batches(source, 1, batch_size=512, rows=9_000, service=service)), here)
+    local_batches = read_values(make_evaluation_batches(source, 1, batch_size=512, rows=9_000))
+    assert_same(
+        read_values(make_evaluation_batches(source, 1, batch_size=512, rows=9_000, service=service)), local_batches
+    )
 
 
-def test_what_a_worker_cannot_read_ends_in_its_words(data):
+def test_a_worker_that_cannot_read_a_file_ends_the_run_with_its_message(data):
     source = open_source(data)
     service = InputService(data, source)
     path = data.files.path
@@ -124,67 +126,70 @@ def test_what_a_worker_cannot_read_ends_in_its_words(data):
         file.seek(40)
         file.write(b"\xff" * 200)
     with pytest.raises(Exception, match="cannot be read") as raised:
-        values_of(make_training_batches(source, 0, batch_size=64, seed=1, service=service))
+        read_values(make_training_batches(source, 0, batch_size=64, seed=1, service=service))
     assert extract_user_error(raised.value).startswith(f"{path}: row group 0 cannot be read, the file is damaged")
 
 
-def test_no_service_is_said_at_once(data):
-    for wrong in ("localhost:1", "nowhere", "localhost:x"):
+def test_a_missing_service_is_reported_at_once(data):
+    for address in ("localhost:1", "nowhere", "localhost:x"):
         with pytest.raises(UserError, match=r"data\.service must be the host:port of a running dispatcher"):
-            InputService(dataclasses.replace(data, service=wrong), open_source(data))
+            InputService(dataclasses.replace(data, service=address), open_source(data))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("worker", "--dispatcher=localhost:1"), "--dispatcher must be the host:port of a running dispatcher"),
-        (("worker",), "--dispatcher=HOST:PORT is needed by a worker"),
-        (("dispatcher", "--dispatcher=localhost:1"), "--dispatcher=HOST:PORT is for a worker"),
+        (("worker",), "a worker needs --dispatcher=HOST:PORT"),
+        (
+            ("dispatcher", "--dispatcher=localhost:1"),
+            "--dispatcher is a flag of workers, got 'localhost:1' for a dispatcher",
+        ),
         (("both",), "ROLE must be dispatcher or worker, got 'both'"),
     ],
 )
-def test_a_server_that_cannot_start_says_why(arguments, said):
-    ran = subprocess.run(
+def test_a_server_that_cannot_start_says_why(arguments, message):
+    process = subprocess.run(
         [sys.executable, "-m", "steadyrank.pipeline.input_service", *arguments],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert ran.returncode == 2
-    assert ran.stderr.splitlines()[-1].startswith(f"error: {said}")
+    assert process.returncode == 2
+    assert process.stderr.splitlines()[-1].startswith(f"error: {message}")
 
 
-def test_without_any_worker_the_windows_are_made_here(data, start):
+def test_without_workers_this_process_makes_the_windows(data, start):
     _, address = start("dispatcher")
-    alone = dataclasses.replace(data, service=address)
-    source = open_source(alone)
-    here = values_of(make_training_batches(source, 0, batch_size=64, seed=1))
-    service = InputService(alone, source, patience=1.0)
-    assert_same(values_of(make_training_batches(source, 0, batch_size=64, seed=1, service=service)), here)
+    settings = dataclasses.replace(data, service=address)
+    source = open_source(settings)
+    local_batches = read_values(make_training_batches(source, 0, batch_size=64, seed=1))
+    service = InputService(settings, source, patience=1.0)
+    assert_same(read_values(make_training_batches(source, 0, batch_size=64, seed=1, service=service)), local_batches)
 
 
-def test_a_worker_that_is_killed_loses_no_row(data, start):
+def test_no_row_is_lost_when_a_worker_is_killed(data, start):
     _, address = start("dispatcher")
     victim, _ = start("worker", f"--dispatcher={address}")
     start("worker", f"--dispatcher={address}")
-    alone = dataclasses.replace(data, service=address)
-    source = open_source(alone)
-    here = values_of(make_training_batches(source, 0, batch_size=64, seed=1))
-    service = InputService(alone, source, patience=2.0)
-    found = []
+    settings = dataclasses.replace(data, service=address)
+    source = open_source(settings)
+    local_batches = read_values(make_training_batches(source, 0, batch_size=64, seed=1))
+    service = InputService(settings, source, patience=2.0)
+    batches = []
     for batch in make_training_batches(source, 0, batch_size=64, seed=1, service=service):
-        found.append({name: column.numpy() for name, column in batch.items()})
-        if len(found) == 5:
+        batches.append({name: column.numpy() for name, column in batch.items()})
+        if len(batches) == 5:
             victim.send_signal(signal.SIGKILL)
             victim.wait()
-    assert_same(found, here)
+    assert_same(batches, local_batches)
 
 
-def test_a_job_reads_through_it(data, tmp_path):
-    """The job's metrics and weights are those of a job that reads by itself."""
+def test_a_job_trains_the_same_through_the_service(data, tmp_path):
+    """The metrics equal those of a job that reads the log itself."""
     runs = {}
-    for name, service in (("here", ""), ("there", data.service)):
+    for name, service in (("local", ""), ("remote", data.service)):
         run = tmp_path / name
         command = [
             *(sys.executable, "-m", "steadyrank.pipeline.train", f"--model_dir={run}", "--config=demo"),
@@ -199,4 +204,4 @@ def test_a_job_reads_through_it(data, tmp_path):
         lines = (run / "metrics" / "eval.jsonl").read_text().splitlines()
         runs[name] = [{k: v for k, v in json.loads(line).items() if k != "time"} for line in lines]
         assert json.loads((run / "status.json").read_text())["skipped"] == {"price: not finite": 2}
-    assert runs["here"] == runs["there"]
+    assert runs["local"] == runs["remote"]

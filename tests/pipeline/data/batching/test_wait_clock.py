@@ -7,31 +7,31 @@ import tensorflow as tf
 from steadyrank.pipeline.data.batching.wait_clock import WaitClock
 
 
-def slow(seconds: float):
-    def element(x):
+def delay(seconds: float):
+    def wait(x):
         time.sleep(seconds)
         return x
 
-    return lambda x: tf.ensure_shape(tf.numpy_function(element, [x], tf.int64), [])
+    return lambda x: tf.ensure_shape(tf.numpy_function(wait, [x], tf.int64), [])
 
 
 def test_elements_pass_unchanged():
     assert list(WaitClock().watch(tf.data.Dataset.range(5)).as_numpy_iterator()) == [0, 1, 2, 3, 4]
 
 
-def test_a_slow_input_is_waited_for():
+def test_the_clock_counts_the_delay_of_a_slow_input():
     clock = WaitClock()
-    list(clock.watch(tf.data.Dataset.range(5).map(slow(0.05))))
+    list(clock.watch(tf.data.Dataset.range(5).map(delay(0.05))))
     assert clock.seconds >= 5 * 0.05
 
 
-def test_an_input_that_was_ready_is_not():
+def test_the_clock_counts_nothing_for_an_element_that_is_ready():
     clock = WaitClock()
-    elements = iter(clock.watch(tf.data.Dataset.range(5).map(slow(0.1)).prefetch(5)))
+    elements = iter(clock.watch(tf.data.Dataset.range(5).map(delay(0.1)).prefetch(5)))
     next(elements)
     first = clock.seconds
     assert first >= 0.1
-    # By now the prefetch has filled up; were the clock reading ahead itself, it would count the making of the rest.
+    # The prefetch buffer is now full. A clock that read ahead would count the time to make the other elements.
     time.sleep(2.0)
     for _ in elements:
         pass

@@ -1,4 +1,4 @@
-"""A day's rows over two workers, each a process of its own under MultiWorkerMirroredStrategy."""
+"""Two workers of MultiWorkerMirroredStrategy, each in its own process, share the rows of a day."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ features:
 tasks:
 - {name: click, kind: binary}
 """
-# Seven files of unequal length, which two workers cannot share file by file.
+# Seven files of unequal length: two workers that share them file by file would get unequal numbers of rows.
 FILES = (130, 70, 200, 33, 120, 95, 61)
 ROWS, BATCH = sum(FILES), 64
 
@@ -38,20 +38,20 @@ from steadyrank.pipeline.training.distribution import distribute_batches
 
 path, schema, start = sys.argv[1:]
 source = FileLog(Files(path=path, schema=schema, periods=1))
-told = {}
+read = {}
 for name, batches in {
     "shuffled": functools.partial(
         make_training_batches, source, 0, batch_size=64, seed=1, shuffle_rows=150, start=int(start)
     ),
     "evaluated": functools.partial(make_evaluation_batches, source, 0, batch_size=64),
 }.items():
-    told[name] = []
+    read[name] = []
     for batch in distribute_batches(strategy, batches):
         [users] = strategy.experimental_local_results(batch["user"])
         [labels] = strategy.experimental_local_results(batch["click"])
-        there = ~np.isnan(labels.numpy())
-        told[name].append({"shape": users.shape.as_list(), "users": users.numpy()[there].tolist()})
-print("TOLD", json.dumps(told))
+        labeled = ~np.isnan(labels.numpy())
+        read[name].append({"shape": users.shape.as_list(), "users": users.numpy()[labeled].tolist()})
+print("READ", json.dumps(read))
 """
 
 
@@ -71,9 +71,9 @@ def log(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def read(log):
-    """What each of two workers reads from a batch on."""
+    """Returns what each of two workers reads, starting at a given batch."""
 
-    def both(start: int) -> list[dict]:
+    def read_from(start: int) -> list[dict]:
         workers = free_addresses(2)
         running = []
         for index in range(2):
@@ -87,21 +87,21 @@ def read(log):
                     text=True,
                 )
             )
-        told = []
+        results = []
         try:
             for process in running:
                 out, errors = process.communicate(timeout=180)
                 assert process.returncode == 0, errors[-3000:]
-                told.append(json.loads(out.partition("TOLD ")[2]))
+                results.append(json.loads(out.partition("READ ")[2]))
         finally:
             for process in running:
                 process.kill()
-        return told
+        return results
 
-    return both
+    return read_from
 
 
-def test_every_row_comes_once_and_from_any_batch_on_the_rest(read):
+def test_workers_read_every_row_once_and_can_start_at_any_batch(read):
     whole, rest = read(0), read(5)
     steps = -(-ROWS // BATCH)
     for name in ("shuffled", "evaluated"):
