@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .clippy_adagrad import ClippyAdagrad
     from .explanations import Coordinate, Explanation
     from .schedules import WarmUp
-    from .tensorflow_ops import skipped_too_often
+    from .skipped_steps import skipped_too_often
 
 __all__ = [
     "RULES",
@@ -52,7 +52,7 @@ _MODULES = {
     "Coordinate": "explanations",
     "Explanation": "explanations",
     "WarmUp": "schedules",
-    "skipped_too_often": "tensorflow_ops",
+    "skipped_too_often": "skipped_steps",
 }
 
 

@@ -167,7 +167,7 @@ def make_empty(variables: int) -> tuple[np.ndarray, np.ndarray]:
     return numbers, np.full((variables, INTEGERS), -1, np.int64) * (np.arange(INTEGERS) > 0)
 
 
-def explain(rule: str, numbers: np.ndarray, integers: np.ndarray, shape: Sequence[int]) -> Explanation:
+def make_explanation(rule: str, numbers: np.ndarray, integers: np.ndarray, shape: Sequence[int]) -> Explanation:
     """One variable's explanation, from its row of the kept numbers and integers.
 
     Args:
@@ -225,7 +225,7 @@ def find_binding_coordinate(
         candidates = Operands(*(ops.pad(x, [[0, 1]]) for x in values)) if spec.is_sparse else values
     else:
         # Along the rows first, then within one: finding the place of a maximum in a whole matrix is slow.
-        maxima = measured.row_maxima
+        maxima: Tensor = measured.row_maxima
         row = ops.argmax(ops.pad(maxima, [[0, 1]]) if spec.is_sparse else maxima)
         candidates = Operands(*(ops.reshape(_take_rows(ops, x, row, maxima, spec), (-1,)) for x in values))
     quantities = measure_coordinates(ops, spec, spec.rule_at(ops, step), candidates)

@@ -64,7 +64,7 @@ def compute_factors(
             continue
         values = {name: ops.stack([measured[i][name].value(ops) for i in places]) for name in measured[places[0]]}
         is_finite.append(ops.isfinite(values[first]))
-        if rule.initial_state is not None:
+        if rule.initial_state is not None and rule_state is not None:
             totals = _compute_totals(ops, specs, own, spec)
             indices = [specs[i].index for i in places]
             state = ops.cast(ops.take(rule_state, indices, axis=0), spec.dtype)

@@ -6,45 +6,45 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 
-def clip_marked(
+def clip_and_keep_bad(
     ops: Any,
     clip: Callable[[Sequence[Any]], Sequence[Any]],
     gradients: Sequence[Any],
     *,
     limit: float,
-    together: bool,
-    values_of: Callable[[Any], Any],
-    with_values: Callable[[Any, Any], Any],
+    is_global: bool,
+    get_values: Callable[[Any], Any],
+    replace_values: Callable[[Any, Any], Any],
 ) -> list[Any]:
-    """What Keras's clipping makes of the gradients, except that what is bad stays bad, and nothing else becomes so.
+    """Applies Keras's clipping so that bad coordinates stay bad and no others become bad.
 
-    Clipped as they are, a bad coordinate would pass for a good one, or make the gradients of all variables bad. They are
-    clipped in float32 at least, since a norm soon overflows half precision.
+    Keras alone would turn a bad coordinate into a good one, or make the gradients of all variables bad. The clipping runs in float32 at
+    least, since a norm soon overflows half precision.
 
     Args:
-      ops: The namespace, see :mod:`.clipping`.
+      ops: A namespace with NumPy's names.
       clip: Keras's clipping.
-      gradients: Of all variables.
+      gradients: The gradients of all variables.
       limit: A coordinate beyond it is as bad as one that is not finite.
-      together: Whether the norm is that of all gradients; where one is bad, all stay as they are.
-      values_of: A gradient's numbers.
-      with_values: A gradient of the same kind with other numbers.
+      is_global: Whether Keras clips by the norm of all gradients together; then one bad gradient leaves all unclipped.
+      get_values: Returns the numbers of a gradient.
+      replace_values: Returns a gradient of the same kind with other numbers.
 
     Returns:
-      The gradients, NaN in place of what is bad.
+      The gradients, with NaN in place of bad coordinates.
     """
 
-    def marked(x: Any) -> Any:
+    def mark(x: Any) -> Any:
         x = ops.cast(x, "float64" if x.dtype == "float64" else "float32")
         return ops.where(ops.abs(x) <= limit, x, float("nan"))
 
-    kept = [with_values(gradient, marked(values_of(gradient))) for gradient in gradients]
-    clipped = clip(kept)
-    if not together:
+    marked = [replace_values(gradient, mark(get_values(gradient))) for gradient in gradients]
+    clipped = clip(marked)
+    if not is_global:
         return list(clipped)
-    # Coordinate by coordinate: the norm of finite numbers may not be finite.
-    finite = ops.all(ops.stack([ops.all(ops.isfinite(values_of(gradient))) for gradient in kept]))
+    # Coordinate by coordinate: the norm of finite numbers may overflow.
+    is_finite = ops.all(ops.stack([ops.all(ops.isfinite(get_values(gradient))) for gradient in marked]))
     return [
-        with_values(was, ops.where(finite, values_of(now), values_of(was)))
-        for was, now in zip(kept, clipped, strict=True)
+        replace_values(old, ops.where(is_finite, get_values(new), get_values(old)))
+        for old, new in zip(marked, clipped, strict=True)
     ]

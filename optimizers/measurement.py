@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .coordinates import Coordinates
-from .reductions import Max, MaxOfRoots, Reduction, Sum, Tensor
+from .reductions import Max, MaxOfRoots, Quantity, Reduction, Sum, Tensor
 from .rule import Rule
 from .variable_spec import Operands, VariableSpec
 
@@ -51,7 +51,7 @@ def measure_variables(
     ]
 
 
-def measure_coordinates(ops: Any, spec: VariableSpec, rule: Rule, values: Operands) -> dict[str, Reduction]:
+def measure_coordinates(ops: Any, spec: VariableSpec, rule: Rule, values: Operands) -> dict[str, Quantity]:
     """The quantities of a rule before they are reduced, the first one marked where the gradient is bad."""
     x = Coordinates(ops, spec.adagrad, *values)
     quantities = rule.measure(ops, x)
@@ -61,7 +61,7 @@ def measure_coordinates(ops: Any, spec: VariableSpec, rule: Rule, values: Operan
 
 
 def _measure_variable(ops: Any, spec: VariableSpec, rule: Rule, values: Operands) -> Measurements:
-    def measure_block(*block: Tensor) -> tuple[dict[str, Reduction], dict[str, Reduction]]:
+    def measure_block(*block: Tensor) -> tuple[dict[str, Quantity], dict[str, Quantity]]:
         quantities = measure_coordinates(ops, spec, rule, Operands(*block))
         squares = _compute_squares(ops, spec, Operands(*block)) if spec.explain else {}
         return quantities, squares
@@ -87,7 +87,7 @@ def _measure_variable(ops: Any, spec: VariableSpec, rule: Rule, values: Operands
     return Measurements(reductions, {name: x.reduce(ops, spec.axis) for name, x in squares.items()}, row_maxima)
 
 
-def _compute_squares(ops: Any, spec: VariableSpec, values: Operands) -> dict[str, Reduction]:
+def _compute_squares(ops: Any, spec: VariableSpec, values: Operands) -> dict[str, Quantity]:
     x = Coordinates(ops, spec.adagrad, *values)
     squares = {"gradient": x.mark_bad_gradients(ops.square(x.g)), "parameter": ops.square(x.w)}
     if spec.rule.order == "after":

@@ -36,7 +36,7 @@ class Sum(NamedTuple):
         return Sum(ops.add(self.values, other.values))
 
     @staticmethod
-    def join(ops: Any, parts: Sequence[Sum]) -> Sum:
+    def join(ops: Any, parts: Sequence[Any]) -> Sum:
         """The sum over several shards or variables."""
         return Sum(ops.sum(ops.stack([part.values for part in parts]), axis=0))
 
@@ -67,7 +67,7 @@ class Mean(NamedTuple):
         return Mean(ops.add(self.values, other.values), self.count + other.count)
 
     @staticmethod
-    def join(ops: Any, parts: Sequence[Mean]) -> Mean:
+    def join(ops: Any, parts: Sequence[Any]) -> Mean:
         """The mean over several shards or variables."""
         return Mean(*(ops.sum(ops.stack(list(numbers)), axis=0) for numbers in zip(*parts, strict=True)))
 
@@ -91,7 +91,7 @@ class Max(NamedTuple):
         return Max(ops.maximum(self.values, other.values))
 
     @staticmethod
-    def join(ops: Any, parts: Sequence[Max]) -> Max:
+    def join(ops: Any, parts: Sequence[Any]) -> Max:
         """The maximum over several shards or variables."""
         return Max(ops.max(ops.stack([part.values for part in parts]), axis=0))
 
@@ -114,4 +114,6 @@ class MaxOfRoots(NamedTuple):
         return MaxOfRoots(ops.maximum(self.values, other.values))
 
 
-Reduction: TypeAlias = "Sum | Mean | Max | MaxOfRoots"
+Reduction: TypeAlias = "Sum | Mean | Max"
+Quantity: TypeAlias = "Reduction | MaxOfRoots"
+"""A quantity of each coordinate, and how it is reduced."""

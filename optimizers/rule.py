@@ -8,7 +8,7 @@ import numbers
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-from .reductions import Reduction, Tensor
+from .reductions import Quantity, Tensor
 
 if TYPE_CHECKING:
     from .coordinates import Coordinates
@@ -72,7 +72,7 @@ class Rule:
                     f"{self.name}: {name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}"
                 )
 
-    def measure(self, ops: Any, x: Coordinates) -> dict[str, Reduction]:
+    def measure(self, ops: Any, x: Coordinates) -> dict[str, Quantity]:
         """The reductions that the rule reads, by name, each from one number for each coordinate.
 
         They must be finite for every finite gradient: the first one also carries the mark of a bad gradient.

@@ -54,7 +54,7 @@ class Settings:
                 "when the accumulator takes the gradient first"
             )
 
-    def rules_of(self, names: Sequence[str]) -> list[Rule]:
+    def choose_rules(self, names: Sequence[str]) -> list[Rule]:
         """The rule of each variable: that of the first group or exclusion whose pattern is found in its name.
 
         Raises:
@@ -80,7 +80,7 @@ class Settings:
         """Steps in a row that may be skipped; None for any number, also where none ever is."""
         return self.max_skipped_steps if self.skip_nonfinite else None
 
-    def failures(self, names: Sequence[str]) -> list[str]:
+    def failure_messages(self, names: Sequence[str]) -> list[str]:
         """What is said when more were skipped: for each variable whose gradient may be the reason, and last for the rate."""
         bad = [f"gradient of '{name}' was not finite, or beyond {self.gradient_limit:g}" for name in names]
         return [
@@ -205,7 +205,7 @@ def as_groups(value: Mapping[str, Any] | None, deserialize: Callable[[Any], Any]
     return {pattern: as_rule(f"groups[{pattern!r}]", rule, deserialize) for pattern, rule in (value or {}).items()}
 
 
-def clippy_rule(
+def make_clippy(
     deserialize: Callable[[Any], Any], relative: Any, accumulator_relative: Any, absolute: Any, granularity: Any
 ) -> Clippy:
     """Clippy from the arguments that TFRS's users know.
@@ -223,12 +223,7 @@ def clippy_rule(
     return Clippy(deserialize(relative), deserialize(absolute), deserialize(accumulator_relative), granularity)
 
 
-def unique(names: Sequence[str]) -> list[str]:
-    """The names; one that stands twice is told apart by its place."""
-    return [name if list(names).count(name) == 1 else f"{name}#{place}" for place, name in enumerate(names)]
-
-
-def under_tfrs_names(config: dict[str, Any]) -> dict[str, Any]:
+def rename_for_clippy(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration of Adagrad with Clippy under the arguments of ClippyAdagrad."""
     rule, explain = config.pop("rule"), config.pop("explain")
     return config | {

@@ -16,6 +16,7 @@ from .factors import compute_factors
 from .measurement import measure_variables
 from .reductions import Tensor
 from .rule import Rule
+from .update import Decision
 from .variable_spec import Operands, VariableSpec
 
 SKIPPED, SKIPPED_IN_A_ROW, PER_VARIABLE = 0, 1, 2
@@ -61,6 +62,10 @@ class StepPlan(NamedTuple):
     is_finite: Tensor
     state: State
     added_counts: Tensor
+
+    def decision(self, place: int) -> Decision:
+        """What is decided for the variable at a place."""
+        return Decision(self.sigmas[place], self.eta, self.take_step)
 
 
 def make_first_state(rules: Sequence[Rule], explain: bool) -> State:
@@ -133,8 +138,8 @@ def plan_step(
                 for (_, place), rows in zip(coordinates, table_rows, strict=True)
             ]
         )
-        old = [ops.take(kept, indices, axis=0) for kept in (state.numbers, state.integers)]
-        merged = explanations.merge(ops, *old, numbers, places, step)
+        old_numbers, old_integers = (ops.take(kept, indices, axis=0) for kept in (state.numbers, state.integers))
+        merged = explanations.merge(ops, old_numbers, old_integers, numbers, places, step)
         numbers, integers = (
             ops.where(take_step, ops.scatter_update(kept, [[index] for index in indices], new), kept)
             for kept, new in zip((state.numbers, state.integers), merged, strict=True)

@@ -1,4 +1,4 @@
-"""What an optimizer tells of its steps, the same in Keras 2 and Keras 3."""
+"""What an optimizer reports of its steps, the same in Keras 2 and Keras 3."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import explanations, settings, step_plan
+from . import explanations, step_plan
 from .explanations import Explanation
 from .rule import Rule
 from .settings import Settings
@@ -15,7 +15,10 @@ from .step_plan import State
 
 
 class StepReport:
-    """Counts of skipped steps and explanations, read from what an optimizer keeps."""
+    """Reads counts of skipped steps, and explanations, from the state of an optimizer.
+
+    An optimizer that inherits from it sets the attributes below when it is built.
+    """
 
     _settings: Settings
     _names: Sequence[str]
@@ -26,49 +29,62 @@ class StepReport:
     def _is_built(self) -> bool:
         raise NotImplementedError
 
-    def _value(self, variable: Any) -> np.ndarray:
-        """What a variable of the state holds."""
+    def _read_value(self, variable: Any) -> np.ndarray:
+        """The value of a variable of the state."""
         raise NotImplementedError
 
     @property
     def explain(self) -> bool:
-        """Whether it keeps what :meth:`read_explanations` tells."""
+        """Whether the optimizer keeps what :meth:`read_explanations` returns."""
         return self._settings.explain
 
     @property
     def skipped_steps(self) -> int:
-        """Steps that were skipped because of a bad gradient, since the optimizer was made."""
-        return int(self._value(self._state.counts)[step_plan.SKIPPED]) if self._is_built() else 0
+        """Number of steps that were skipped because of a bad gradient, since the optimizer was created."""
+        return int(self._read_value(self._state.counts)[step_plan.SKIPPED]) if self._is_built() else 0
 
     def read_nonfinite_gradients(self) -> dict[str, int]:
-        """How often each variable's gradient was bad, by its name; only the variables for which that happened."""
+        """How often the gradient of each variable was bad, by the variable's name; only variables with a bad gradient."""
         if not self._is_built():
             return {}
-        counts = self._value(self._state.counts)[step_plan.PER_VARIABLE :]
-        return {name: int(count) for name, count in zip(settings.unique(self._names), counts, strict=True) if count}
+        counts = self._read_value(self._state.counts)[step_plan.PER_VARIABLE :]
+        names = make_unique(self._names)
+        return {name: int(count) for name, count in zip(names, counts, strict=True) if count}
 
     def read_explanations(self, reset: bool = True) -> dict[str, Explanation]:
-        """What was done to each variable since the last reading, by the variable's name (in Keras 3 its path).
+        """What happened to each variable since the last call, by the variable's name (in Keras 3, its path).
 
-        Variables that no rule clips have a factor of 1 and their norms.
+        Variables without a rule have a factor of 1 and their norms.
 
         Args:
-          reset: Start anew after reading.
+          reset: Whether to start over after reading. Default True.
 
         Raises:
-          ValueError: When the optimizer was not told to explain.
+          ValueError: When the optimizer was created without ``explain=True``.
         """
         if not self._settings.explain:
             raise ValueError(
-                "read_explanations needs an optimizer made with explain=True (ClippyAdagrad: export_clipping_factors=True)"
+                "read_explanations needs an optimizer with explain=True (for ClippyAdagrad, export_clipping_factors=True)"
             )
         if not self._is_built():
             return {}
         variables = (self._state.numbers, self._state.integers)
-        kept = [self._value(variable) for variable in variables]
+        numbers, integers = (self._read_value(variable) for variable in variables)
         if reset:
             for variable, value in zip(variables, explanations.make_empty(len(self._names)), strict=True):
                 variable.assign(value)
-        rules = [rule.name for rule in self._rules]
-        rows = zip(settings.unique(self._names), rules, *kept, self._shapes, strict=True)
-        return {name: explanations.explain(*row) for name, *row in rows}
+        names, rules = make_unique(self._names), [rule.name for rule in self._rules]
+        return {
+            name: explanations.make_explanation(*entry)
+            for name, *entry in zip(names, rules, numbers, integers, self._shapes, strict=True)
+        }
+
+
+def make_unique(names: Sequence[str]) -> list[str]:
+    """The names, with ``#`` and the place appended to those that occur more than once.
+
+    Example:
+    >>> make_unique(["kernel", "bias", "kernel"])
+    ['kernel#0', 'bias', 'kernel#2']
+    """
+    return [name if list(names).count(name) == 1 else f"{name}#{place}" for place, name in enumerate(names)]

@@ -1,7 +1,7 @@
-"""One step on TensorFlow, for Keras 2 and Keras 3: measured on each replica, written on all together.
+"""One step on TensorFlow, for Keras 2 and Keras 3: planned on each replica, written on all replicas together.
 
-The mathematics is that of :mod:`.parts`, the decisions are those of :mod:`.steps`. A strategy that holds copies of the
-variables merges its replicas between the two halves, and so the shells call them one after the other.
+A strategy that mirrors the variables merges its replicas between the two halves. Therefore the optimizers call
+:meth:`TensorflowStep.plan` and :meth:`TensorflowStep.write` one after the other.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from . import tensorflow_ops
 from .measurement import choose_block_rows
+from .programs import Programs
 from .settings import Settings
+from .skipped_steps import fail_after_too_many
 from .step_plan import SKIPPED_IN_A_ROW, State, StepPlan, plan_step
-from .tensorflow_ops import Gradient, Ops, Programs
-from .update import compute_changes
+from .tensorflow_ops import Gradient, Ops, read_operands, storage_dtype
+from .update import Decision, compute_changes
 from .variable_spec import Operands, VariableSpec
 
 
@@ -26,12 +27,12 @@ class TensorflowStep:
     """Takes the steps of one optimizer.
 
     Args:
-      settings: The optimizer's.
-      programs: Compile the measuring and writing of large dense variables.
-      names: Of the variables.
-      accumulators: Of the variables.
-      state: The variables that hold what is kept.
-      make_spec: Makes a variable's spec; told whether its gradient is sparse.
+      settings: The settings of the optimizer.
+      programs: Compiles the work on large dense variables.
+      names: Names of the variables.
+      accumulators: Accumulators of the variables.
+      state: The variables of the state.
+      make_spec: Describes a variable, given the variable and whether its gradient is sparse.
     """
 
     def __init__(
@@ -57,52 +58,51 @@ class TensorflowStep:
         variables: Sequence[tf.Variable],
         step: Any,
         eta: Any,
-    ) -> tuple[StepPlan, list[Any]]:
-        """The first half, on one replica: decides; raises, in the graph, when too many steps in a row had to be skipped.
+    ) -> tuple[StepPlan, list[Operands | tuple[()]]]:
+        """The first half, on one replica: decides, and raises in the graph if too many steps in a row were skipped.
 
         Args:
           distribution: The strategy.
           gradients: Summed over the replicas, the rows of sparse ones distinct.
-          variables: For each gradient.
-          step: The optimizer's step, counted from 0.
+          variables: The variable of each gradient.
+          step: The step, counted from 0.
           eta: The learning rate.
 
         Returns:
-          The plan; and what each sparse gradient touches, an empty tuple for a dense one, so that no row is read again.
+          The plan; and what each sparse gradient touches, so that :meth:`write` reads no row again, or an empty tuple for a dense
+          one.
         """
-        chosen = [
-            self._make_spec(v, isinstance(g, tf.IndexedSlices)) for g, v in zip(gradients, variables, strict=True)
-        ]
-        compiled = self._compiles(distribution, chosen, variables)
-        if compiled:
-            chosen = [
+        specs = [self._make_spec(v, isinstance(g, tf.IndexedSlices)) for g, v in zip(gradients, variables, strict=True)]
+        is_compiled = self._is_compiled(distribution, specs, variables)
+        if is_compiled:
+            specs = [
                 spec if spec.is_sparse else dataclasses.replace(spec, block_rows=choose_block_rows(variable.shape))
-                for spec, variable in zip(chosen, variables, strict=True)
+                for spec, variable in zip(specs, variables, strict=True)
             ]
-        touched = [
-            tensorflow_ops.read(variable, self._accumulators[spec.index], gradient)
-            for spec, gradient, variable in zip(chosen, gradients, variables, strict=True)
+        operands = [
+            read_operands(variable, self._accumulators[spec.index], gradient)
+            for spec, gradient, variable in zip(specs, gradients, variables, strict=True)
         ]
         plan = plan_step(
             Ops,
-            functools.partial(self._programs.each, compiled=compiled),
-            chosen,
-            touched,
-            [gradient.indices if spec.is_sparse else None for spec, gradient in zip(chosen, gradients, strict=True)],
+            functools.partial(self._programs.call_each, is_compiled=is_compiled),
+            specs,
+            operands,
+            [gradient.indices if spec.is_sparse else None for spec, gradient in zip(specs, gradients, strict=True)],
             step=tf.convert_to_tensor(step),
             eta=tf.convert_to_tensor(eta),
             state=self._state.map(tf.convert_to_tensor),
             skip_nonfinite=self._settings.skip_nonfinite,
         )
         if plan.state.numbers is not None:
-            # Written is after everything was read: TensorFlow would copy a variable that somebody still reads.
+            # Write after everything was read: TensorFlow copies a variable that is still being read.
             with tf.control_dependencies([plan.state.numbers, plan.state.integers]):
                 plan = plan._replace(eta=tf.identity(plan.eta))
         allowed = self._settings.allowed_skips
         if allowed is not None:
-            messages = self._settings.failures([self._names[spec.index] for spec in chosen])
-            tensorflow_ops.fail_if_skipping(plan.state.counts, plan.is_finite, allowed, messages)
-        return plan, [values if spec.is_sparse else () for spec, values in zip(chosen, touched, strict=True)]
+            messages = self._settings.failure_messages([self._names[spec.index] for spec in specs])
+            fail_after_too_many(plan.state.counts, plan.is_finite, allowed, messages)
+        return plan, [values if spec.is_sparse else () for spec, values in zip(specs, operands, strict=True)]
 
     def write(
         self,
@@ -110,111 +110,109 @@ class TensorflowStep:
         gradients: Sequence[Any],
         variables: Sequence[tf.Variable],
         plan: StepPlan,
-        read_before: Sequence[Any],
+        operands: Sequence[Any],
     ) -> None:
-        """The second half, on all replicas together: writes weights, accumulators and what is kept.
+        """The second half, on all replicas together: writes weights, accumulators and state.
 
         Args:
           distribution: The strategy.
           gradients: As for :meth:`plan`; of all replicas, under a strategy that merges them.
-          variables: For each gradient.
+          variables: The variable of each gradient.
           plan: What the first half decided.
-          read_before: What it returned beside the plan.
+          operands: What the first half returned beside the plan.
         """
-        chosen = []
-        for gradient, variable in zip(gradients, variables, strict=True):
-            one = distribution.experimental_local_results(gradient)[0]
-            chosen.append(self._make_spec(variable, isinstance(one, tf.IndexedSlices)))
-        copies = len(distribution.experimental_local_results(variables[0]))
-        compiled = (copies == 1 or tf.distribute.in_cross_replica_context()) and self._compiles(
-            distribution, chosen, variables
+        get_local = distribution.experimental_local_results
+        specs = [
+            self._make_spec(variable, isinstance(get_local(gradient)[0], tf.IndexedSlices))
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
+        replicas = len(get_local(variables[0]))
+        is_compiled = (replicas == 1 or tf.distribute.in_cross_replica_context()) and self._is_compiled(
+            distribution, specs, variables
         )
-        in_programs = [place for place, spec in enumerate(chosen) if compiled and not spec.is_sparse]
-        for copy in range(copies if in_programs else 0):
-            self._write_in_program(distribution, copy, gradients, variables, plan, chosen, in_programs)
-        for place, spec in enumerate(chosen):
-            if place not in in_programs:
-                arguments = (gradients[place], read_before[place], plan.sigmas[place], plan.eta, plan.take_step)
+        compiled = [place for place, spec in enumerate(specs) if is_compiled and not spec.is_sparse]
+        for replica in range(replicas if compiled else 0):
+            self._write_in_program(
+                [specs[place] for place in compiled],
+                [get_local(variables[place])[replica] for place in compiled],
+                [get_local(gradients[place])[replica] for place in compiled],
+                [Decision(*(get_local(x)[replica] for x in plan.decision(place))) for place in compiled],
+                replica,
+                distribution,
+            )
+        for place, spec in enumerate(specs):
+            if place not in compiled:
                 write = functools.partial(
-                    self._write, spec, self._accumulators[spec.index], shared=_is_shared(distribution)
+                    _write_variable, spec, self._accumulators[spec.index], is_shared=_is_shared(distribution)
                 )
+                arguments = (gradients[place], operands[place], plan.decision(place))
                 distribution.extended.update(variables[place], write, args=arguments, group=False)
-        self._keep(distribution, plan)
+        self._write_state(distribution, plan)
 
-    def _compiles(self, distribution: Any, chosen: Sequence[VariableSpec], variables: Sequence[tf.Variable]) -> bool:
-        # A parameter server's variables lie on other machines, one here and one there: no program holds them all.
+    def _is_compiled(self, distribution: Any, specs: Sequence[VariableSpec], variables: Sequence[tf.Variable]) -> bool:
+        # The variables of a parameter server strategy lie on several machines, and no program holds them all.
         if _is_shared(distribution):
             return False
-        return self._programs.worth([v.shape for spec, v in zip(chosen, variables, strict=True) if not spec.is_sparse])
+        shapes = [variable.shape for spec, variable in zip(specs, variables, strict=True) if not spec.is_sparse]
+        return self._programs.is_worthwhile(shapes)
 
     def _write_in_program(
         self,
-        distribution: Any,
-        copy: int,
-        gradients: Sequence[Any],
+        specs: Sequence[VariableSpec],
         variables: Sequence[tf.Variable],
-        plan: StepPlan,
-        chosen: Sequence[VariableSpec],
-        places: Sequence[int],
+        gradients: Sequence[tf.Tensor],
+        decisions: Sequence[Decision],
+        replica: int,
+        distribution: Any,
     ) -> None:
-        """Writes one replica's copy of the variables at ``places``."""
+        """Writes one replica's copy of dense variables."""
+        local = distribution.experimental_local_results
+        accumulators = [local(self._accumulators[spec.index])[replica] for spec in specs]
 
-        def local(value: Any) -> Any:
-            return distribution.experimental_local_results(value)[copy]
-
-        parts = [chosen[place] for place in places]
-        targets = [local(variables[place]) for place in places]
-        accumulators = [local(self._accumulators[spec.index]) for spec in parts]
-
-        def write(
-            dense: Sequence[tf.Tensor], sigmas: Sequence[tf.Tensor], eta: tf.Tensor, take_step: tf.Tensor
-        ) -> None:
-            for spec, target, accumulator, gradient, sigma in zip(
-                parts, targets, accumulators, dense, sigmas, strict=True
+        def write(gradients: Sequence[tf.Tensor], decisions: Sequence[Decision]) -> None:
+            for spec, accumulator, variable, gradient, decision in zip(
+                specs, accumulators, variables, gradients, decisions, strict=True
             ):
-                self._write(spec, accumulator, target, gradient, (), sigma, eta, take_step)
+                _write_variable(spec, accumulator, variable, gradient, (), decision)
 
-        each = ([local(gradients[place]) for place in places], [local(plan.sigmas[place]) for place in places])
-        with tf.device(targets[0].device):
-            key = ("write", copy, *(spec.index for spec in parts))
-            self._programs.run(key, write, *each, local(plan.eta), local(plan.take_step))
+        with tf.device(variables[0].device):
+            self._programs.run(("write", replica, *(spec.index for spec in specs)), write, gradients, decisions)
 
-    def _write(
-        self,
-        spec: VariableSpec,
-        accumulator: tf.Variable,
-        variable: tf.Variable,
-        gradient: Gradient,
-        read_before: Sequence[tf.Tensor],
-        sigma: tf.Tensor,
-        eta: tf.Tensor,
-        take_step: tf.Tensor,
-        shared: bool = False,
-    ) -> None:
-        touched = Operands(*read_before) if read_before else tensorflow_ops.read(variable, accumulator, gradient)
-        amounts = compute_changes(Ops, spec, touched, sigma, eta, take_step)
-        for target, old, amount in zip((variable, accumulator), (touched.w, touched.accumulator), amounts, strict=True):
-            dtype = tensorflow_ops.own_dtype(target)
-            if not isinstance(gradient, tf.IndexedSlices):
-                target.assign_add(tf.cast(amount, dtype))
-            elif shared:
-                # Adding, not assigning: workers that train side by side lose nothing of one another's steps.
-                target.scatter_add(tf.IndexedSlices(tf.cast(amount, dtype), gradient.indices))
-            else:
-                # TensorFlow copies rows in a third of the time in which it adds them.
-                target.scatter_update(tf.IndexedSlices(tf.cast(old + amount, dtype), gradient.indices))
+    def _write_state(self, distribution: Any, plan: StepPlan) -> None:
+        def write_counts(counts: tf.Variable, added: tf.Tensor, after: tf.Tensor) -> None:
+            # Workers that train side by side add up their counts; skipped steps in a row are those of the last worker.
+            counts.assign_add(added)
+            counts.scatter_nd_update([[SKIPPED_IN_A_ROW]], [after[SKIPPED_IN_A_ROW]])
 
-    def _keep(self, distribution: Any, plan: StepPlan) -> None:
-        def count(counts: tf.Variable, more: tf.Tensor, new: tf.Tensor) -> None:
-            # Workers that train side by side count together; what is in a row is as the last of them saw it.
-            counts.assign_add(more)
-            counts.scatter_nd_update([[SKIPPED_IN_A_ROW]], [new[SKIPPED_IN_A_ROW]])
+        arguments = (plan.added_counts, plan.state.counts)
+        distribution.extended.update(self._state.counts, write_counts, args=arguments, group=False)
+        for variable, after in zip(self._state[1:], plan.state[1:], strict=True):
+            if variable is not None:
+                distribution.extended.update(variable, lambda old, new: old.assign(new), args=(after,), group=False)
 
-        given = (plan.added_counts, plan.state.counts)
-        distribution.extended.update(self._state.counts, count, args=given, group=False)
-        for kept, new in zip(self._state[1:], plan.state[1:], strict=True):
-            if kept is not None:
-                distribution.extended.update(kept, lambda old, to: old.assign(to), args=(new,), group=False)
+
+def _write_variable(
+    spec: VariableSpec,
+    accumulator: tf.Variable,
+    variable: tf.Variable,
+    gradient: Gradient,
+    operands: Operands | tuple[()],
+    decision: Decision,
+    is_shared: bool = False,
+) -> None:
+    operands = Operands(*operands) if operands else read_operands(variable, accumulator, gradient)
+    changes = compute_changes(Ops, spec, operands, decision)
+    before = (operands.w, operands.accumulator)
+    for target, old, change in zip((variable, accumulator), before, changes, strict=True):
+        dtype = storage_dtype(target)
+        if not isinstance(gradient, tf.IndexedSlices):
+            target.assign_add(tf.cast(change, dtype))
+        elif is_shared:
+            # Add instead of assign, so that workers that train side by side lose none of each other's steps.
+            target.scatter_add(tf.IndexedSlices(tf.cast(change, dtype), gradient.indices))
+        else:
+            # TensorFlow copies rows in a third of the time in which it adds them.
+            target.scatter_update(tf.IndexedSlices(tf.cast(old + change, dtype), gradient.indices))
 
 
 def _is_shared(distribution: Any) -> bool:

@@ -1,21 +1,22 @@
-"""A drop-in for ``tfrs.experimental.optimizers.clippy_adagrad``: change the import, and every number stays.
+"""A drop-in for ``tfrs.experimental.optimizers.clippy_adagrad``: change the import, and every number stays the same.
 
     from steadyrank.optimizers import tfrs
     optimizer = tfrs.ClippyAdagrad(0.1)
 
-What is left out takes TFRS's values, which are not the paper's; ``steadyrank.optimizers.ClippyAdagrad`` has those:
+The defaults are those of TFRS, which are not those of the paper. ``steadyrank.optimizers.ClippyAdagrad`` has the paper's:
 
 | argument | here, as in TFRS | ``steadyrank.optimizers.ClippyAdagrad`` |
 |---|---|---|
 | ``variable_relative_threshold`` | 0.1 | 0.5 |
 | ``absolute_threshold`` | 1e-7 | 1e-2 |
 | ``use_standard_accumulator_update`` | False: the accumulator takes the gradient after the step | True |
-| embedding tables | clipped like all else | not clipped |
+| embedding tables | clipped like all others | not clipped |
 
-Checkpoints of TFRS's optimizer can be restored (``assert_existing_objects_matched`` holds); counts and explanations are not in
-them, and not in this one's. What differs is what was a fault:
-a gradient that is not finite skips the step; weight decay is part of the step that is bounded; a restored configuration has all
-arguments; arguments are checked.
+Checkpoints of the TFRS optimizer can be restored (``assert_existing_objects_matched`` succeeds). Such checkpoints, and those of this
+optimizer, contain no counts and no explanations.
+
+Four faults of the original are corrected: a gradient that is not finite skips the step, weight decay is part of the bounded step, a
+restored configuration has all arguments, and arguments are checked.
 """
 
 from __future__ import annotations
@@ -27,22 +28,28 @@ import tensorflow as tf
 import tf_keras
 
 from . import clippy_adagrad
-from .rule import Granularity, Rule, Threshold
+from .arguments import RuleLike
+from .rule import Granularity, Threshold
 
 
 @tf_keras.utils.register_keras_serializable("steadyrank.tfrs")
 class ClippyAdagrad(clippy_adagrad.ClippyAdagrad):
-    """Adagrad with Clippy and the values of ``tfrs.experimental.optimizers.ClippyAdagrad`` where an argument is left out.
+    """Adagrad with Clippy and the defaults of ``tfrs.experimental.optimizers.ClippyAdagrad``.
 
-    When to use it: in a program that uses TFRS's optimizer and whose numbers must stay.
+    When to use it: in a program that uses the optimizer of TFRS and whose numbers must not change.
 
-    The formula, the arguments and the errors are those of :class:`steadyrank.optimizers.ClippyAdagrad`; the defaults are in
-    the module's table. ``exclude_from_clipping`` is empty by default.
+    Formula, arguments and errors are those of :class:`steadyrank.optimizers.ClippyAdagrad`; the table of the module lists the
+    defaults. By default, no variable is excluded from clipping.
+
+    Example:
+    >>> from steadyrank.optimizers import tfrs
+    >>> tfrs.ClippyAdagrad(0.1).variable_relative_threshold
+    0.1
     """
 
     def __init__(
         self,
-        learning_rate: float | tf_keras.optimizers.schedules.LearningRateSchedule = 0.001,
+        learning_rate: Any = 0.001,
         initial_accumulator_value: float = 0.1,
         variable_relative_threshold: Threshold = 0.1,
         accumulator_relative_threshold: Threshold = 0.0,
@@ -54,7 +61,7 @@ class ClippyAdagrad(clippy_adagrad.ClippyAdagrad):
         name: str = "ClippyAdagrad",
         *,
         exclude_from_clipping: Sequence[str] | None = (),
-        groups: Mapping[str, Rule | str | Mapping[str, Any] | None] | None = None,
+        groups: Mapping[str, RuleLike] | None = None,
         granularity: Granularity = "variable",
         **kwargs: Any,
     ):
@@ -76,8 +83,8 @@ class ClippyAdagrad(clippy_adagrad.ClippyAdagrad):
         )
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
-        # TFRS's checkpoints hold no counts: with them among the children, restoring one would seem incomplete. Where a rule
-        # remembers, which TFRS has not, what it remembers must be kept.
+        # Checkpoints of TFRS have no counts: restoring one would seem incomplete if counts were among the children. The state of a
+        # rule, which TFRS does not have, must be saved.
         children = super()._trackable_children(save_type, **kwargs)
         if getattr(self, "_state", None) is not None and self._state.rule_state is not None:
             return children
@@ -90,22 +97,22 @@ def shrink_by_references(
     relative_factors: Sequence[float],
     absolute_factor: float,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Scales a tensor as a whole so that each coordinate is at most a sum of shares of references.
+    """Scales a whole tensor so that each coordinate is at most a weighted sum of references.
 
-    ``scale = min(1, min_i (sum_j relative_factors_j * abs(references_ji) + absolute_factor) / abs(tensor_i))``; coordinates
-    that are 0 bind nothing.
+    ``scale = min(1, min_i (sum_j relative_factors_j * |references_ji| + absolute_factor) / |tensor_i|)``; coordinates that are 0 are
+    ignored.
 
     Args:
-      tensor: What is to be scaled.
+      tensor: The tensor to scale.
       references: Tensors that can be broadcast to ``tensor``.
-      relative_factors: One number of 0 or more for each reference.
-      absolute_factor: A number of 0 or more.
+      relative_factors: The weight of each reference, 0 or more.
+      absolute_factor: Added to the weighted sum, 0 or more.
 
     Returns:
       ``tensor * scale``, and the scalar ``scale``.
 
     Raises:
-      ValueError: When a factor is below 0, or there are not as many relative factors as references.
+      ValueError: When a factor is below 0, or the number of relative factors differs from the number of references.
     """
     if any(factor < 0 for factor in relative_factors):
         raise ValueError(f"relative_factors must all be 0 or more, got {list(relative_factors)}")
@@ -113,7 +120,8 @@ def shrink_by_references(
         raise ValueError(f"absolute_factor must be 0 or more, got {absolute_factor}")
     if len(references) != len(relative_factors):
         raise ValueError(
-            f"there must be one relative factor for each reference, got {len(relative_factors)} for {len(references)}"
+            f"relative_factors must have one relative factor for each of the {len(references)} references, got "
+            f"{len(relative_factors)}"
         )
     tensor = tf.convert_to_tensor(tensor)
     allowed = tf.zeros_like(tensor) + absolute_factor

@@ -2,51 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from .reductions import Tensor
 from .variable_spec import Operands, VariableSpec
 
 
-def compute_changes(
-    ops: Any, spec: VariableSpec, operands: Operands, sigma: Tensor, eta: Tensor, take_step: Tensor
-) -> tuple[Tensor, Tensor]:
-    """What one step adds to w and to the accumulator, in the dtype of the step.
+class Decision(NamedTuple):
+    """What the first half of a step decided for one variable.
 
-    Neither can leave the range of numbers: the accumulator stays below ``largest_accumulator`` and w within plus and minus
-    ``largest`` of :class:`~.adagrad_parameters.AdagradParameters`. Bounds that cannot be reached are not computed.
+    Attributes:
+      sigma: The factor of its rule: a scalar, or broadcastable to w.
+      eta: The learning rate.
+      take_step: Whether the step is taken at all.
+    """
+
+    sigma: Tensor
+    eta: Tensor
+    take_step: Tensor
+
+
+def compute_changes(ops: Any, spec: VariableSpec, operands: Operands, decision: Decision) -> tuple[Tensor, Tensor]:
+    """What one step adds to w and to G: ``-eta * sigma * r`` and ``g^2``, or 0 where no step is taken.
+
+    A rule with the order ``before`` scales g instead: ``g <- sigma * g``. Neither result leaves the range of numbers: G stays
+    below ``largest_accumulator`` and w within plus and minus ``largest`` of
+    :class:`~.adagrad_parameters.AdagradParameters`. Bounds that cannot be reached are not computed.
 
     Args:
       ops: A namespace with NumPy's names.
       spec: The variable.
-      operands: w, g and the accumulator before the step.
-      sigma: The factor of the rule: a scalar, or broadcastable to w.
-      eta: The learning rate.
-      take_step: Whether the step is taken at all; where it is False, both results are 0.
+      operands: w, g and G before the step.
+      decision: sigma, eta and whether the step is taken.
+
+    Returns:
+      Both changes, in the dtype of the step and the shape of w.
     """
     adagrad, (w, g, accumulator) = spec.adagrad, operands
-    eta = ops.cast(eta, spec.dtype)
+    take_step, eta = decision.take_step, ops.cast(decision.eta, spec.dtype)
+    # Where no step is taken, both may be anything.
+    sigma = ops.where(take_step, decision.sigma, ops.zeros_like(decision.sigma))
     g = ops.where(take_step, g, ops.zeros_like(g))
-    # sigma is 0 where the gradient is not finite, and may be anything else.
-    safe_sigma = ops.where(take_step, sigma, ops.zeros_like(sigma))
-    accumulated = g * sigma if adagrad.clip_accumulator else None
-    if spec.rule.order == "before":
-        g = g * safe_sigma
-    gain = ops.square(g if accumulated is None else accumulated)
-    if not adagrad.squares_fit:
-        gain = ops.minimum(gain, ops.maximum(adagrad.largest_accumulator - accumulator, 0.0))
 
-    r = adagrad.direction(ops, w, g, accumulator if adagrad.delayed else accumulator + gain)
+    accumulated = g * sigma if spec.rule.order == "before" or adagrad.clip_accumulator else g
+    if spec.rule.order == "before":
+        g = accumulated
+    change_of_accumulator = ops.square(accumulated)
+    if not adagrad.squares_fit:
+        room = ops.maximum(adagrad.largest_accumulator - accumulator, 0.0)
+        change_of_accumulator = ops.minimum(change_of_accumulator, room)
+
+    r = adagrad.direction(ops, w, g, accumulator if adagrad.delayed else accumulator + change_of_accumulator)
     is_bounded = spec.rule.never_grows and not adagrad.delayed and not adagrad.weight_decay
-    change = eta * r if is_bounded else _clamp(ops, eta * _clamp(ops, r, adagrad.largest), adagrad.largest)
-    if spec.rule.order == "after" and spec.clips:
-        change = safe_sigma * change
-        change = change if is_bounded else _clamp(ops, change, adagrad.largest)
+    step = eta * r if is_bounded else _clamp(ops, eta * _clamp(ops, r, adagrad.largest), adagrad.largest)
+    if spec.clips and spec.rule.order == "after":
+        step = sigma * step
+        step = step if is_bounded else _clamp(ops, step, adagrad.largest)
     elif adagrad.weight_decay:
-        change = ops.where(take_step, change, ops.zeros_like(change))
+        step = ops.where(take_step, step, ops.zeros_like(step))
     # A weight that does not move stays where it is, even beyond the bound.
-    stays = ops.where(change == 0, ops.zeros_like(change), _clamp(ops, w - change, adagrad.largest) - w)
-    return stays, gain
+    change_of_w = ops.where(step == 0, ops.zeros_like(step), _clamp(ops, w - step, adagrad.largest) - w)
+    return change_of_w, change_of_accumulator
 
 
 def _clamp(ops: Any, x: Tensor, bound: float) -> Tensor:

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, ClassVar
 
 from ..coordinates import Coordinates
-from ..reductions import Reduction, Sum, Tensor
+from ..reductions import Quantity, Sum, Tensor
 from ..rule import Measured, Order, Rule, Threshold, is_real, ratio_up_to_one
 
 NO_GAMMA = 1e30
@@ -50,7 +50,7 @@ class AdaGC(Rule):
         if isinstance(self.start, bool) or not isinstance(self.start, int) or self.start < 1:
             raise ValueError(f"adagc: start must be an integer of 1 or more, got {self.start!r}")
 
-    def measure(self, ops: Any, x: Coordinates) -> dict[str, Reduction]:
+    def measure(self, ops: Any, x: Coordinates) -> dict[str, Quantity]:
         """``||g||^2``."""
         return {"squared_gradient": Sum(ops.square(x.g))}
 

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, ClassVar
 
 from ..coordinates import Coordinates
-from ..reductions import Reduction, Sum, Tensor
+from ..reductions import Quantity, Sum, Tensor
 from ..rule import Granularity, Measured, Order, Rule, Threshold, ratio_up_to_one
 
 # Weights with a smaller norm count as having this one, so that a variable of zeros can move (section 4.1 of the reference).
@@ -37,7 +37,7 @@ class AdaptiveGradientClipping(Rule):
     orders: ClassVar[tuple[Order, ...]] = ("before", "after")
     never_grows: ClassVar[bool] = True
 
-    def measure(self, ops: Any, x: Coordinates) -> dict[str, Reduction]:
+    def measure(self, ops: Any, x: Coordinates) -> dict[str, Quantity]:
         """``||g||^2`` and ``||w||^2``."""
         return {"squared_gradient": Sum(ops.square(x.g)), "squared_weight": Sum(ops.square(x.w))}
 

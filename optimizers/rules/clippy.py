@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, ClassVar
 
 from ..coordinates import FORBIDDEN, Coordinates
-from ..reductions import Reduction, Tensor
+from ..reductions import Quantity, Tensor
 from ..rule import Granularity, Measured, Rule, Threshold, is_real
 
 
@@ -37,7 +37,7 @@ class Clippy(Rule):
     granularities: ClassVar[tuple[Granularity, ...]] = ("variable", "row")
     never_grows: ClassVar[bool] = True
 
-    def measure(self, ops: Any, x: Coordinates) -> dict[str, Reduction]:
+    def measure(self, ops: Any, x: Coordinates) -> dict[str, Quantity]:
         """``max_i |r_i| / (lambda_rel * |w_i| + lambda_abs)``."""
         allowed = self.relative * ops.abs(x.w) + self.absolute
         if is_real(self.accumulator_relative) and self.accumulator_relative == 0:

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, ClassVar
 
 from ..coordinates import Coordinates
-from ..reductions import Reduction, Sum, Tensor
+from ..reductions import Quantity, Sum, Tensor
 from ..rule import Measured, Rule
 
 # Keeps the factor finite.
@@ -24,7 +24,7 @@ class Lamb(Rule):
     formula: ClassVar[str] = "‖w‖ / ‖r‖"
     reference: ClassVar[str] = "You et al. 2020"
 
-    def measure(self, ops: Any, x: Coordinates) -> dict[str, Reduction]:
+    def measure(self, ops: Any, x: Coordinates) -> dict[str, Quantity]:
         """``||r||^2`` and ``||w||^2``."""
         return {"squared_direction": Sum(x.r_squared), "squared_weight": Sum(ops.square(x.w))}
 

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, ClassVar
 
 from ..coordinates import Coordinates
-from ..reductions import Max, Reduction, Tensor
+from ..reductions import Max, Quantity, Tensor
 from ..rule import Measured, Rule
 
 
@@ -22,7 +22,7 @@ class NoClipping(Rule):
     reference: ClassVar[str] = "Duchi et al. 2011"
     never_grows: ClassVar[bool] = True
 
-    def measure(self, ops: Any, x: Coordinates) -> dict[str, Reduction]:
+    def measure(self, ops: Any, x: Coordinates) -> dict[str, Quantity]:
         """Nothing but the mark of a bad gradient."""
         return {"is_bad": Max(ops.zeros_like(x.g))}
 

@@ -16,7 +16,7 @@ from steadyrank.optimizers import (
     GradientClipping,
     Lamb,
     measurement,
-    tensorflow_ops,
+    programs,
 )
 from tests.optimizers.reference import Reference
 
@@ -315,7 +315,7 @@ def test_compiled_tells_what_plain_tells(rule, block, monkeypatch):
         return optimizer.read_explanations(), [v.numpy() for v in (*variables, table)]
 
     plain, weights = told()
-    monkeypatch.setattr(tensorflow_ops, "_WORTH_A_PROGRAM", 0)
+    monkeypatch.setattr(programs, "_SMALLEST_PROGRAM", 0)
     monkeypatch.setattr(measurement, "_BLOCK", block)
     compiled, same_weights = told()
     for name, one in plain.items():

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from steadyrank.optimizers import tensorflow_ops
+from steadyrank.optimizers import programs
 from steadyrank.optimizers.keras3 import Adagrad, ClippyAdagrad
 from tests.optimizers import keras3_cases
 from tests.optimizers.keras3_cases import CHECKS, NOT_ON_TORCH, ONLY_JAX, ROWS, data, fit, ranker, weights
@@ -169,9 +169,9 @@ class TestExecution:
             model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(256, "tanh"), keras.layers.Dense(256)])
             optimizer = ClippyAdagrad(0.5, export_clipping_factors=True, jit_compile=jit_compile)
             model.compile(optimizer, "mse", jit_compile=False)
-            assert sum(v.shape.num_elements() for v in model.trainable_variables) > tensorflow_ops._WORTH_A_PROGRAM
+            assert sum(v.shape.num_elements() for v in model.trainable_variables) > programs._SMALLEST_PROGRAM
             model.fit(np.eye(4, dtype=np.float32), np.full((4, 256), 9.0), batch_size=2, epochs=2, verbose=0)
-            assert bool(optimizer._programs._made) == jit_compile
+            assert bool(optimizer._programs.keys) == jit_compile
             ends.append((model.get_weights(), optimizer.clipping_factors))
         (compiled, factors), (plain, same_factors) = ends
         for found, expected in zip(compiled, plain, strict=True):

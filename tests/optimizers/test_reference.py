@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from steadyrank.optimizers import Adagrad, tensorflow_ops
+from steadyrank.optimizers import Adagrad, programs
 from tests.optimizers.reference import CASES, NAMES, WEIGHTS, Reference
 
 CLIPPY = {"rule": "clippy", "relative": 0.5, "absolute": 1e-2, "accumulator_relative": 0.0, "granularity": "variable"}
@@ -169,9 +169,9 @@ def test_steps_in_a_graph_equal_the_reference_and_report_its_factors(name):
 
 @pytest.mark.parametrize("name", ["agc unit after", "clippy row, delayed and clipped", "adagc"])
 def test_compiled_steps_equal_the_reference(name, monkeypatch):
-    monkeypatch.setattr(tensorflow_ops, "_WORTH_A_PROGRAM", 0)
+    monkeypatch.setattr(programs, "_SMALLEST_PROGRAM", 0)
     compared = Comparison(name, explain=True)
     # With as many rows in each step, the summing of repeated ones is compiled, too.
     compared.steps_in_a_graph(rows=3)
-    compiled = [key[0] for key in compared.optimizer._programs._made]
+    compiled = [key[0] for key in compared.optimizer._programs.keys]
     assert {"measure_variables", "sum_squares", "write", "sum rows"} <= set(compiled)
