@@ -17,19 +17,29 @@ Line = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class ContextCell:
-    """A value at one publication, and a remark of a few words; the value is None if unknown."""
+    """A value at one publication; None if unknown.
+
+    Attributes:
+      value: The value.
+      maximum: Largest value of a single step, for a loss.
+      maximum_step: The step of the maximum.
+      layer: The layer that has the value, for the smallest value of all layers.
+    """
 
     value: float | None
-    remark: str = ""
+    maximum: float | None = None
+    maximum_step: float | None = None
+    layer: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class ContextRow:
-    """A measure: its name, the task or layer that is measured, and one cell for each publication."""
+    """A measure: its name, the task or layer that is measured, one cell for each publication, and whether it is a share."""
 
     name: str
     subject: str
     cells: tuple[ContextCell, ...]
+    is_share: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +79,7 @@ def find_incident_context(train: Sequence[Line], incident: Incident, tasks: Sequ
         *_make_norm_rows(publications),
         _make_smallest_factor_row(publications),
         *(
-            _make_row("Dead units", layer, publications, f"dead_units/{layer}")
+            _make_row("Dead units", layer, publications, f"dead_units/{layer}", is_share=True)
             for layer in _list_subjects(lines[index], "dead_units")
             if layer.startswith("shared")
         ),
@@ -95,9 +105,8 @@ def _make_loss_row(task: str, publications: Sequence[Line | None]) -> ContextRow
     for line in publications:
         maximum = _read_value(line, str(MetricKey("loss_max", task)))
         step = _read_value(line, str(MetricKey("loss_max_step", task)))
-        where = f" at step {step:,.0f}" if is_finite(step) else ""
-        remark = "" if maximum is None else f"maximum {maximum:.4g}{where}"
-        cells.append(ContextCell(_read_value(line, str(MetricKey("loss", task))), remark))
+        loss = _read_value(line, str(MetricKey("loss", task)))
+        cells.append(ContextCell(loss, maximum, step if is_finite(step) else None))
     return ContextRow("Loss", task, tuple(cells))
 
 
@@ -127,7 +136,7 @@ def _make_smallest_factor_row(publications: Sequence[Line | None]) -> ContextRow
         known = {layer: factor for layer, factor in factors.items() if factor is not None}
         # A factor that is not finite is worse than any other.
         layer = min(known, key=lambda layer: known[layer] if math.isfinite(known[layer]) else -1.0, default="")
-        cells.append(ContextCell(known.get(layer), layer))
+        cells.append(ContextCell(known.get(layer), layer=layer))
     return ContextRow("Smallest clipping factor", "all layers", tuple(cells))
 
 
@@ -137,8 +146,10 @@ def _list_subjects(line: Line | None, kind: str) -> list[str]:
     return [key.subject for key in keys if key.kind == kind and key.subject]
 
 
-def _make_row(name: str, subject: str, publications: Sequence[Line | None], key: str) -> ContextRow:
-    return ContextRow(name, subject, tuple(ContextCell(_read_value(line, key)) for line in publications))
+def _make_row(
+    name: str, subject: str, publications: Sequence[Line | None], key: str, *, is_share: bool = False
+) -> ContextRow:
+    return ContextRow(name, subject, tuple(ContextCell(_read_value(line, key)) for line in publications), is_share)
 
 
 def _read_value(line: Line | None, key: str) -> float | None:

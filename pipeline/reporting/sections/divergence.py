@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ....foundation.formatting import pluralize
-from ..analysis.incident_context import IncidentContext, find_incident_context
+from ....foundation.formatting import format_percent, pluralize
+from ..analysis.incident_context import ContextCell, ContextRow, IncidentContext, find_incident_context
 from ..analysis.incidents import Incident, Severity
 from ..page_layout import escape, make_details, make_number_cell, make_paragraph, make_section, make_table
 from ..record import RunRecord
@@ -110,6 +111,19 @@ def _make_context_table(context: IncidentContext) -> str:
     heads = ["Measure", *(f"{title}<small>{span}</small>" for title, span in zip(titles, spans, strict=True))]
     rows = []
     for row in context.rows:
-        cells = "".join(make_number_cell(format_decimal(cell.value), cell.remark) for cell in row.cells)
+        cells = "".join(make_number_cell(_format_cell(row, cell), _write_remark(cell)) for cell in row.cells)
         rows.append(f'<tr><th scope="row">{row.name}<small>{escape(row.subject)}</small></th>{cells}</tr>')
     return make_table(heads, rows, "context")
+
+
+def _format_cell(row: ContextRow, cell: ContextCell) -> str:
+    if row.is_share and cell.value is not None and math.isfinite(cell.value):
+        return format_percent(cell.value)
+    return format_decimal(cell.value)
+
+
+def _write_remark(cell: ContextCell) -> str:
+    if cell.maximum is None:
+        return cell.layer
+    step = f" at step {format_count(cell.maximum_step)}" if cell.maximum_step is not None else ""
+    return f"max. {format_decimal(cell.maximum)}{step}"

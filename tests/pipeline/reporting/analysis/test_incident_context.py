@@ -54,9 +54,9 @@ def test_the_context_holds_the_publications_before_at_and_after_the_step(step):
     assert context.spans == ((225, 256), (257, 288), (289, 320))
     rows = index_rows(context)
     assert rows["Loss", "click"] == (
-        ContextCell(0.5, "maximum 1 at step 255"),
-        ContextCell(100.0, "maximum 200 at step 287"),
-        ContextCell(0.6, "maximum 1.2 at step 319"),
+        ContextCell(0.5, 1.0, 255.0),
+        ContextCell(100.0, 200.0, 287.0),
+        ContextCell(0.6, 1.2, 319.0),
     )
     assert next(iter(rows)) == ("Loss", "click"), "the task that diverged comes first"
     assert [cell.value for cell in rows["Largest gradient norm", "shared/layer_0"]] == [1.0, 1e6, 2.0]
@@ -73,9 +73,9 @@ def test_the_smallest_factor_names_its_layer_and_a_nonfinite_factor_is_the_worst
     ]
     rows = index_rows(find_incident_context(lines, make_incident(257), ["click"]))
     before, at, after = rows["Smallest clipping factor", "all layers"]
-    assert (before, at) == (ContextCell(0.5, "a"), ContextCell(0.02, "b"))
+    assert (before, at) == (ContextCell(0.5, layer="a"), ContextCell(0.02, layer="b"))
     assert math.isnan(after.value)
-    assert after.remark == "b"
+    assert after.layer == "b"
 
 
 def test_a_nonfinite_gradient_grew_most():

@@ -65,3 +65,19 @@ def test_a_context_beyond_a_rollback_says_so(healthy):
     assert "The run rolled back to earlier weights at step 70." in read_section(run)
     run = with_events(healthy, make_event(40, "out_of_range", "click"), make_event(100, "rollback"))
     assert "earlier weights" not in read_section(run)
+
+
+def test_the_context_formats_peaks_layers_and_shares(healthy):
+    line = {
+        "step": 32,
+        "loss/click": 0.5,
+        "loss_max/click": 5.269e8,
+        "loss_max_step/click": 1017,
+        "clipping_factor/shared/layer_0": 0.02,
+        "dead_units/shared/layer_0": 0.125,
+    }
+    run = with_events(healthy, make_event(20, "out_of_range", "click"))
+    text = read_section(dataclasses.replace(run, train=[line]))
+    assert "Loss click \N{EN DASH} 0.5000 max. 5.269e8 at step 1,017" in text
+    assert "Smallest clipping factor all layers \N{EN DASH} 0.02000 shared/layer_0" in text
+    assert "Dead units shared/layer_0 \N{EN DASH} 12 %" in text
