@@ -75,9 +75,12 @@ def describe_spikes(spikes: Sequence[Spike]) -> list[str]:
         sentences.append(
             f"{which} in {_name_task(largest.task)} at step {format_count(largest.step)}: {_describe_height(largest)}."
         )
-    if len(unexplained) < len(steps):
-        explained = len(steps) - len(unexplained)
-        which = "this spike" if len(steps) == 1 else "all of them" if not unexplained else f"{explained:,} of them"
+    explained = len(steps) - len(unexplained)
+    if explained:
+        if unexplained:
+            which = f"the spikes at {explained:,} of these steps"
+        else:
+            which = "all of these spikes" if len(steps) > 1 else "this spike"
         sentences.append(f"Unusual labels explain {which}: a constant prediction has a high loss there too.")
     return [" ".join(sentences)]
 

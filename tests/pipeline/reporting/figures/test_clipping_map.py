@@ -10,11 +10,8 @@ import pytest
 from steadyrank.pipeline.reporting.analysis.series import Series
 from steadyrank.pipeline.reporting.figures.clipping_map import draw_clipping_map, select_most_clipped
 from steadyrank.pipeline.reporting.figures.step_axis import Mark
+from tests.pipeline.reporting.curve_helpers import make_series
 from tests.pipeline.reporting.page_parser import read_cells, read_texts
-
-
-def make_series(values) -> Series:
-    return Series(np.arange(1.0, len(values) + 1), np.array(values, np.float64))
 
 
 @pytest.mark.parametrize("wide", [True, False])

@@ -202,8 +202,8 @@ def test_spikes_without_values_are_only_counted():
     ("explained", "expected"),
     [
         ([0.0, 0.0], None),
-        ([1.0, 0.0], "Unusual labels explain 1 of them"),
-        ([1.0, 1.0], "Unusual labels explain all of them"),
+        ([1.0, 0.0], "Unusual labels explain the spikes at 1 of these steps"),
+        ([1.0, 1.0], "Unusual labels explain all of these spikes"),
         ([1.0], "Unusual labels explain this spike"),
     ],
 )
