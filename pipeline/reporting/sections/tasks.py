@@ -36,14 +36,14 @@ def make_tasks_section(run: RunRecord) -> str:
 
 
 def describe_judging_days(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Names the days of :func:`~..analysis.scores.select_judging_lines`: ``the held-out day 11 (65,536 rows)``."""
+    """Names the days of :func:`~..analysis.scores.select_judging_lines`: ``the held-out day (day_011, 65,536 rows)``."""
     names = [str(line.get("day", "without a name")) for line in lines]
-    rows = [line.get("rows") for line in lines]
-    total = f" ({format_count(sum(rows))} rows)" if all(is_number(value) for value in rows) else ""
     days = join_words(names) if len(names) <= 3 else f"{names[0]} to {names[-1]}"
+    rows = [line.get("rows") for line in lines]
+    total = f", {format_count(sum(rows))} rows" if all(is_number(value) for value in rows) else ""
     if lines[0].get("kind") == "holdout":
-        return f"the held-out day{'s' * (len(names) > 1)} {days}{total}"
-    return f"the last day evaluated before training on it, {days}{total}"
+        return f"the held-out day{'s' * (len(names) > 1)} ({days}{total})"
+    return f"the last day evaluated before training on it ({days}{total})"
 
 
 def _make_table(scores: Sequence[TaskScore]) -> str:

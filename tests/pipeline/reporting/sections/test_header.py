@@ -15,7 +15,7 @@ def test_the_summary_of_a_healthy_run(healthy):
     text, export = write_summary(healthy)
     assert text.startswith(
         "This run trained a ranker for 2 tasks (1 binary and 1 regression) for 320 steps (about 32,000 rows) in "
-        "1 min 15 s. On the held-out day tuesday (1,000 rows), the ranker closes "
+        "1 min 15 s. On the held-out day (tuesday, 1,000 rows), the ranker closes "
     )
     # Click closes 0.2 of 0.25, watch_time 0.3 of 0.4.
     assert "closes 75 % (watch_time) to 80 % (click) of the gap between chance and the ceiling" in text
@@ -37,7 +37,7 @@ def test_a_ranker_at_chance_is_said_to_be_no_better(healthy):
 
 def test_without_held_out_days_the_summary_names_the_day_that_judges(healthy):
     text = write_summary(dataclasses.replace(healthy, evaluation=healthy.evaluation[:1]))[0]
-    assert "On the last day evaluated before training on it, monday (1,000 rows), the ranker" in text
+    assert "On the last day evaluated before training on it (monday, 1,000 rows), the ranker" in text
     assert "held-out" not in text
 
 

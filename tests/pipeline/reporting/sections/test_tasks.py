@@ -15,7 +15,7 @@ def test_each_task_has_a_row_with_result_chance_ceiling_and_closed_gap(healthy):
     text = read_text(healthy)
     assert "click binary 0.7000 AUC 0.5000 0.7500 80 %" in text
     assert "watch_time regression, weight 0.3 0.9000 RMSE 1.200 0.8000 75 %" in text
-    assert "Measured on the held-out day tuesday (1,000 rows)." in text
+    assert "Measured on the held-out day (tuesday, 1,000 rows)." in text
 
 
 def test_held_out_days_are_weighted_by_rows(healthy):
@@ -25,7 +25,7 @@ def test_held_out_days_are_weighted_by_rows(healthy):
     ]
     text = read_text(dataclasses.replace(healthy, evaluation=lines))
     assert "0.6800" in text, "(3 * 0.70 + 0.62) / 4"
-    assert "Measured on the held-out days a and b (4,000 rows). Averages over the days are weighted by rows." in text
+    assert "Measured on the held-out days (a and b, 4,000 rows). Averages over the days are weighted by rows." in text
 
 
 def test_without_a_ceiling_its_columns_are_left_out(healthy):
@@ -47,4 +47,4 @@ def test_a_run_without_tasks_or_evaluation_says_so(healthy):
 
 def test_of_many_days_the_first_and_the_last_are_named():
     lines = [{"kind": "holdout", "day": f"d{index}"} for index in range(4)]
-    assert describe_judging_days(lines) == "the held-out days d0 to d3"
+    assert describe_judging_days(lines) == "the held-out days (d0 to d3)"
