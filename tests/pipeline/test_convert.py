@@ -1,214 +1,24 @@
-"""Converting a log between Parquet and TFRecord: what stays the same, what changes, and what is refused."""
+"""The command ``convert``; see ``data/files/test_conversion.py`` for the conversion itself."""
 
 from __future__ import annotations
 
 import io
-import math
-import os
 import subprocess
 import sys
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import tensorflow as tf
 
-from steadyrank.pipeline.config import UserError
-from steadyrank.pipeline.data.files import conversion
+from steadyrank.pipeline.data.files.conversion import convert_log
 from steadyrank.pipeline.training.progress import ProgressBar
 
 
-def table(rows: int, first: int = 0, **replaced) -> pa.Table:
-    n = np.arange(first, first + rows)
-    columns = {
-        "bag": pa.array([None if i % 6 == 0 else list(range(i % 5)) for i in n], pa.list_(pa.int32())),
-        "bytes": pa.array([b"\xff%d" % i for i in n]),
-        "double": pa.array([None if i % 7 == 0 else i / 3 for i in n], pa.float64()),
-        "float": pa.array(np.where(n % 9 == 0, np.nan, n * 0.5), pa.float32()),
-        "id": pa.array(n * 2**40, pa.int64()),
-        "nothing": pa.nulls(rows),
-        "small": pa.array([None if i % 4 == 0 else i % 100 for i in n], pa.int8()),
-        "text": pa.array([None if i % 5 == 0 else f"ä{i}" if i % 3 else "" for i in n]),
-        "truth": pa.array(n % 2 == 0),
-        "vector": pa.array([[i, -i] for i in n.tolist()], pa.list_(pa.float64(), 2)),
-        "word": pa.array([f"w{i % 3}" for i in n]).dictionary_encode(),
-        "words": pa.array([[f"w{j}" for j in range(i % 3)] or None for i in n]),
-    }
-    return pa.table(columns | replaced)
+def make_table(rows: int) -> pa.Table:
+    return pa.table({"id": range(rows), "text": [f"word {i % 7}" for i in range(rows)]})
 
 
-def convert(source, target, form: str = "", rows_per_group: int = 65_536) -> tuple[int, int]:
-    return conversion.convert_log(str(source), str(target), form or None, rows_per_group)
-
-
-def values(path) -> dict[str, list]:
-    """What is there to compare: an empty list is a missing one, and a NaN is equal to itself."""
-
-    def comparable(value):
-        value = value or None if isinstance(value, list) else value
-        return "NaN" if isinstance(value, float) and math.isnan(value) else value
-
-    read = pq.read_table(path)
-    return {name: [comparable(value) for value in read.column(name).to_pylist()] for name in read.column_names}
-
-
-class TestThereAndBack:
-    @pytest.mark.parametrize("name", ["a.tfrecord", "a.tfrecord.gz"])
-    def test_the_values_are_the_same(self, tmp_path, name):
-        before, after = tmp_path / "a.parquet", tmp_path / "b.parquet"
-        pq.write_table(table(1000), before, row_group_size=300)
-        assert convert(before, tmp_path / name) == (1000, 1)
-        assert convert(tmp_path / name, after, rows_per_group=400) == (1000, 1)
-        expected, got = values(before), values(after)
-        assert got.keys() == expected.keys()
-        # What float32 holds of a double.
-        expected["double"] = [None if v is None else float(np.float32(v)) for v in expected["double"]]
-        for column in expected:
-            assert got[column] == expected[column], column
-        footer = pq.read_metadata(after)
-        assert [footer.row_group(i).num_rows for i in range(footer.num_row_groups)] == [400, 400, 200]
-        kinds = {field.name: str(field.type) for field in pq.read_schema(after)}
-        assert kinds == {
-            "bag": "list<element: int64>",
-            "bytes": "binary",
-            "double": "float",
-            "float": "float",
-            "id": "int64",
-            "nothing": "null",
-            "small": "int64",
-            "text": "string",
-            "truth": "int64",
-            "vector": "list<element: float>",
-            "word": "string",
-            "words": "list<element: string>",
-        }
-        assert (expected["small"][:3], expected["truth"][:3]) == ([None, 1, 2], [True, False, True])
-
-    def test_folders_of_days_are_kept_and_files_have_one_schema(self, tmp_path):
-        files = {"day=1/hour=0/a.parquet": 10, "day=1/b.parquet": 20, "day=2/a.parquet": 30}
-        for i, (name, rows) in enumerate(files.items()):
-            (tmp_path / "log" / name).parent.mkdir(parents=True, exist_ok=True)
-            # In the first file it seems to hold single values.
-            bag = pa.array([[1]] * rows if i == 0 else [[1, 2]] * rows)
-            pq.write_table(table(rows, i * 100, bag=bag), tmp_path / "log" / name)
-        (tmp_path / "log" / "day=3").mkdir()
-        assert convert(tmp_path / "log", tmp_path / "records") == (60, 3)
-        names = [str(path.relative_to(tmp_path / "records")) for path in (tmp_path / "records").rglob("*")]
-        assert sorted(names) == sorted(
-            ["day=1", "day=1/hour=0", "day=2", "day=3", *(name.replace("parquet", "tfrecord") for name in files)]
-        )
-        convert(tmp_path / "records", tmp_path / "again")
-        for name in files:
-            assert values(tmp_path / "again" / name)["bag"] == values(tmp_path / "log" / name)["bag"]
-            assert values(tmp_path / "again" / name)["id"] == values(tmp_path / "log" / name)["id"]
-        assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
-
-    def test_every_column_is_kept_however_late_it_comes(self, tmp_path):
-        with tf.io.TFRecordWriter(str(tmp_path / "a.tfrecord-00000-of-00001")) as writer:
-            for i in range(3000):
-                example = tf.train.Example()
-                example.features.feature["user"].int64_list.value.append(i)
-                if i == 2999:
-                    example.features.feature["late"].bytes_list.value.append(b"x")
-                writer.write(example.SerializeToString())
-        (tmp_path / "log").mkdir()
-        (tmp_path / "a.tfrecord-00000-of-00001").rename(tmp_path / "log" / "a.tfrecord-00000-of-00001")
-        convert(tmp_path / "log", tmp_path / "out")
-        got = values(tmp_path / "out" / "a-00000-of-00001.parquet")
-        assert got == {"late": [None] * 2999 + ["x"], "user": list(range(3000))}
-
-    def test_a_log_without_rows(self, tmp_path):
-        pq.write_table(table(0), tmp_path / "a.parquet")
-        assert convert(tmp_path / "a.parquet", tmp_path / "b.tfrecord") == (0, 1)
-        assert convert(tmp_path / "b.tfrecord", tmp_path / "c.parquet") == (0, 1)
-
-
-class TestRefusals:
-    @pytest.mark.parametrize(
-        ("column", "told"),
-        [
-            (
-                pa.array([1, 2], pa.timestamp("us")),
-                r"column 'x' has the type timestamp\[us\], which a tf.Example cannot hold",
-            ),
-            (pa.array([1, 2]).cast(pa.decimal128(20, 1)), r"column 'x' has the type decimal128\(20, 1\), which"),
-            (pa.array([{"a": 1}] * 2), "column 'x' has the type struct<a: int64>, which"),
-            (pa.array([[[1]], [[2]]]), "column 'x' has the type list<.*list<.*>>, which"),
-            (pa.array([[1, None], [2]]), "column 'x' has lists with missing values"),
-            (pa.array([1, 2**63], pa.uint64()), "column 'x' has numbers beyond the range of int64"),
-            (pa.array([1.5, 1e300]), "column 'x' has numbers beyond the range of float32"),
-            (
-                pa.array([1.0, 2.0**24 + 1]),
-                "column 'x' has whole numbers stored as doubles; a tf.Example holds float32",
-            ),
-        ],
-    )
-    def test_a_column_without_a_counterpart(self, tmp_path, column, told):
-        pq.write_table(pa.table({"id": [1, 2], "x": column}), tmp_path / "a.parquet")
-        with pytest.raises(UserError, match=told) as raised:
-            convert(tmp_path / "a.parquet", tmp_path / "b.tfrecord")
-        assert len(str(raised.value).splitlines()) == 1
-        assert os.listdir(tmp_path) == ["a.parquet"]
-
-    def test_kinds_that_differ_between_files(self, tmp_path):
-        for name, kind, value in (("a", "int64_list", 1), ("b", "float_list", 0.5)):
-            example = tf.train.Example()
-            getattr(example.features.feature["x"], kind).value.append(value)
-            (tmp_path / "log").mkdir(exist_ok=True)
-            with tf.io.TFRecordWriter(str(tmp_path / "log" / f"{name}.tfrecord")) as writer:
-                writer.write(example.SerializeToString())
-        with pytest.raises(UserError, match=r"b.tfrecord: column 'x' is float, but int64 in earlier records"):
-            convert(tmp_path / "log", tmp_path / "out")
-
-    def test_what_is_there_is_not_touched(self, tmp_path):
-        pq.write_table(table(10), tmp_path / "a.parquet")
-        (tmp_path / "b.tfrecord").write_text("mine")
-        with pytest.raises(UserError, match=r"b.tfrecord: the target exists already"):
-            convert(tmp_path / "a.parquet", tmp_path / "b.tfrecord")
-        assert (tmp_path / "b.tfrecord").read_text() == "mine"
-
-    @pytest.mark.parametrize(
-        ("target", "form", "told"),
-        [
-            ("log/records", "", "is inside"),
-            ("out", "parquet", "is in Parquet already"),
-            ("s3://bucket/out", "", "must be a local path"),
-            ("a.parquet/out", "", "cannot be written"),
-        ],
-    )
-    def test_other_mistakes(self, tmp_path, target, form, told):
-        (tmp_path / "log").mkdir()
-        pq.write_table(table(10), tmp_path / "log" / "a.parquet")
-        pq.write_table(table(10), tmp_path / "a.parquet")
-        with pytest.raises(UserError, match=told):
-            convert(tmp_path / "log", target if "://" in target else tmp_path / target, form)
-        assert sorted(os.listdir(tmp_path)) == ["a.parquet", "log"]
-
-    def test_the_name_of_a_file_tells_its_format(self, tmp_path):
-        pq.write_table(table(10), tmp_path / "a.parquet")
-        with pytest.raises(UserError, match=r"the name of a TFRecord file must end in \.tfrecord"):
-            convert(tmp_path / "a.parquet", tmp_path / "b.parquet")
-
-    def test_two_files_of_one_name(self, tmp_path):
-        for name in ("a.tfrecord", "a.tfrecords"):
-            (tmp_path / "log").mkdir(exist_ok=True)
-            (tmp_path / "log" / name).write_bytes(b"")
-        with pytest.raises(UserError, match=r"two files would be written to a.parquet"):
-            convert(tmp_path / "log", tmp_path / "out")
-
-    def test_a_damaged_source_leaves_nothing(self, tmp_path):
-        pq.write_table(table(1000), tmp_path / "a.parquet")
-        convert(tmp_path / "a.parquet", tmp_path / "a.tfrecord")
-        whole = bytearray((tmp_path / "a.tfrecord").read_bytes())
-        whole[len(whole) // 2] ^= 1
-        (tmp_path / "a.tfrecord").write_bytes(whole)
-        with pytest.raises(UserError, match=r"a.tfrecord: cannot read record [45]\d\d"):
-            convert(tmp_path / "a.tfrecord", tmp_path / "b.parquet")
-        assert sorted(os.listdir(tmp_path)) == ["a.parquet", "a.tfrecord"]
-
-
-class TestCommand:
+class TestConvertCommand:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "steadyrank.pipeline.convert", *arguments],
@@ -217,8 +27,8 @@ class TestCommand:
             check=False,
         )
 
-    def test_it_tells_what_it_wrote(self, tmp_path):
-        pq.write_table(table(20_000), tmp_path / "a.parquet")
+    def test_it_prints_what_it_wrote(self, tmp_path):
+        pq.write_table(make_table(20_000), tmp_path / "a.parquet")
         ran = self.run(str(tmp_path / "a.parquet"), str(tmp_path / "b.tfrecord"))
         assert (ran.returncode, ran.stdout) == (
             0,
@@ -228,7 +38,7 @@ class TestCommand:
         assert "\r" not in ran.stderr
 
     @pytest.mark.parametrize(
-        ("arguments", "told"),
+        ("arguments", "message"),
         [
             ([], "error: SOURCE is missing"),
             (["nowhere"], "error: TARGET is missing"),
@@ -237,21 +47,21 @@ class TestCommand:
             (["a", "b", "--format=csv"], "error: flag --format=csv"),
         ],
     )
-    def test_mistakes_are_one_line(self, arguments, told):
+    def test_a_mistake_is_one_line_on_stderr(self, arguments, message):
         ran = self.run(*arguments)
         assert (ran.returncode, len(ran.stderr.splitlines())) == (2, 1), ran.stderr
-        assert ran.stderr.startswith(told)
+        assert ran.stderr.startswith(message)
 
 
-def test_a_terminal_gets_a_bar_that_goes_away(tmp_path):
+def test_a_terminal_shows_a_bar_that_disappears(tmp_path):
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
-    pq.write_table(table(20_000), tmp_path / "a.parquet")
+    pq.write_table(make_table(20_000), tmp_path / "a.parquet")
     stream = Terminal()
     bar = ProgressBar(stream)
-    conversion.convert_log(str(tmp_path / "a.parquet"), str(tmp_path / "b.tfrecord"), None, 1, bar.show)
+    convert_log(str(tmp_path / "a.parquet"), str(tmp_path / "b.tfrecord"), None, 1, bar.show)
     bar.clear()
     lines = stream.getvalue().split("\r\x1b[2K")
     assert lines[1].startswith("[#########")

@@ -1,4 +1,4 @@
-"""The main job on a log of one's own: real processes that are killed, an object store, a log that changes, a day that is odd."""
+"""The main job on a log of files: killed processes, an object store, a log that changes, an anomalous day."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SETTINGS = (
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory) -> Path:
-    """A folder for each day, several files in each, two faulty rows."""
+    """Writes a log: a folder for each day, several files in each, two faulty rows in all."""
     root = tmp_path_factory.mktemp("own") / "log"
     rng = np.random.default_rng(0)
     for day in range(DAYS):
@@ -72,53 +72,53 @@ def log(tmp_path_factory) -> Path:
     return root
 
 
-def command(log: Path, model_dir: Path, *more: str) -> list[str]:
+def train_arguments(log: Path, model_dir: Path, *more: str) -> list[str]:
     files = (f"--config.data.files.path={log}", f"--config.data.files.schema={log.parent / 'schema.yaml'}")
     return ["train", f"--model_dir={model_dir}", *SETTINGS, *files, *more]
 
 
 @pytest.fixture(scope="module")
-def calm(log, tmp_path_factory) -> Path:
-    """A run that nothing disturbed."""
+def undisturbed(log, tmp_path_factory) -> Path:
+    """The folder of a run that nothing disturbed."""
     model_dir = tmp_path_factory.mktemp("calm") / "run"
-    ran = run_command(*command(log, model_dir))
-    assert ran.returncode == 0, ran.stderr
+    result = run_command(*train_arguments(log, model_dir))
+    assert result.returncode == 0, result.stderr
     return model_dir
 
 
-def test_leaves_the_days_and_what_was_skipped(calm):
-    days = json.loads((calm / "log.json").read_text())["days"]
+def test_a_run_records_its_days_and_its_skipped_rows(undisturbed):
+    days = json.loads((undisturbed / "log.json").read_text())["days"]
     assert [(day["name"], day["rows"], day["files"], day["use"]) for day in days] == [
         (f"day=2026-11-{day + 1:02}", FILES * ROWS, FILES, "holdout" if day == DAYS - 1 else "training")
         for day in range(DAYS)
     ]
-    status = json.loads((calm / "status.json").read_text())
+    status = json.loads((undisturbed / "status.json").read_text())
     assert (status["skipped"], status["skipped_rows"]) == ({"price: not finite": 2}, 2)
-    page = (calm / "report.html").read_text()
+    page = (undisturbed / "report.html").read_text()
     assert "2 rows were skipped" in page
     assert "price: not finite" in page
 
 
-def test_killed_five_times_it_sees_each_row_once_and_in_the_same_order(calm, log, tmp_path):
-    """Weights and metrics, which any other row or order would change, are those of the undisturbed run to the bit."""
+def test_a_run_killed_five_times_trains_on_each_row_once_and_in_the_same_order(undisturbed, log, tmp_path):
+    """The weights and metrics equal those of the undisturbed run bit by bit; any other row or order would change them."""
     model_dir = tmp_path / "run"
-    arguments = command(log, model_dir)
+    arguments = train_arguments(log, model_dir)
     reached = 0
     for _ in range(5):
-        process = started(*arguments)
+        process = start_command(*arguments)
         arguments = ["train", f"--model_dir={model_dir}", "--resume"]
-        reached = wait_for(process, functools.partial(newer_checkpoint, model_dir, reached))
+        reached = wait_until_positive(process, functools.partial(find_newer_checkpoint, model_dir, reached))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert json.loads((model_dir / "status.json").read_text())["status"] == "running"
-    ran = run_command(*arguments)
-    assert ran.returncode == 0, ran.stderr
-    assert_bitwise_equal(calm, model_dir)
+    result = run_command(*arguments)
+    assert result.returncode == 0, result.stderr
+    assert_bitwise_equal(undisturbed, model_dir)
     for name in ("train.jsonl", "eval.jsonl"):
-        lines, expected = (read_repeatable_metrics(each / "metrics" / name) for each in (model_dir, calm))
-        # What was met is told when it is met, which is when a process reads ahead.
-        assert [without(line, "skipped_examples") for line in lines] == [
-            without(line, "skipped_examples") for line in expected
+        lines, expected = (read_repeatable_metrics(each / "metrics" / name) for each in (model_dir, undisturbed))
+        # Skipped rows are counted when they are read, which is ahead of training and depends on when the process was killed.
+        assert [drop_key(line, "skipped_examples") for line in lines] == [
+            drop_key(line, "skipped_examples") for line in expected
         ]
     rows = [json.loads(line) for line in (model_dir / "quarantine.jsonl").read_text().splitlines()]
     places = [(Path(row["file"]).parent.name, int(Path(row["file"]).stem[-1]), row["row"]) for row in rows]
@@ -126,7 +126,7 @@ def test_killed_five_times_it_sees_each_row_once_and_in_the_same_order(calm, log
     assert json.loads((model_dir / "status.json").read_text())["skipped_rows"] == 2
 
 
-def started(command: str, *flags: str) -> subprocess.Popen[str]:
+def start_command(command: str, *flags: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", f"steadyrank.pipeline.{command}", *flags],
         stdout=subprocess.PIPE,
@@ -135,33 +135,33 @@ def started(command: str, *flags: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_for(process: subprocess.Popen, ready: Callable[[], int]) -> int:
-    """What ``ready`` says as soon as it is not 0."""
+def wait_until_positive(process: subprocess.Popen, ready: Callable[[], int]) -> int:
+    """Returns the first positive result of ``ready``. Fails if the process ends before that."""
     until = time.monotonic() + 120
     while not (found := ready()):
         assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < until, "it never came that far"
+        assert time.monotonic() < until, "timeout"
         time.sleep(0.005)
     return found
 
 
-def newer_checkpoint(model_dir: Path, than: int = 0) -> int:
-    """The step of the newest checkpoint; 0 while there is none after ``than``."""
+def find_newer_checkpoint(model_dir: Path, than: int = 0) -> int:
+    """Returns the step of the newest checkpoint; 0 while there is none after step ``than``."""
     found = [int(path.stem.partition("-")[2]) for path in (model_dir / "checkpoints").glob("ckpt-*.index")]
     newest = max(found, default=0)
     return newest if newest > than else 0
 
 
-def without(line: dict, key: str) -> dict:
+def drop_key(line: dict, key: str) -> dict:
     return {name: value for name, value in line.items() if name != key}
 
 
 class TestInAnObjectStore:
-    """moto speaks S3 over HTTP, in a process of its own; what reads is Arrow's client, as for any bucket."""
+    """The server is moto, which speaks S3 over HTTP, in a process of its own. Arrow's client reads it as it reads any bucket."""
 
     @pytest.fixture
     def store(self, monkeypatch) -> Iterator[tuple[subprocess.Popen, str]]:
-        """The server's process and its address."""
+        """Starts the server; gives its process and its address."""
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
         [address] = free_addresses(1)
@@ -176,14 +176,14 @@ class TestInAnObjectStore:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        wait_for(process, answers)
+        wait_until_positive(process, answers)
         yield process, address
         process.kill()
         process.wait()
 
     @pytest.fixture
     def bucket(self, store, log) -> str:
-        """The log's address there."""
+        """Copies the log to a bucket; gives its address."""
         server = fs.S3FileSystem(
             endpoint_override=store[1], scheme="http", region="us-east-1", allow_bucket_creation=True
         )
@@ -191,81 +191,83 @@ class TestInAnObjectStore:
         fs.copy_files(str(log), "bucket/own/log", destination_filesystem=server)
         return f"s3://bucket/own/log?endpoint_override={store[1]}&scheme=http&region=us-east-1"
 
-    def test_a_run_is_that_of_a_folder_to_the_bit(self, bucket, log, calm, tmp_path):
+    def test_a_run_equals_one_on_a_local_folder_bit_by_bit(self, bucket, log, undisturbed, tmp_path):
         proposed = run_command("describe", bucket)
         assert proposed.returncode == 0, proposed.stderr
         here = run_command("describe", str(log))
         assert proposed.stdout.splitlines()[1:] == here.stdout.splitlines()[1:]
-        ran = run_command(*command(log, tmp_path / "run", f"--config.data.files.path={bucket}"))
-        assert ran.returncode == 0, ran.stderr
-        assert_bitwise_equal(calm, tmp_path / "run")
+        result = run_command(*train_arguments(log, tmp_path / "run", f"--config.data.files.path={bucket}"))
+        assert result.returncode == 0, result.stderr
+        assert_bitwise_equal(undisturbed, tmp_path / "run")
 
-    def test_a_store_that_is_gone_is_one_line(self, store, bucket, log, tmp_path):
+    def test_a_store_that_disappears_is_reported_in_one_line(self, store, bucket, log, tmp_path):
         process, address = store
-        arguments = command(log, tmp_path / "run", f"--config.data.files.path={bucket}")
-        training = started(*arguments)
-        wait_for(training, functools.partial(newer_checkpoint, tmp_path / "run"))
+        arguments = train_arguments(log, tmp_path / "run", f"--config.data.files.path={bucket}")
+        training = start_command(*arguments)
+        wait_until_positive(training, functools.partial(find_newer_checkpoint, tmp_path / "run"))
         process.kill()
-        told = training.communicate(timeout=120)[1]
-        assert training.returncode == 2, told
-        assert "Traceback" not in told
-        assert told.splitlines()[-1].startswith("error: bucket/own/log/day=2026-11-0")
-        assert "connect" in told.splitlines()[-1]
-        ran = run_command("describe", bucket)
-        assert ran.returncode == 2
-        assert ran.stderr.startswith(f"error: {bucket}: cannot be read: ")
-        assert address in ran.stderr
-        assert "Traceback" not in ran.stderr
+        message = training.communicate(timeout=120)[1]
+        assert training.returncode == 2, message
+        assert "Traceback" not in message
+        assert message.splitlines()[-1].startswith("error: bucket/own/log/day=2026-11-0")
+        assert "connect" in message.splitlines()[-1]
+        result = run_command("describe", bucket)
+        assert result.returncode == 2
+        assert result.stderr.startswith(f"error: {bucket}: cannot be read: ")
+        assert address in result.stderr
+        assert "Traceback" not in result.stderr
 
-    def test_a_bucket_that_is_not_there_is_one_line(self, bucket):
+    def test_a_missing_bucket_is_reported_in_one_line(self, bucket):
         address = bucket.replace("bucket/own", "bucket/other")
-        ran = run_command("describe", address)
-        assert (ran.returncode, ran.stderr) == (2, f"error: {address}: no such file or folder\n")
+        result = run_command("describe", address)
+        assert (result.returncode, result.stderr) == (2, f"error: {address}: no such file or folder\n")
 
 
 class TestALogThatChanges:
     @pytest.fixture
-    def changed(self, log, tmp_path) -> Path:
+    def changing_log(self, log, tmp_path) -> Path:
         shutil.copytree(log.parent, tmp_path / "own")
         return tmp_path / "own" / "log"
 
-    def test_a_run_goes_on_with_a_new_day_and_not_with_another_log(self, changed, tmp_path):
-        last = changed / "day=2026-11-05"
+    def test_resume_trains_on_a_new_day_and_refuses_a_changed_day(self, changing_log, tmp_path):
+        last = changing_log / "day=2026-11-05"
         last.rename(tmp_path / last.name)
         model_dir = tmp_path / "run"
-        ran = run_command(*command(changed, model_dir))
-        assert ran.returncode == 0, ran.stderr
+        result = run_command(*train_arguments(changing_log, model_dir))
+        assert result.returncode == 0, result.stderr
         before = json.loads((model_dir / "status.json").read_text())["step"]
         (tmp_path / last.name).rename(last)
-        ran = run_command("train", f"--model_dir={model_dir}", "--resume")
-        assert ran.returncode == 0, ran.stderr
+        result = run_command("train", f"--model_dir={model_dir}", "--resume")
+        assert result.returncode == 0, result.stderr
         assert json.loads((model_dir / "status.json").read_text())["step"] > before
         uses = [day["use"] for day in json.loads((model_dir / "log.json").read_text())["days"]]
         assert uses == ["training"] * 4 + ["holdout"]
-        (changed / "day=2026-11-02" / "part-1.parquet").unlink()
-        ran = run_command("train", f"--model_dir={model_dir}", "--resume")
-        assert ran.returncode == 2
-        assert ran.stderr.startswith("error: day=2026-11-02 has changed since this run started: it had 1,200 rows")
-        assert "Traceback" not in ran.stderr
+        (changing_log / "day=2026-11-02" / "part-1.parquet").unlink()
+        result = run_command("train", f"--model_dir={model_dir}", "--resume")
+        assert result.returncode == 2
+        assert result.stderr.startswith("error: day=2026-11-02 has changed since this run started: it had 1,200 rows")
+        assert "Traceback" not in result.stderr
 
-    def test_an_odd_day_is_told_left_out_or_refused(self, changed, tmp_path):
-        path = changed / "day=2026-11-04" / "part-2.parquet"
+    def test_an_anomalous_day_is_skipped_or_refused(self, changing_log, tmp_path):
+        path = changing_log / "day=2026-11-04" / "part-2.parquet"
         for number in range(FILES):
             path = path.with_name(f"part-{number}.parquet")
             table = pq.read_table(path)
             place = table.column_names.index("minutes")
             times = pa.array(60 * table["minutes"].to_numpy() + 300)
             pq.write_table(table.set_column(place, "minutes", times), path)
-        ran = run_command(*command(changed, tmp_path / "fail", "--config.data.files.on_anomalous_day=fail"))
-        assert ran.returncode == 2
-        assert "the log has anomalies: day=2026-11-04: the mean of minutes is " in ran.stderr
+        result = run_command(
+            *train_arguments(changing_log, tmp_path / "fail", "--config.data.files.on_anomalous_day=fail")
+        )
+        assert result.returncode == 2
+        assert "the log has anomalies: day=2026-11-04: the mean of minutes is " in result.stderr
         assert not (tmp_path / "fail").exists()
         more = ("--config.data.files.on_anomalous_day=skip", "--config.data.files.max_anomalous_share=0.2")
-        ran = run_command(*command(changed, tmp_path / "skip", *more))
-        assert ran.returncode == 0, ran.stderr
-        assert "Skipped day=2026-11-04: the mean of minutes is " in ran.stderr
-        told = json.loads((tmp_path / "skip" / "log.json").read_text())["days"]
-        assert [day["use"] for day in told] == ["training"] * 3 + ["skipped", "holdout"]
+        result = run_command(*train_arguments(changing_log, tmp_path / "skip", *more))
+        assert result.returncode == 0, result.stderr
+        assert "Skipped day=2026-11-04: the mean of minutes is " in result.stderr
+        days = json.loads((tmp_path / "skip" / "log.json").read_text())["days"]
+        assert [day["use"] for day in days] == ["training"] * 3 + ["skipped", "holdout"]
         shown = run_command("evaluate", f"--model_dir={tmp_path / 'skip'}")
         assert shown.returncode == 0, shown.stderr
         assert "day=2026-11-05" in shown.stdout

@@ -35,7 +35,7 @@ tasks:
 """
 
 
-def rows(n: int, first: int = 0) -> list[dict]:
+def make_rows(n: int, first: int = 0) -> list[dict]:
     """Returns rows in which a missing value is None."""
     return [
         {
@@ -56,7 +56,7 @@ def rows(n: int, first: int = 0) -> list[dict]:
     ]
 
 
-def example(row: dict) -> bytes:
+def serialize_example(row: dict) -> bytes:
     built = tf.train.Example()
     for name, value in row.items():
         values = [] if value is None else value if isinstance(value, list) else [value]
@@ -67,7 +67,7 @@ def example(row: dict) -> bytes:
     return built.SerializeToString()
 
 
-def write(path, records: list[bytes], options: str = "") -> None:
+def write_records(path, records: list[bytes], options: str = "") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path), options) as writer:
         for record in records:
@@ -86,26 +86,26 @@ def log(tmp_path, schema_file, monkeypatch):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 pq.write_table(pa.Table.from_pylist(content), path, row_group_size=10)
             else:
-                write(path, [example(row) for row in content], "GZIP" if name.endswith(".gz") else "")
+                write_records(path, [serialize_example(row) for row in content], "GZIP" if name.endswith(".gz") else "")
         return FileLog(Files(path=str(tmp_path / "log"), schema=schema_file, **settings))
 
     return make
 
 
-def users(batches) -> list[int]:
-    found = []
+def list_user_ids(batches) -> list[int]:
+    ids = []
     for batch in batches:
-        found += batch["user"].numpy()[~np.isnan(batch["click"].numpy())].tolist()
-    return found
+        ids += batch["user"].numpy()[~np.isnan(batch["click"].numpy())].tolist()
+    return ids
 
 
 class TestSameAsParquet:
     @pytest.mark.parametrize("ending", [".tfrecord", ".tfrecord.gz", ".tfrecords", ".tfrecord-00000-of-00001"])
     def test_every_block_is_equal(self, log, tmp_path, ending):
-        parquet = log({"a.parquet": rows(57)}, periods=2)
+        parquet = log({"a.parquet": make_rows(57)}, periods=2)
         expected = [[parquet.block(day, i) for i in range(len(parquet.block_rows(day)))] for day in (0, 1)]
         (tmp_path / "log" / "a.parquet").unlink()
-        records = log({f"a{ending}": rows(57)}, periods=2)
+        records = log({f"a{ending}": make_rows(57)}, periods=2)
         assert [list(records.block_rows(day)) for day in (0, 1)] == [[len(b["age"]) for b in d] for d in expected]
         for day, blocks in enumerate(expected):
             for index, block in enumerate(blocks):
@@ -116,7 +116,7 @@ class TestSameAsParquet:
                     np.testing.assert_array_equal(got[name], column, name)
 
     def test_a_compressed_file_is_detected_by_its_content(self, log, tmp_path):
-        plain = log({"a.tfrecord": rows(20)}, periods=1).block(0, 1)
+        plain = log({"a.tfrecord": make_rows(20)}, periods=1).block(0, 1)
         path = tmp_path / "log" / "a.tfrecord"
         path.write_bytes(gzip.compress(path.read_bytes()[:500]) + gzip.compress(path.read_bytes()[500:]) + b"\0" * 9)
         packed = log({}, periods=1).block(0, 1)
@@ -126,21 +126,21 @@ class TestSameAsParquet:
     def test_days_are_in_the_order_of_their_names(self, log):
         source = log(
             {
-                "day=2/b.tfrecord": rows(5, 30),
-                "day=1/hour=1/a.tfrecord.gz": rows(10, 20),
-                "day=1/hour=0/z.tfrecord": rows(20),
+                "day=2/b.tfrecord": make_rows(5, 30),
+                "day=1/hour=1/a.tfrecord.gz": make_rows(10, 20),
+                "day=1/hour=0/z.tfrecord": make_rows(20),
             }
         )
         assert source.days == ["day=1", "day=2"]
         assert [list(source.block_rows(day)) for day in (0, 1)] == [[10, 10, 10], [5]]
-        assert users(make_evaluation_batches(source, 0, batch_size=4)) == list(range(30))
+        assert list_user_ids(make_evaluation_batches(source, 0, batch_size=4)) == list(range(30))
 
     @pytest.mark.parametrize("name", ["a.tfrecord", "a.tfrecord.gz"])
     def test_reading_can_start_at_any_batch(self, log, name):
-        source = log({name: rows(61)}, periods=1)
+        source = log({name: make_rows(61)}, periods=1)
 
         def read(start):
-            return users(make_training_batches(source, 0, batch_size=8, seed=3, shuffle_rows=25, start=start))
+            return list_user_ids(make_training_batches(source, 0, batch_size=8, seed=3, shuffle_rows=25, start=start))
 
         whole = read(0)
         assert sorted(whole) == list(range(61))
@@ -148,7 +148,7 @@ class TestSameAsParquet:
             assert read(start) == whole[8 * start :]
 
     def test_a_faulty_row_is_reported_with_its_place(self, log):
-        content = rows(30)
+        content = make_rows(30)
         content[13]["the.price"], content[17]["scores"] = float("nan"), [1.0, 2.0, 3.0]
         source = log({"a.tfrecord": content}, periods=1)
         with pytest.raises(UserError, match=r"a.tfrecord, row 13: price: not finite; 2 of 10 rows"):
@@ -157,8 +157,8 @@ class TestSameAsParquet:
 
 class TestColumns:
     def test_equal_values_of_another_type_give_equal_columns(self, log):
-        plain = log({"a.tfrecord": rows(10)}, periods=1).block(0, 0)
-        content = rows(10)
+        plain = log({"a.tfrecord": make_rows(10)}, periods=1).block(0, 0)
+        content = make_rows(10)
         for row in content:
             row["age"] = None if row["age"] is None else int(row["age"])
             row["user"] = float(row["user"])
@@ -181,13 +181,13 @@ class TestColumns:
         ],
     )
     def test_a_wrong_type_is_refused(self, log, name, value, message):
-        source = log({"a.tfrecord": [row | {name: value} for row in rows(8)]}, periods=1)
+        source = log({"a.tfrecord": [row | {name: value} for row in make_rows(8)]}, periods=1)
         with pytest.raises(UserError, match=r"a\.tfrecord: ") as raised:
             source.block(0, 0)
         assert message in str(raised.value)
 
     def test_a_column_that_no_record_has_is_refused(self, log):
-        content = rows(25)
+        content = make_rows(25)
         for row in content:
             del row["answered"]
             row["other"] = 1
@@ -199,7 +199,7 @@ class TestColumns:
 
     def test_a_column_that_comes_late_is_found(self, log, monkeypatch):
         monkeypatch.setattr(tfrecord, "NUM_INSPECTED_RECORDS", 5)
-        content = rows(25)
+        content = make_rows(25)
         for row in content[:22]:
             del row["age"]
         source = log({"a.tfrecord": content}, periods=1)
@@ -207,12 +207,12 @@ class TestColumns:
         assert source.block(0, 2)["age"][2:].tolist() == [22, 23, 24]
 
     def test_a_column_that_is_always_empty_is_missing(self, log):
-        source = log({"a.tfrecord": [row | {"age": None, "country": None} for row in rows(9)]}, periods=1)
+        source = log({"a.tfrecord": [row | {"age": None, "country": None} for row in make_rows(9)]}, periods=1)
         assert np.isnan(source.block(0, 0)["age"]).all()
         assert set(source.block(0, 0)["country"].tolist()) == {b""}
 
     def test_a_column_that_changes_its_type_is_refused_with_the_record(self, log):
-        content = rows(30)
+        content = make_rows(30)
         content[26]["user"] = b"a"
         source = log({"a.tfrecord": content}, periods=1)
         source.block(0, 1)
@@ -225,7 +225,7 @@ class TestColumns:
 class TestDamage:
     @pytest.mark.parametrize("name", ["a.tfrecord", "a.tfrecord.gz"])
     def test_truncation_and_flipped_bits_are_reported_in_one_line(self, log, tmp_path, name):
-        whole_log = log({name: rows(40)}, periods=1)
+        whole_log = log({name: make_rows(40)}, periods=1)
         expected = [whole_log.block(0, i) for i in range(4)]
         path = tmp_path / "log" / name
         whole = path.read_bytes()
@@ -252,12 +252,12 @@ class TestDamage:
         assert all(name in message and len(message.splitlines()) == 1 for message in messages)
 
     def test_the_damaged_record_is_named(self, log, tmp_path):
-        log({"a.tfrecord": rows(25)}, periods=1)
+        log({"a.tfrecord": make_rows(25)}, periods=1)
         path = tmp_path / "log" / "a.tfrecord"
         whole = path.read_bytes()
         starts = [0]
-        for row in rows(25):
-            starts.append(starts[-1] + 16 + len(example(row)))
+        for row in make_rows(25):
+            starts.append(starts[-1] + 16 + len(serialize_example(row)))
         path.write_bytes(whole[:-3])
         with pytest.raises(UserError, match="cannot read record 24: the file ends inside it; the file is damaged"):
             log({}, periods=1)
@@ -284,14 +284,17 @@ class TestDamage:
             log({}, periods=1)
 
     def test_records_that_are_not_examples_are_refused(self, log, tmp_path):
-        write(tmp_path / "log" / "a.tfrecord", [*map(example, rows(13)), b"\x0a\xff\x01junk", example(rows(1)[0])])
+        write_records(
+            tmp_path / "log" / "a.tfrecord",
+            [*map(serialize_example, make_rows(13)), b"\x0a\xff\x01junk", serialize_example(make_rows(1)[0])],
+        )
         source = log({}, periods=1)
         source.block(0, 0)
         with pytest.raises(UserError, match=r"cannot read record 13: it is not a tf.Example"):
             source.block(0, 1)
 
     def test_a_file_that_is_removed_or_changed_after_opening_is_reported(self, log, tmp_path):
-        source = log({"a.tfrecord": rows(20), "b.tfrecord": rows(20)}, periods=1)
+        source = log({"a.tfrecord": make_rows(20), "b.tfrecord": make_rows(20)}, periods=1)
         (tmp_path / "log" / "b.tfrecord").unlink()
         with pytest.raises(UserError, match=r"b.tfrecord: the file no longer exists"):
             source.block(0, 2)
@@ -302,7 +305,7 @@ class TestDamage:
 
 
 def test_a_file_can_be_indexed_in_several_chunks(tmp_path, monkeypatch):
-    write(tmp_path / "a.tfrecord", [example(row) for row in rows(53)])
+    write_records(tmp_path / "a.tfrecord", [serialize_example(row) for row in make_rows(53)])
     monkeypatch.setattr(tfrecord, "RECORDS_PER_GROUP", 7)
     whole = tfrecord.TFRecordReader(fs.LocalFileSystem(), None)
     monkeypatch.setattr(tfrecord_framing, "READ_BYTES", 700)
@@ -316,13 +319,13 @@ def test_decompressed_files_beyond_the_memory_limit_are_dropped(tmp_path, monkey
     monkeypatch.setattr(tfrecord, "_MAX_DECOMPRESSED_BYTES", 1)
     reader = tfrecord.TFRecordReader(fs.LocalFileSystem(), None)
     for name in ("a", "b"):
-        write(tmp_path / f"{name}.tfrecord.gz", [example(row) for row in rows(5)], "GZIP")
+        write_records(tmp_path / f"{name}.tfrecord.gz", [serialize_example(row) for row in make_rows(5)], "GZIP")
         reader.group_rows(str(tmp_path / f"{name}.tfrecord.gz"))
     assert list(reader._decompressed) == [str(tmp_path / "b.tfrecord.gz")]
 
 
 def test_a_schema_is_proposed_for_tfrecord(log, tmp_path):
-    log({"day=1/a.tfrecord": rows(300), "day=2/a.tfrecord.gz": rows(300, 300)})
+    log({"day=1/a.tfrecord": make_rows(300), "day=2/a.tfrecord.gz": make_rows(300, 300)})
     proposal = propose_schema(str(tmp_path / "log"))
     assert (proposal.rows, proposal.sampled_rows, list(proposal.days)) == (600, 600, ["day=1", "day=2"])
     features = {feature.name: (feature.kind, feature.dtype, feature.width) for feature in proposal.schema.features}

@@ -1,4 +1,4 @@
-"""Datasets that TFDS wrote, read as a log of one's own: against what TFDS itself reads of them."""
+"""Datasets that TFDS wrote, read as a log and compared with what TFDS reads."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def row(i: int) -> dict:
 
 
 def store(folder: Path, features=FEATURES, make=row, **given) -> Path:
-    """A dataset of two splits; the folder of its version."""
+    """Writes a dataset of two splits and returns the folder of its version."""
     splits = {"train": range(TRAIN), "test": range(TRAIN, TRAIN + TEST)}
     builder = tfds.dataset_builders.store_as_tfds_dataset(
         **{"name": "shop", "version": "1.0.0"} | given,
@@ -109,7 +109,7 @@ def data_dir(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def copy(data_dir, tmp_path) -> Path:
-    """A copy of that folder, to be changed."""
+    """A copy of that folder, which a test may change."""
     return Path(shutil.copytree(data_dir, tmp_path / "copy"))
 
 
@@ -117,16 +117,16 @@ def address(data_dir: Path, split: str = "train+test", name: str = "shop") -> st
     return f"tfds://{name}?{f'split={split}&' if split else ''}data_dir={data_dir}"
 
 
-def opened(path: str, schema_file: str, **settings) -> FileLog:
+def open_log(path: str, schema_file: str, **settings) -> FileLog:
     return FileLog(Files(path=path, schema=schema_file, **settings))
 
 
-def columns_of(log: FileLog, day: int) -> dict[str, np.ndarray]:
+def read_columns(log: FileLog, day: int) -> dict[str, np.ndarray]:
     blocks = [log.block(day, i) for i in range(len(log.block_rows(day)))]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
-def failure(path: str) -> str:
+def read_error(path: str) -> str:
     with pytest.raises(UserError) as raised:
         layout.find_layout(path)
     message = str(raised.value)
@@ -136,18 +136,18 @@ def failure(path: str) -> str:
 
 
 class TestReading:
-    def test_each_value_is_what_tfds_reads(self, data_dir, schema_file):
-        log = opened(address(data_dir), schema_file)
+    def test_each_value_equals_what_tfds_reads(self, data_dir, schema_file):
+        log = open_log(address(data_dir), schema_file)
         assert log.days == ["train", "test"]
-        # One after the other, without mixing the shards.
+        # Shard by shard: TFDS interleaves the shards by default.
         config = tfds.ReadConfig(interleave_cycle_length=1)
         builder = tfds.builder_from_directory(data_dir / "shop" / "1.0.0")
         assert len(builder.info.splits["train"].shard_lengths) == SHARDS
         for day, (split, rows) in enumerate([("train", TRAIN), ("test", TEST)]):
-            got = columns_of(log, day)
-            wanted = list(tfds.as_numpy(builder.as_dataset(split=split, read_config=config)))
-            assert len(got["age"]) == len(wanted) == rows
-            for i, theirs in enumerate(wanted):
+            got = read_columns(log, day)
+            expected = list(tfds.as_numpy(builder.as_dataset(split=split, read_config=config)))
+            assert len(got["age"]) == len(expected) == rows
+            for i, theirs in enumerate(expected):
                 user = theirs["user"]
                 assert got["age"][i] == user["age"]
                 assert got["country"][i] == user["country"]
@@ -167,29 +167,29 @@ class TestReading:
                     width = got[name].shape[1]
                     assert got[name][i].tolist() == [*values, *[filling] * (width - len(values))]
 
-    def test_one_split_is_cut_into_periods(self, data_dir, schema_file):
-        log = opened(address(data_dir, "train"), schema_file, periods=4)
+    def test_a_single_split_is_cut_into_periods(self, data_dir, schema_file):
+        log = open_log(address(data_dir, "train"), schema_file, periods=4)
         assert [sum(log.block_rows(day)) for day in range(4)] == [12, 13, 12, 13]
-        both = opened(address(data_dir, "test+train"), schema_file)
+        both = open_log(address(data_dir, "test+train"), schema_file)
         assert both.days == ["test", "train"]
-        whole = np.concatenate([columns_of(log, day)["delta"] for day in range(4)])
-        np.testing.assert_array_equal(whole, columns_of(both, 1)["delta"])
+        whole = np.concatenate([read_columns(log, day)["delta"] for day in range(4)])
+        np.testing.assert_array_equal(whole, read_columns(both, 1)["delta"])
 
-    def test_it_says_nothing(self, data_dir, schema_file, capfd):
-        opened(address(data_dir), schema_file)
+    def test_opening_prints_nothing(self, data_dir, schema_file, capfd):
+        open_log(address(data_dir), schema_file)
         assert capfd.readouterr() == ("", "")
 
-    def test_its_fingerprint_changes_when_a_file_does(self, copy, schema_file):
-        before = opened(address(copy), schema_file).fingerprint([0, 1])
-        assert opened(address(copy), schema_file).fingerprint([0, 1]) == before
+    def test_the_fingerprint_changes_with_a_file(self, copy, schema_file):
+        before = open_log(address(copy), schema_file).fingerprint([0, 1])
+        assert open_log(address(copy), schema_file).fingerprint([0, 1]) == before
         os.utime(next((copy / "shop" / "1.0.0").glob("*train*")), ns=(1, 1))
-        assert opened(address(copy), schema_file).fingerprint([0]) != before[:1]
+        assert open_log(address(copy), schema_file).fingerprint([0]) != before[:1]
 
-    def test_faulty_rows_are_kept(self, tmp_path, schema_file):
+    def test_faulty_rows_are_written_to_the_quarantine(self, tmp_path, schema_file):
         store(tmp_path, make=lambda i: row(i) | {"vector": [np.inf if i == 7 else 0.0] * 3})
-        log = opened(address(tmp_path, "train"), schema_file, periods=1, on_invalid="skip", max_invalid_share=0.1)
+        log = open_log(address(tmp_path, "train"), schema_file, periods=1, on_invalid="skip", max_invalid_share=0.1)
         log.open_quarantine(tmp_path / "quarantine.jsonl")
-        labels = columns_of(log, 0)["click"]
+        labels = read_columns(log, 0)["click"]
         [line] = map(json.loads, (tmp_path / "quarantine.jsonl").read_text().splitlines())
         assert line["reasons"] == ["vector: not finite"]
         assert "shop-train.tfrecord-0000" in line["file"]
@@ -197,26 +197,26 @@ class TestReading:
 
 
 class TestFinding:
-    def test_the_newest_version_is_taken_and_an_older_one_by_name(self, copy):
+    def test_the_newest_version_is_the_default(self, copy):
         for version in ("9.0.0", "10.0.0"):
             shutil.copytree(copy / "shop" / "1.0.0", copy / "shop" / version)
         (copy / "shop" / "11.0.0.incomplete").mkdir()
         assert layout.find_layout(address(copy)).root == str(copy / "shop" / "10.0.0")
         assert layout.find_layout(address(copy, name="shop:9.0.0")).root == str(copy / "shop" / "9.0.0")
-        told = failure(address(copy, name="shop:2.0.0"))
-        assert "'shop:2.0.0'" in told
-        assert "found version 1.0.0, 9.0.0, 10.0.0 of shop" in told
+        message = read_error(address(copy, name="shop:2.0.0"))
+        assert "'shop:2.0.0'" in message
+        assert "found version 1.0.0, 9.0.0, 10.0.0 of shop" in message
 
-    def test_the_only_config_need_not_be_named(self, copy):
+    def test_the_only_config_is_the_default(self, copy):
         (copy / "shop" / "small").mkdir()
         (copy / "shop" / "1.0.0").rename(copy / "shop" / "small" / "1.0.0")
         assert layout.find_layout(address(copy)).root == str(copy / "shop" / "small" / "1.0.0")
         assert layout.find_layout(address(copy, name="shop/small:1.0.0")).root == str(copy / "shop" / "small" / "1.0.0")
-        assert "found the configs small of shop; TFDS has no dataset" in failure(address(copy, name="shop/smal"))
+        assert "found the configs small of shop; TFDS has no dataset" in read_error(address(copy, name="shop/smal"))
         shutil.copytree(copy / "shop" / "small", copy / "shop" / "large")
-        assert "has the configs large, small; name one of them: tfds://shop/CONFIG" in failure(address(copy))
+        assert "has the configs large, small; name one of them: tfds://shop/CONFIG" in read_error(address(copy))
 
-    def test_the_only_split_need_not_be_named(self, copy):
+    def test_the_only_split_is_the_default(self, copy):
         info = copy / "shop" / "1.0.0" / "dataset_info.json"
         description = json.loads(info.read_text())
         description["splits"] = [split for split in description["splits"] if split["name"] == "test"]
@@ -226,7 +226,7 @@ class TestFinding:
         assert [Path(file).name for file in files] == [f"shop-test.tfrecord-0000{i}-of-00003" for i in range(SHARDS)]
 
     @pytest.mark.parametrize(
-        ("split", "told"),
+        ("split", "message"),
         [
             ("", "the dataset has train (50 rows), test (20 rows); name one split, or several"),
             ("valid", "unknown split 'valid'; the dataset has train (50 rows), test (20 rows)"),
@@ -235,27 +235,27 @@ class TestFinding:
             ("train+", "unknown split ''"),
         ],
     )
-    def test_a_split_that_cannot_be_had_is_told(self, data_dir, split, told):
-        assert told in failure(address(data_dir, split))
+    def test_an_unavailable_split_is_refused(self, data_dir, split, message):
+        assert message in read_error(address(data_dir, split))
 
     @pytest.mark.parametrize("path", ["tfds://", "tfds://a/b/c", "tfds://a:new", "tfds://a?splits=train", "tfds://a b"])
-    def test_what_is_no_address_is_told(self, path):
-        assert "expected tfds://NAME[/CONFIG][:VERSION][?split=train+test&data_dir=DIR]" in failure(path)
+    def test_a_malformed_address_is_refused(self, path):
+        assert "expected tfds://NAME[/CONFIG][:VERSION][?split=train+test&data_dir=DIR]" in read_error(path)
 
-    def test_what_is_not_prepared_is_told_with_the_command_and_not_downloaded(self, data_dir, tmp_path):
-        told = failure(f"tfds://movielens/1m-ratings?data_dir={data_dir}")
-        assert f"expected 'movielens/1m-ratings' prepared in '{data_dir}', but found shop;" in told
-        assert format_prepare_command("movielens/1m-ratings", str(data_dir)) in told
+    def test_an_unprepared_dataset_is_refused_with_the_command_and_not_downloaded(self, data_dir, tmp_path):
+        message = read_error(f"tfds://movielens/1m-ratings?data_dir={data_dir}")
+        assert f"expected 'movielens/1m-ratings' prepared in '{data_dir}', but found shop;" in message
+        assert format_prepare_command("movielens/1m-ratings", str(data_dir)) in message
         assert [path.name for path in data_dir.iterdir() if path.name != "downloads"] == ["shop"]
-        told = failure(f"tfds://movilens?data_dir={tmp_path / 'nowhere'}")
-        assert "that folder does not exist; TFDS has no dataset of that name; did you mean movielens" in told
+        message = read_error(f"tfds://movilens?data_dir={tmp_path / 'nowhere'}")
+        assert "that folder does not exist; TFDS has no dataset of that name; did you mean movielens" in message
         assert not (tmp_path / "nowhere").exists()
-        assert "found shop" in failure(f"tfds://shopp?data_dir={data_dir}")
+        assert "found shop" in read_error(f"tfds://shopp?data_dir={data_dir}")
 
     def test_other_formats_are_refused(self, tmp_path):
         store(tmp_path, file_format="parquet")
-        assert "expected TFRecord files, the default of TFDS, but" in failure(address(tmp_path))
-        assert "holds parquet" in failure(address(tmp_path))
+        assert "expected TFRecord files, the default of TFDS, but" in read_error(address(tmp_path))
+        assert "holds parquet" in read_error(address(tmp_path))
 
 
 class TestDamage:
@@ -263,45 +263,50 @@ class TestDamage:
     def shard(self, copy) -> Path:
         return copy / "shop" / "1.0.0" / "shop-train.tfrecord-00001-of-00003"
 
-    def told(self, copy: Path, schema_file: str) -> str:
+    def read_error(self, copy: Path, schema_file: str) -> str:
         with pytest.raises(UserError) as raised:
-            opened(address(copy), schema_file)
+            open_log(address(copy), schema_file)
         assert "\n" not in str(raised.value)
         return str(raised.value)
 
     def test_a_truncated_shard(self, copy, schema_file, shard):
         os.truncate(shard, shard.stat().st_size // 2)
-        assert f"{shard}: cannot read record " in self.told(copy, schema_file)
+        assert f"{shard}: cannot read record " in self.read_error(copy, schema_file)
 
     def test_a_shard_cut_between_two_records(self, copy, schema_file, shard):
         content = shard.read_bytes()
         shard.write_bytes(content[: 16 + int.from_bytes(content[:8], "little")])
-        told = self.told(copy, schema_file)
-        assert f"{shard}: expected 16 records, as its dataset says, got 1; the file was truncated or replaced" in told
+        message = self.read_error(copy, schema_file)
+        assert (
+            f"{shard}: expected 16 records, as its dataset says, got 1; the file was truncated or replaced" in message
+        )
         with pytest.raises(UserError, match="expected 16 records"):
             propose_schema(address(copy))
         with pytest.raises(UserError, match="expected 16 records"):
             conversion.convert_log(address(copy), str(copy / "target"), rows_per_group=100)
 
-    def test_a_shard_that_vanished(self, copy, schema_file, shard):
+    def test_a_missing_shard(self, copy, schema_file, shard):
         shard.unlink()
-        assert self.told(copy, schema_file) == f"{shard}: the file no longer exists; restore it, or start another run"
+        assert (
+            self.read_error(copy, schema_file)
+            == f"{shard}: the file no longer exists; restore it, or start another run"
+        )
 
     @pytest.mark.parametrize("file", ["dataset_info.json", "features.json"])
-    def test_a_description_that_is_not_there_or_makes_no_sense(self, copy, file):
+    def test_a_missing_or_damaged_description(self, copy, file):
         path = copy / "shop" / "1.0.0" / file
         path.write_text("{")
-        assert f"cannot read the description in '{path.parent}'" in failure(address(copy))
+        assert f"cannot read the description in '{path.parent}'" in read_error(address(copy))
         path.unlink()
-        assert f"cannot read the description in '{path.parent}'" in failure(address(copy))
+        assert f"cannot read the description in '{path.parent}'" in read_error(address(copy))
 
 
 class TestDescribing:
-    def test_what_tfds_knows_is_in_the_proposal(self, data_dir, tmp_path):
+    def test_the_proposal_uses_what_tfds_knows(self, data_dir, tmp_path):
         proposal = propose_schema(address(data_dir))
         features = {feature.name: feature for feature in proposal.schema.features}
         assert (features["genre"].kind, features["genre"].num_ids) == ("categorical", 3)
-        # No row has more than one, and no row has one of the others.
+        # No row has more than one genre, and all rows have the same genre.
         assert (features["genres"].kind, features["genres"].num_ids, features["genres"].width) == ("bag", 3, 1)
         assert (features["user_country"].dtype, features["user_country"].column) == ("string", "user/country")
         assert (features["seen_video"].kind, features["seen_video"].column) == ("bag", "seen/video")
@@ -318,10 +323,10 @@ class TestDescribing:
         assert "# one of 3 classes: 0 Drama, 1 Sci-Fi: the rest, #1, 2 Comedy; integers from 0 to 2" in text
         (tmp_path / "proposed.yaml").write_text(text)
         assert read(type(proposal.schema), tmp_path / "proposed.yaml") == proposal.schema
-        log = opened(address(data_dir), str(tmp_path / "proposed.yaml"))
-        assert set(columns_of(log, 1)) == {*features, "click"}
+        log = open_log(address(data_dir), str(tmp_path / "proposed.yaml"))
+        assert set(read_columns(log, 1)) == {*features, "click"}
 
-    def test_many_classes_are_no_numbers_and_no_label(self, tmp_path):
+    def test_a_label_of_many_classes_is_proposed_as_a_categorical_feature(self, tmp_path):
         features = {
             "label": tfds.features.ClassLabel(num_classes=500),
             "rating": tfds.features.ClassLabel(names=["bad", "good\u2028one"]),
@@ -341,7 +346,7 @@ class TestConverting:
         assert conversion.convert_log(address(data_dir), str(target), rows_per_group=100) == (TRAIN + TEST, 2 * SHARDS)
         assert sorted(path.name for path in target.iterdir()) == ["split=0-train", "split=1-test"]
         assert (target / "split=0-train" / "shop-train-00000-of-00003.parquet").is_file()
-        self.assert_equal(opened(address(data_dir), schema_file), opened(str(target), schema_file))
+        self.assert_equal(open_log(address(data_dir), schema_file), open_log(str(target), schema_file))
 
     def test_one_split_is_a_folder_of_its_shards(self, data_dir, tmp_path, schema_file):
         target = tmp_path / "target"
@@ -349,16 +354,16 @@ class TestConverting:
         assert sorted(path.name for path in target.iterdir()) == [
             f"shop-train-0000{i}-of-00003.parquet" for i in range(SHARDS)
         ]
-        self.assert_equal(opened(address(data_dir, "train"), schema_file), opened(str(target), schema_file))
+        self.assert_equal(open_log(address(data_dir, "train"), schema_file), open_log(str(target), schema_file))
 
     def assert_equal(self, one: FileLog, other: FileLog) -> None:
         for day in range(len(one.days)):
-            a, b = columns_of(one, day), columns_of(other, day)
+            a, b = read_columns(one, day), read_columns(other, day)
             for name in a:
                 np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 
 
-def test_from_a_prepared_dataset_to_a_served_model_without_a_line_of_python(movielens_dir, train, tmp_path):
+def test_a_prepared_dataset_becomes_a_served_model_without_python(movielens_dir, train, tmp_path):
     path = f"tfds://movielens/100k-ratings?data_dir={movielens_dir}"
     schema, model_dir = tmp_path / "schema.yaml", tmp_path / "run"
     described = run_command("describe", path, "--labels=user_rating,user_gender", f"--out={schema}")
@@ -379,7 +384,7 @@ def test_from_a_prepared_dataset_to_a_served_model_without_a_line_of_python(movi
     assert ran.returncode == 0, ran.stderr
     lines = map(json.loads, (model_dir / "metrics" / "eval.jsonl").read_text().splitlines())
     [held_out] = [line for line in lines if line["kind"] == "holdout"]
-    # TFDS shuffles as it writes: the users of the last period were seen before.
+    # TFDS shuffles rows when it writes them, so that the users of the last period also occur in training.
     assert held_out["auc/user_gender"] > 0.6
     assert held_out["rmse/user_rating"] < held_out["rmse_of_mean/user_rating"]
     assert list((model_dir / "export").iterdir())
