@@ -69,7 +69,8 @@ def test_dictionary_columns_count_as_their_strings():
 
 def test_a_derived_label_has_its_tasks_name():
     schema = Schema(
-        (Feature("x", "numerical"),), (Task("late", "binary", label="delay", label_threshold=15.0), Task("delay", "regression"))
+        (Feature("x", "numerical"),),
+        (Task("late", "binary", label="delay", label_threshold=15.0), Task("delay", "regression")),
     )
     block = {"x": np.ones(2)} | {task.label_column: np.array([0.0, 1.0]) for task in schema.tasks}
     assert list(compute_column_statistics([block], schema)) == ["x", "late", "delay"]

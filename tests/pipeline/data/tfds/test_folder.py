@@ -22,10 +22,15 @@ def test_an_error_becomes_one_short_line(error, summary):
 
 def test_tfds_is_silenced_and_its_errors_pass_through(capsys):
     verbosity = logging.get_verbosity()
-    with pytest.raises(ValueError, match="broken"), silence_tfds():
-        assert logging.get_verbosity() == logging.ERROR
-        print("noise")
-        raise ValueError("broken")
+
+    def fail_noisily() -> None:
+        with silence_tfds():
+            assert logging.get_verbosity() == logging.ERROR
+            print("noise")
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        fail_noisily()
     assert logging.get_verbosity() == verbosity
     assert capsys.readouterr() == ("", "")
 
