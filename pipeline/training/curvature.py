@@ -34,6 +34,8 @@ class CurvatureCallback(tf_keras.callbacks.Callback):
     | ``task_share/<task>`` | that norm divided by the sum over all tasks | share |
     | ``task_cosine/<task>`` | cosine between the task's gradient and the sum of the others'; below 0 they conflict | -1 to 1 |
 
+    The keys of tasks are left out for a ranker with one task.
+
     Args:
       every: Steps between two measurements; 0 measures nothing.
       monitor: Knows the step, and publishes the metrics.
@@ -62,14 +64,15 @@ class CurvatureCallback(tf_keras.callbacks.Callback):
     def measure(self, batch: Mapping[str, tf.Tensor]) -> dict[str, float]:
         """Returns the metrics above for one batch."""
         ranker = self.model
-        if self._sharpness is None or self._conflict is None:
+        if self._sharpness is None:
             # Made at the first measurement, because finding the shared layers needs a batch.
             self._dense_variables = [v for v in ranker.trainable_variables if "embeddings" not in v.name]
             self._sharpness = SharpnessProbe(
                 lambda rows: tf.add_n(list(ranker.task_losses(rows).values())), self._dense_variables, warm_start=True
             )
             shared = find_shared_variables(ranker, ranker.task_losses, batch)
-            self._conflict = ConflictProbe(ranker.task_losses, shared, model_name=ranker.name)
+            # A ranker with one task shares no layer between tasks.
+            self._conflict = ConflictProbe(ranker.task_losses, shared, model_name=ranker.name) if shared else None
         sharpness = self._sharpness(
             batch,
             accumulators=find_adagrad_accumulators(ranker.optimizer, self._dense_variables),
@@ -79,11 +82,12 @@ class CurvatureCallback(tf_keras.callbacks.Callback):
         metrics = {"sharpness": sharpness.sharpness}
         if sharpness.preconditioned is not None:
             metrics["sharpness_preconditioned"] = sharpness.preconditioned
-        conflict = self._conflict(batch)
-        for i, task in enumerate(conflict.tasks):
-            metrics[f"task_gradient/{task}"] = conflict.norms[task]
-            metrics[f"task_share/{task}"] = conflict.shares[task]
-            metrics[f"task_cosine/{task}"] = cosine_with_other_tasks(conflict, i)
+        if self._conflict is not None:
+            conflict = self._conflict(batch)
+            for i, task in enumerate(conflict.tasks):
+                metrics[f"task_gradient/{task}"] = conflict.norms[task]
+                metrics[f"task_share/{task}"] = conflict.shares[task]
+                metrics[f"task_cosine/{task}"] = cosine_with_other_tasks(conflict, i)
         return metrics
 
 

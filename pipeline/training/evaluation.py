@@ -50,8 +50,8 @@ def average_over_rows(evaluations: Sequence[dict[str, float]]) -> dict[str, floa
     A metric that is missing on some days is averaged over the others.
 
     Example:
-    >>> average_over_rows([{"rows": 1, "loss": 4.0}, {"rows": 3, "loss": 2.0, "auc/click": 0.7}])
-    {'auc/click': 0.7, 'loss': 2.5}
+    >>> average_over_rows([{"rows": 1, "loss": 4.0}, {"rows": 3, "loss": 2.0, "auc/click": 0.75}])
+    {'auc/click': 0.75, 'loss': 2.5}
     """
     keys = {key for evaluation in evaluations for key in evaluation} - {"rows"}
     averages = {}

@@ -15,9 +15,9 @@ def run(tmp_path) -> RunDirectory:
 
 
 def test_the_report_describes_the_log(run):
-    run.log_file.write_text('{"source": "there", "days": [{"name": "monday", "rows": 7, "use": "skipped"}]}')
+    run.log_file.write_text('{"source": "/logs", "days": [{"name": "monday", "rows": 7, "use": "skipped"}]}')
     write_report(run)
-    assert "The log, there, has 1 day and 7 rows." in run.report_file.read_text()
+    assert "The log /logs has 1 day and 7 rows." in run.report_file.read_text()
 
 
 @pytest.mark.parametrize("text", [None, '{"days": [{"na'])
