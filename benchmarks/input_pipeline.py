@@ -1,14 +1,17 @@
-"""How fast a log is read and how much memory that takes: ours beside tf.data's, TFDS's and PyTorch's ways, and the floor.
+"""Compares the speed and the memory of reading a log: steadyrank, tf.data, TFDS, PyTorch, and pyarrow alone as the upper limit.
 
     python benchmarks/input_pipeline.py
 
-One invented table of about 40 columns (floats, ids, strings, a list, labels) is written as Parquet and, its first row groups, as
-TFRecord and by TFDS. Each contender reads it in a process of its own, one after the other: shuffled batches of 1,024 rows, from
-making the reader to the last batch, which a dataset hands on within TensorFlow as a training loop takes them; the floor is what pyarrow alone needs to read the row groups, nothing converted, shuffled
-or batched. The files are in the page cache, and the fast contenders have read a first batch before, so that TensorFlow's threads
-are there. Several rounds; medians are printed as a table in Markdown. Memory is the peak of what is resident minus what was before
-reading, over all processes of a contender. The slow ones read the first rows only, through a buffer smaller than our window, so that
-their time is not that of filling it. PyTorch is left out when it is not installed.
+The benchmark writes one invented table of about 40 columns (floats, ids, strings, a list, labels) as Parquet. It writes the first row
+groups also as TFRecord and through TFDS. Each reader runs in its own process, one at a time, and delivers shuffled batches of 1,024 rows.
+The time runs from opening the reader to the last batch. TensorFlow datasets are consumed within TensorFlow, as a training loop does.
+
+- **pyarrow alone** reads the row groups without conversion, shuffling or batching. It is the upper limit.
+- The files are in the page cache. The fast readers have read one batch before the measurement, so that TensorFlow's threads exist.
+- The readers run in turn for several rounds. The table in Markdown shows medians.
+- Memory is the peak resident size minus the resident size before reading, summed over all processes of a reader.
+- The slow readers read only the first rows, through a smaller shuffle buffer, so that filling the buffer does not dominate their time.
+- PyTorch is skipped if it is not installed.
 """
 
 from __future__ import annotations
@@ -33,24 +36,26 @@ from absl import app, flags
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
-# Neither is needed here, and both take a while to say that there is none.
+# Neither a GPU nor a progress bar is needed, and looking for them takes time.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TFDS_DISABLE_PROGRESS_BAR", "1")
 
 from steadyrank.models.schema import Feature, Schema, Task
 
-ROWS = flags.DEFINE_integer("rows", 1_000_000, "Rows of the table.", lower_bound=1)
+ROWS = flags.DEFINE_integer("rows", 1_000_000, "Number of rows of the table.", lower_bound=1)
 ROW_GROUP = flags.DEFINE_integer(
-    "row_group", 65_536, "Rows of a row group, in a folder without the table.", lower_bound=1
+    "row_group", 65_536, "Number of rows of a row group. Ignored if the folder already has the table.", lower_bound=1
 )
-SLOW_GROUPS = flags.DEFINE_integer("slow_groups", 2, "Row groups that the slow contenders read.", lower_bound=1)
-ROUNDS = flags.DEFINE_integer("rounds", 3, "How often each contender reads.", lower_bound=1)
-ONLY = flags.DEFINE_list("only", [], "Contenders to run; empty: all.")
-FOLDER = flags.DEFINE_string("folder", "", "Where the files are, or will be, written; empty: a temporary folder.")
-CONTENDER = flags.DEFINE_string("contender", "", "For the processes that this one starts.")
+SLOW_GROUPS = flags.DEFINE_integer("slow_groups", 2, "Number of row groups that the slow readers read.", lower_bound=1)
+ROUNDS = flags.DEFINE_integer("rounds", 3, "Number of rounds.", lower_bound=1)
+ONLY = flags.DEFINE_list("only", [], "Readers to run. Empty: all.")
+FOLDER = flags.DEFINE_string(
+    "folder", "", "Folder for the files, which are written if they are missing. Empty: a temporary folder."
+)
+READER = flags.DEFINE_string("reader", "", "Internal: the reader that this process runs.")
 
 BATCH, WINDOW, BUFFER = 1_024, 131_072, 32_768
-OURS, SINGLE, BATCHED, FLOOR = (
+STEADYRANK, PARSE_SINGLE, PARSE_BATCH, PYARROW = (
     "steadyrank",
     "tf.data parse_single_example",
     "tf.data parse_example",
@@ -74,56 +79,58 @@ SCHEMA = Schema(
 
 
 def main(argv: list[str]) -> None:
-    """Prints the table, or reads for one contender."""
+    """Prints the tables, or runs one reader."""
     del argv
-    if CONTENDER.value:
-        print(json.dumps(CONTENDERS[CONTENDER.value](Path(FOLDER.value))))
+    if READER.value:
+        print(json.dumps(READERS[READER.value](Path(FOLDER.value))))
         return
     with tempfile.TemporaryDirectory() as temporary:
-        _compare(Path(FOLDER.value or temporary))
+        compare_readers(Path(FOLDER.value or temporary))
 
 
-def _compare(folder: Path) -> None:
+def compare_readers(folder: Path) -> None:
+    """Runs all readers and prints the tables."""
     folder.mkdir(parents=True, exist_ok=True)
     write_parquet(folder)
-    names = [name for name in CONTENDERS if not ONLY.value or name in ONLY.value]
-    told: dict[str, list[dict]] = {}
-    # They take turns, so that what slows the machine for a while slows all.
+    names = [name for name in READERS if not ONLY.value or name in ONLY.value]
+    results: dict[str, list[dict]] = {}
+    # In turn, so that a slow phase of the machine affects all readers.
     for _ in range(ROUNDS.value):
         for name in names:
-            result = _in_a_process(name, folder)
-            if "left_out" in result:
-                print(f"{name} is left out: {result['left_out']}", flush=True)
+            result = run_in_process(name, folder)
+            if "skipped" in result:
+                print(f"{name} is skipped: {result['skipped']}", flush=True)
                 names = [other for other in names if other != name]
             else:
-                told.setdefault(name, []).append(result)
-    print("\n| reader | rows read | rows a second | most | peak memory, MiB |\n|---|---|---|---|---|")
-    speeds = {name: [one["rows"] / one["seconds"] for one in results] for name, results in told.items()}
-    for name, results in told.items():
-        memory = np.median([one["bytes"] for one in results]) / 2**20
+                results.setdefault(name, []).append(result)
+    print("\n| reader | rows read | rows/s, median | rows/s, best | peak memory, MiB |\n|---|---|---|---|---|")
+    speeds = {name: [run["rows"] / run["seconds"] for run in runs] for name, runs in results.items()}
+    for name, runs in results.items():
+        memory = np.median([run["bytes"] for run in runs]) / 2**20
         print(
-            f"| {name} | {results[0]['rows']:,} | {np.median(speeds[name]):,.0f} | {max(speeds[name]):,.0f} | {memory:,.0f} |"
+            f"| {name} | {runs[0]['rows']:,} | {np.median(speeds[name]):,.0f} | {max(speeds[name]):,.0f} | {memory:,.0f} |"
         )
-    print("\n| ratio | median | of each round | wanted |\n|---|---|---|---|")
-    for other, wanted in ((BATCHED, 4), (SINGLE, 20), (FLOOR, 0.5)):
-        if OURS in speeds and other in speeds:
-            ratios = [ours / theirs for ours, theirs in zip(speeds[OURS], speeds[other], strict=True)]
+    print("\n| ratio | median | each round | target |\n|---|---|---|---|")
+    for other, target in ((PARSE_BATCH, 4), (PARSE_SINGLE, 20), (PYARROW, 0.5)):
+        if STEADYRANK in speeds and other in speeds:
+            ratios = [speed / other_speed for speed, other_speed in zip(speeds[STEADYRANK], speeds[other], strict=True)]
             print(
-                f"| ours / {other} | {np.median(ratios):.2f} | {', '.join(f'{ratio:.2f}' for ratio in ratios)} | {wanted} |"
+                f"| steadyrank / {other} | {np.median(ratios):.2f} | {', '.join(f'{ratio:.2f}' for ratio in ratios)} | {target} |"
             )
-    versions = [f"{name} {_version(name)}" for name in ("tensorflow", "pyarrow", "tensorflow_datasets", "torch")]
+    versions = [f"{name} {get_version(name)}" for name in ("tensorflow", "pyarrow", "tensorflow_datasets", "torch")]
     print(
-        f"\n{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {_processor()}, load {os.getloadavg()[0]:.1f} at the end, "
+        f"\n{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {get_processor()}, load at the end {os.getloadavg()[0]:.1f}, "
         f"Python {platform.python_version()}, {', '.join(versions)}; command: python {' '.join(sys.argv)}"
     )
 
 
-def _in_a_process(name: str, folder: Path) -> dict:
-    done = subprocess.run(
+def run_in_process(name: str, folder: Path) -> dict:
+    """Runs one reader in a new process and returns its measurements, or why it was skipped."""
+    process = subprocess.run(
         [
             sys.executable,
             __file__,
-            f"--contender={name}",
+            f"--reader={name}",
             f"--folder={folder}",
             f"--rows={ROWS.value}",
             f"--slow_groups={SLOW_GROUPS.value}",
@@ -133,13 +140,13 @@ def _in_a_process(name: str, folder: Path) -> dict:
         text=True,
         check=False,
     )
-    if done.returncode:
-        return {"left_out": (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]}
-    return json.loads(done.stdout.splitlines()[-1])
+    if process.returncode:
+        return {"skipped": (process.stderr.strip().splitlines() or ["the process failed without a message"])[-1]}
+    return json.loads(process.stdout.splitlines()[-1])
 
 
 def write_parquet(folder: Path) -> None:
-    """The table, by pyarrow's defaults."""
+    """Writes the table with pyarrow's defaults."""
     path = folder / "table.parquet"
     if path.exists():
         return
@@ -166,19 +173,20 @@ def write_parquet(folder: Path) -> None:
     (folder / "schema.yaml").write_text(yaml.safe_dump(SCHEMA.to_dict(), sort_keys=False))
 
 
-def _slow_rows() -> int:
+def count_slow_rows() -> int:
+    """Returns the number of rows that the slow readers read."""
     return min(ROWS.value, SLOW_GROUPS.value * ROW_GROUP.value)
 
 
-def _first_rows(folder: Path) -> Iterator[dict]:
-    """The rows that the slow contenders read, as plain values."""
+def read_first_rows(folder: Path) -> Iterator[dict]:
+    """Yields the rows that the slow readers read, as plain values."""
     file = pq.ParquetFile(folder / "table.parquet")
     for batch in file.iter_batches(4096, row_groups=list(range(min(SLOW_GROUPS.value, file.num_row_groups)))):
         yield from batch.to_pylist()
 
 
 def write_records(folder: Path) -> Path:
-    """The first rows as serialized examples."""
+    """Writes the first rows as serialized examples."""
     import tensorflow as tf
 
     path = folder / f"table-{SLOW_GROUPS.value}.tfrecord"
@@ -186,7 +194,7 @@ def write_records(folder: Path) -> Path:
         return path
     part = path.with_suffix(".part")
     with tf.io.TFRecordWriter(str(part)) as writer:
-        for row in _first_rows(folder):
+        for row in read_first_rows(folder):
             example = tf.train.Example()
             feature = example.features.feature
             for name in (*FLOATS, *LABELS):
@@ -201,7 +209,8 @@ def write_records(folder: Path) -> Path:
     return path
 
 
-def _parsing() -> dict:
+def make_features() -> dict:
+    """Returns what TensorFlow needs to parse an example."""
     import tensorflow as tf
 
     kinds = dict.fromkeys((*FLOATS, *LABELS), tf.float32) | dict.fromkeys(IDS, tf.int64)
@@ -211,12 +220,12 @@ def _parsing() -> dict:
     }
 
 
-def ours(folder: Path) -> dict:
-    """Training batches of a log of one's own."""
+def read_with_steadyrank(folder: Path) -> dict:
+    """Reads the training batches of a log of files."""
     import tensorflow as tf
 
     from steadyrank.pipeline.config.settings import Files
-    from steadyrank.pipeline.data.batching.dataset import make_training_batches
+    from steadyrank.pipeline.data.batching import make_training_batches
     from steadyrank.pipeline.data.files.log import FileLog
 
     def read() -> tf.data.Dataset:
@@ -226,67 +235,67 @@ def ours(folder: Path) -> dict:
     return measure(read, ROWS.value, warm=True)
 
 
-def single(folder: Path) -> dict:
-    """What most pipelines are: each record is parsed by itself."""
+def read_with_parse_single(folder: Path) -> dict:
+    """Parses each record by itself, as most pipelines do."""
     import tensorflow as tf
 
-    path, features = write_records(folder), _parsing()
+    path, features = write_records(folder), make_features()
 
     def read() -> tf.data.Dataset:
         dataset = tf.data.TFRecordDataset(str(path))
-        dataset = dataset.map(lambda one: tf.io.parse_single_example(one, features), tf.data.AUTOTUNE)
+        dataset = dataset.map(lambda record: tf.io.parse_single_example(record, features), tf.data.AUTOTUNE)
         return dataset.shuffle(BUFFER, seed=1).batch(BATCH).prefetch(tf.data.AUTOTUNE)
 
-    return measure(read, _slow_rows())
+    return measure(read, count_slow_rows())
 
 
-def batched(folder: Path) -> dict:
-    """The better way: serialized records are shuffled and batched, then parsed together. Reads the first rows several times."""
+def read_with_parse_batch(folder: Path) -> dict:
+    """Shuffles and batches serialized records, then parses each batch, which is faster. Reads the first rows several times."""
     import tensorflow as tf
 
-    path, features = write_records(folder), _parsing()
-    times = max(ROWS.value // _slow_rows(), 1)
+    path, features = write_records(folder), make_features()
+    repeats = max(ROWS.value // count_slow_rows(), 1)
 
     def read() -> tf.data.Dataset:
-        dataset = tf.data.TFRecordDataset([str(path)] * times).shuffle(WINDOW, seed=1).batch(BATCH)
-        dataset = dataset.map(lambda some: tf.io.parse_example(some, features), tf.data.AUTOTUNE)
+        dataset = tf.data.TFRecordDataset([str(path)] * repeats).shuffle(WINDOW, seed=1).batch(BATCH)
+        dataset = dataset.map(lambda records: tf.io.parse_example(records, features), tf.data.AUTOTUNE)
         return dataset.prefetch(tf.data.AUTOTUNE)
 
-    return measure(read, times * _slow_rows(), warm=True)
+    return measure(read, repeats * count_slow_rows(), warm=True)
 
 
-def tfds(folder: Path) -> dict:
-    """A dataset that TFDS wrote, read as its guide says."""
+def read_with_tfds(folder: Path) -> dict:
+    """Reads a dataset that TFDS wrote, as the TFDS guide recommends."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
     features = dict.fromkeys((*FLOATS, *LABELS), tf.float32) | dict.fromkeys(IDS, tf.int64)
     features |= {name: tfds.features.Text() for name in STRINGS}
     features |= {LIST: tfds.features.Sequence(tf.int64)}
-    where = folder / f"tfds-{SLOW_GROUPS.value}"
-    if not where.exists():
-        part = where.with_suffix(".part")
+    target = folder / f"tfds-{SLOW_GROUPS.value}"
+    if not target.exists():
+        part = target.with_suffix(".part")
         tfds.dataset_builders.store_as_tfds_dataset(
             name="table",
             version="1.0.0",
             data_dir=str(part),
             features=tfds.features.FeaturesDict(features),
-            split_datasets={"train": enumerate(_first_rows(folder))},
+            split_datasets={"train": enumerate(read_first_rows(folder))},
         )
-        part.rename(where)
-    builder = tfds.builder_from_directory(str(where / "table" / "1.0.0"))
+        part.rename(target)
+    builder = tfds.builder_from_directory(str(target / "table" / "1.0.0"))
 
     def read() -> tf.data.Dataset:
         dataset = builder.as_dataset(split="train", shuffle_files=True)
         return dataset.shuffle(BUFFER, seed=1).ragged_batch(BATCH).prefetch(tf.data.AUTOTUNE)
 
-    return measure(read, _slow_rows())
+    return measure(read, count_slow_rows())
 
 
-def in_torch(folder: Path) -> dict:
-    """Two workers, each with its row groups and a buffer from which rows are drawn; lists stay lists."""
+def read_with_torch(folder: Path) -> dict:
+    """Reads with two workers, each with its own row groups and a buffer from which it draws rows; lists are padded per batch."""
     if not importlib.util.find_spec("torch"):
-        return {"left_out": "PyTorch is not installed"}
+        return {"skipped": "PyTorch is not installed"}
     import random
 
     import torch
@@ -294,7 +303,7 @@ def in_torch(folder: Path) -> dict:
 
     class Rows(IterableDataset):
         def __iter__(self) -> Iterator[dict]:
-            before, info, draw = _resident("VmRSS"), get_worker_info(), random.Random(1)
+            before, info, rng = read_resident_bytes("VmRSS"), get_worker_info(), random.Random(1)
             file = pq.ParquetFile(folder / "table.parquet")
             groups = range(min(SLOW_GROUPS.value, file.num_row_groups))[info.id :: info.num_workers]
             buffer: list[dict] = []
@@ -303,26 +312,26 @@ def in_torch(folder: Path) -> dict:
                     if len(buffer) < BUFFER:
                         buffer.append(row)
                         continue
-                    place = draw.randrange(BUFFER)
-                    yield buffer[place]
-                    buffer[place] = row
-            draw.shuffle(buffer)
+                    index = rng.randrange(BUFFER)
+                    yield buffer[index]
+                    buffer[index] = row
+            rng.shuffle(buffer)
             yield from buffer
-            (folder / f"worker-{info.id}").write_text(str(_resident("VmHWM") - before))
+            (folder / f"worker-{info.id}").write_text(str(read_resident_bytes("VmHWM") - before))
 
-    def together(rows: list[dict]) -> dict:
+    def collate(rows: list[dict]) -> dict:
         lists = [torch.tensor(row.pop(LIST)) for row in rows]
         return default_collate(rows) | {LIST: torch.nn.utils.rnn.pad_sequence(lists, True, -1)}
 
-    told = measure(lambda: iter(DataLoader(Rows(), BATCH, num_workers=2, collate_fn=together)), _slow_rows())
+    result = measure(lambda: iter(DataLoader(Rows(), BATCH, num_workers=2, collate_fn=collate)), count_slow_rows())
     for file in folder.glob("worker-*"):
-        told["bytes"] += int(file.read_text())
+        result["bytes"] += int(file.read_text())
         file.unlink()
-    return told
+    return result
 
 
-def arrow(folder: Path) -> dict:
-    """The floor: row group by row group, nothing made of it."""
+def read_with_pyarrow(folder: Path) -> dict:
+    """Reads one row group after the other and does nothing with it."""
 
     def read() -> Iterator[object]:
         file = pq.ParquetFile(folder / "table.parquet")
@@ -331,43 +340,48 @@ def arrow(folder: Path) -> dict:
     return measure(read, ROWS.value, warm=True)
 
 
-CONTENDERS: dict[str, Callable[[Path], dict]] = {
-    OURS: ours,
-    BATCHED: batched,
-    FLOOR: arrow,
-    SINGLE: single,
-    TFDS: tfds,
-    TORCH: in_torch,
+READERS: dict[str, Callable[[Path], dict]] = {
+    STEADYRANK: read_with_steadyrank,
+    PARSE_BATCH: read_with_parse_batch,
+    PYARROW: read_with_pyarrow,
+    PARSE_SINGLE: read_with_parse_single,
+    TFDS: read_with_tfds,
+    TORCH: read_with_torch,
 }
 
 
 def measure(read: Callable[[], Any], rows: int, warm: bool = False) -> dict:
-    """Seconds and peak bytes of one reading; with ``warm`` a first element is read before, from a reader of its own.
+    """Measures the seconds and the peak memory of reading everything once.
 
-    What ``read`` returns is gone through: a dataset within TensorFlow, as a training loop does, anything else in Python.
+    Args:
+      read: Opens a reader. A dataset is consumed within TensorFlow, as a training loop does; other readers in Python.
+      rows: Number of rows that are read.
+      warm: Whether to read one batch from another reader first.
     """
-    before = _resident("VmRSS")
-    # Sets the peak to what is resident now.
+    before = read_resident_bytes("VmRSS")
+    # Resets the peak to the current resident size.
     Path("/proc/self/clear_refs").write_text("5")
     if warm:
         next(iter(read()))
-    began = time.perf_counter()
-    given = read()
-    if hasattr(given, "reduce"):
-        given.reduce(np.int64(0), lambda count, _: count + 1)
+    start = time.perf_counter()
+    reader = read()
+    if hasattr(reader, "reduce"):
+        reader.reduce(np.int64(0), lambda count, _: count + 1)
     else:
-        for _ in given:
+        for _ in reader:
             pass
-    seconds = time.perf_counter() - began
-    return {"rows": rows, "seconds": seconds, "bytes": max(0, _resident("VmHWM") - before)}
+    seconds = time.perf_counter() - start
+    return {"rows": rows, "seconds": seconds, "bytes": max(0, read_resident_bytes("VmHWM") - before)}
 
 
-def _resident(which: str) -> int:
+def read_resident_bytes(field: str) -> int:
+    """Reads a size of this process: ``VmRSS`` is the resident size, ``VmHWM`` its peak."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(which)).split()[1]) * 1024
+    return int(next(line for line in lines if line.startswith(field)).split()[1]) * 1024
 
 
-def _version(name: str) -> str:
+def get_version(name: str) -> str:
+    """Returns the version of an installed package."""
     from importlib import metadata
 
     try:
@@ -376,7 +390,8 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def _processor() -> str:
+def get_processor() -> str:
+    """Returns the name of the processor."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
 
