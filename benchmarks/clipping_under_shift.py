@@ -123,8 +123,9 @@ def _finish_axes(axes: Axes, shift_step: int) -> None:
         "the data shifts",
         (shift_step, 1),
         xycoords=("data", "axes fraction"),
-        xytext=(4, -12),
+        xytext=(-4, -12),
         textcoords="offset points",
+        ha="right",
         color="#666666",
         fontsize=9,
     )

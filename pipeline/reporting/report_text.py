@@ -1,6 +1,6 @@
-"""How the report writes numbers and plain values.
+"""Numbers and plain values as the report writes them.
 
-What needs no knowledge of the report, such as durations and percentages, is in :mod:`....foundation.formatting`.
+Durations, percentages and plurals, which other packages format too, are in :mod:`...foundation.formatting`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LOWEST_SHARE, _HIGHEST_SHARE = -1.0, 10.0
 
 
 def format_count(value: Any) -> str:
-    """Formats a whole number with thousands separators; an en dash stands for anything that is not a number.
+    """Formats a whole number with thousands separators; anything that is not a number becomes an en dash.
 
     Example:
     >>> format_count(65536), format_count(float("nan"))
@@ -39,7 +39,7 @@ def format_decimal(value: float | None, places: int | None = None) -> str:
     """Formats a number.
 
     Args:
-      value: The number; an en dash stands for None.
+      value: The number; None becomes an en dash.
       places: Number of decimals; by default four significant digits.
 
     Example:
@@ -76,7 +76,7 @@ def format_gap_share(share: float) -> str:
 
 
 def format_steps(first: float, last: float) -> str:
-    """Formats a range of steps, or the one step.
+    """Formats a range of steps, or a single step.
 
     Example:
     >>> format_steps(257, 288), format_steps(1000, 1000)

@@ -1,4 +1,4 @@
-"""What a run's record says, in numbers: no sentence and no drawing.
+"""The analysis of a run's record: numbers, without sentences and drawings.
 
 | module | what it computes |
 |---|---|
@@ -10,7 +10,7 @@
 | :mod:`.run_history` | incidents, spikes, clipping and gradients of a whole run |
 | :mod:`.incident_context` | the publications around an incident |
 | :mod:`.input_wait` | how long training waited for input |
-| :mod:`.log_days` | the days of a log and what the checks found |
+| :mod:`.log_days` | the days of a log and their anomalies |
 | :mod:`.column_shifts` | how far the columns of a log moved |
 
 Start with :func:`.run_history.read_history`.

@@ -1,4 +1,4 @@
-"""How far each column of a log moved from one day to the next.
+"""Shifts of the columns of a log from one day to the next.
 
 Shapes: D days, C columns.
 """
@@ -31,7 +31,7 @@ _LARGEST_VALUE = 1e300
 
 @dataclasses.dataclass(frozen=True)
 class ColumnShift:
-    """How one statistic of a column moved, compared with the days before.
+    """The shift of one statistic of a column on each day, compared with the days before.
 
     Attributes:
       column: The column.
@@ -123,14 +123,14 @@ def select_largest_shifts(
 
 
 def _make_matrix(days: Sequence[LogDay], columns: Sequence[str], name: str) -> np.ndarray:
-    """One statistic, shape ``(C, D)``; NaN where unknown."""
+    """Collects one statistic, shape ``(C, D)``; NaN where unknown."""
     values = [[day.statistics.get(column, {}).get(name, np.nan) for day in days] for column in columns]
     # The median of an even number of days adds two values, which must not overflow.
     return np.clip(np.array(values, np.float64), -_LARGEST_VALUE, _LARGEST_VALUE)
 
 
 def _compute_usual_values(values: np.ndarray, is_used: np.ndarray) -> np.ndarray:
-    """For each day the median over the used days among the :data:`WINDOW` before it, shape ``(C, D)``; NaN if there is none."""
+    """Computes for each day the median over the used days among the :data:`WINDOW` before it, shape ``(C, D)``; NaN if there is none."""
     values = np.where(np.isfinite(values) & is_used, values, np.nan)
     medians = np.full(values.shape, np.nan)
     for day in range(1, values.shape[1]):
@@ -139,7 +139,7 @@ def _compute_usual_values(values: np.ndarray, is_used: np.ndarray) -> np.ndarray
 
 
 def _compute_shifts(values: np.ndarray, usual: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    """The distance of the values to the usual ones in standard deviations, shape ``(C, D)``; infinite if the deviation is 0."""
+    """Computes the distance of the values to the usual ones in standard deviations, shape ``(C, D)``; infinite if the deviation is 0."""
     differences = values - usual
     differences[np.abs(differences) <= _SAME_MEAN * np.abs(usual)] = 0.0
     return np.where(

@@ -1,4 +1,4 @@
-"""What a run published just before an incident, at its first step and just after it."""
+"""The context of an incident: the publications just before it, at its first step and just after it."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _make_loss_row(task: str, publications: Sequence[Line | None]) -> ContextRow
 
 
 def _make_norm_rows(publications: Sequence[Line | None]) -> list[ContextRow]:
-    """Gradient and update of the layer whose gradient grew most; without such a layer, the gradient of the whole model."""
+    """Makes the rows of the layer whose gradient grew most; without such a layer, the row of the whole model's gradient."""
     previous, current, _ = publications
     growth = {}
     for layer in _list_subjects(current, "norm/gradient"):
@@ -141,7 +141,7 @@ def _make_smallest_factor_row(publications: Sequence[Line | None]) -> ContextRow
 
 
 def _list_subjects(line: Line | None, kind: str) -> list[str]:
-    """The subjects of a line's metrics of one kind."""
+    """Lists the subjects of a line's metrics of one kind."""
     keys = [MetricKey.parse(key) for key in line or {}]
     return [key.subject for key in keys if key.kind == kind and key.subject]
 

@@ -1,4 +1,4 @@
-"""Groups a run's events into incidents: what happens to many tasks at one time is one thing to a reader.
+"""Groups a run's events into incidents: to a reader, what happens to many tasks at one time is one thing.
 
 An event concerns one task, so one divergence of a ranker is recorded as a dozen events. Here a task is *away* from its
 ``out_of_range`` or ``full_divergence`` event until its return (``micro_divergence`` or ``recovery``), a rollback (which brings
@@ -23,7 +23,7 @@ RETURN_KINDS = ("micro_divergence", "recovery")
 """Kinds of the events by which a task is back in range."""
 
 Severity = Literal["full", "range", "rollback", "spike", "note"]
-"""How serious an event is. ``range``: a task went out of range or came back; ``note``: no divergence by itself."""
+"""The severity of an event. ``range``: a task went out of range or came back; ``note``: no divergence by itself."""
 
 _DEPARTURE_KINDS = ("out_of_range", "full_divergence")
 _FULL_KINDS = ("full_divergence", "chance", "nonfinite")
@@ -37,10 +37,10 @@ class RunEvent:
 
     Attributes:
       step: The training step.
-      kind: A :data:`~....foundation.run_terms.EventKind`, or whatever was recorded.
+      kind: A :data:`~....foundation.run_terms.EventKind`, or another recorded text.
       task: The task; empty for the whole model.
       layer: The layer, or empty.
-      evidence: What was measured, as recorded: a text, or plain values in early records.
+      evidence: The evidence as recorded: a text, or plain values in early records.
       feature: The feature that changed, or that had changed shortly before; or empty.
       values: The measured numbers by name; empty in early records.
     """
@@ -55,7 +55,7 @@ class RunEvent:
 
     @property
     def severity(self) -> Severity:
-        """How serious the event is."""
+        """The severity of the event."""
         if self.kind in _FULL_KINDS:
             return "full"
         if self.kind in ("out_of_range", *RETURN_KINDS):
@@ -67,7 +67,7 @@ class RunEvent:
 
 @dataclasses.dataclass(frozen=True)
 class Incident:
-    """What happened at one time.
+    """Events that happened at one time.
 
     Attributes:
       events: The events by step, those of one step in the order recorded. Never empty.

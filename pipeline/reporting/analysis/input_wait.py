@@ -1,4 +1,4 @@
-"""How long training waited for its input, and whether most of the waiting was at the start of days."""
+"""The time that training spent waiting for its input."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST_SECONDS = 1e30
 
 @dataclasses.dataclass(frozen=True)
 class InputWait:
-    """How long training waited for input.
+    """The time that training spent waiting for input.
 
     Attributes:
       share: Share of the training time, from 0 to 1.
@@ -38,7 +38,7 @@ class InputWait:
 
 
 def measure_input_wait(run: RunRecord) -> InputWait | None:
-    """Measures how long training waited for input.
+    """Measures the time that training spent waiting for input.
 
     The share is ``input_wait_fraction`` of ``status.json``, which counts every step. Without it, the share is the mean over
     the publications, weighted by their time: the first publication of a day waits for the input to start and is not typical.

@@ -19,7 +19,7 @@ class Anomaly:
     Attributes:
       check: Name of the check.
       column: The column; empty for the whole day.
-      text: What is unusual, in words.
+      text: The anomaly in words.
       score: Distance from the usual value in standard deviations; None if the check has no such number.
     """
 
@@ -37,9 +37,9 @@ class LogDay:
       name: The name in the log; may be empty.
       rows: Number of rows; None if unknown.
       files: Number of files; None if unknown.
-      use: A :data:`~....foundation.run_terms.DayUse`, or whatever was recorded.
+      use: A :data:`~....foundation.run_terms.DayUse`, or another recorded text.
       statistics: Numbers by column and name of the statistic.
-      anomalies: What the checks found, in the order recorded.
+      anomalies: The anomalies that the checks found, in the order recorded.
     """
 
     name: str

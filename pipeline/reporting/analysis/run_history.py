@@ -1,4 +1,4 @@
-"""What happened to a run: its incidents and spikes, with the metrics that the narrative needs."""
+"""The history of a run: its incidents and spikes, with the metrics that the narrative needs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .series import EMPTY, Series, select_kind
 
 @dataclasses.dataclass(frozen=True)
 class RunHistory:
-    """What a run's events and training metrics say.
+    """The incidents and spikes of a run, and the training metrics that the narrative needs.
 
     Attributes:
       incidents: The incidents, by their first step.
-      spikes: The spikes outside of divergences; within one, a high loss is the divergence itself.
+      spikes: The spikes outside of divergences. A high loss during a divergence belongs to the divergence.
       loss: The loss of all tasks.
       clipping_factors: Smallest clipping factors by layer; empty without a rule.
       gradient_norms: Largest gradient norms by layer.
-      verdict: ``healthy``, ``micro``, ``full`` or whatever was recorded; empty if the run has no verdict.
+      verdict: ``healthy``, ``micro``, ``full`` or another recorded text; empty if the run has no verdict.
       last_step: The last step of the record.
       rule: The name of the clipping rule; empty if there is none or it is unknown.
       may_continue: Whether the run is still running or can be resumed.

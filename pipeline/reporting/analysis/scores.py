@@ -1,4 +1,4 @@
-"""How good the ranker is at each task: its result, and where that lies between chance and the ceiling."""
+"""The score of each task: its result, between chance and the ceiling."""
 
 from __future__ import annotations
 

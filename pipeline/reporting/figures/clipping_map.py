@@ -85,7 +85,7 @@ def select_most_clipped(factors: Mapping[str, Series]) -> list[str]:
 
 
 def _choose_slices(factors: Mapping[str, Series], extent: float, limit: int) -> int:
-    """At most ``limit`` slices; if publications are evenly spaced, a whole number of slices for each."""
+    """Chooses at most ``limit`` slices; if publications are evenly spaced, a whole number of slices for each."""
     steps = np.unique(np.concatenate([series.steps for series in factors.values()]))
     interval = steps[0] if steps.size else 0.0
     if interval <= 0 or np.any(steps % interval) or extent % interval or extent / interval > limit:

@@ -1,7 +1,7 @@
 """Colors, line styles and widths of the figures.
 
-The colors are Okabe and Ito's (*Color Universal Design*, 2008), which people with any kind of color vision can tell apart.
-Each role also differs by form.
+The colors are those of Okabe and Ito (*Color Universal Design*, 2008): people with any kind of color vision can distinguish
+them. Each role also has a form of its own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ REFERENCES: tuple[Role, ...] = ("ceiling", "chance")
 
 @dataclasses.dataclass(frozen=True)
 class CurveStyle:
-    """How a curve looks: a line, dashed if ``dashes`` is given, or markers without a line."""
+    """The look of a curve: a line, dashed if ``dashes`` is given, or markers without a line."""
 
     color: str
     zorder: float
@@ -53,7 +53,7 @@ class CurveStyle:
 
 @dataclasses.dataclass(frozen=True)
 class MarkStyle:
-    """How the vertical mark of an event looks; ``height`` is its share of the figure's height."""
+    """The look of an event's vertical mark; ``height`` is its share of the figure's height."""
 
     color: str
     dashes: tuple[int, ...] = ()

@@ -1,4 +1,4 @@
-"""What the figures over the training step share: the axis, the marks of events, and crosses for values that are not finite."""
+"""The axis of the training step, the marks of events, and crosses for values that are not finite."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .value_axis import format_tick
 _NOT_FINITE = "\N{MULTIPLICATION SIGN} not finite"
 # Incident numbers closer than this many SVG units are joined.
 _NUMBER_WIDTH = 14.0
-# Crosses at most this many across the figure: closer ones would cover one another.
+# Maximum number of crosses across the figure. More would overlap.
 _MAX_CROSSES = 60
 _SLICES_PER_CROSS = 3
 
@@ -88,7 +88,7 @@ def draw_marks(axes: Axes, marks: Sequence[Mark], extent: float, width: float) -
 
 def draw_nonfinite_crosses(axes: Axes, series: Sequence[Series], extent: float) -> None:
     """Draws a cross at the upper edge for each step with a value that is not finite, and writes how many there are."""
-    steps = np.concatenate([one.steps[~one.finite_mask] for one in series]) if series else np.empty(0)
+    steps = np.concatenate([curve.steps[~curve.finite_mask] for curve in series]) if series else np.empty(0)
     if not steps.size:
         return
     positions = np.unique(np.round(steps / extent * _MAX_CROSSES) / _MAX_CROSSES * extent)
@@ -104,7 +104,7 @@ def draw_nonfinite_crosses(axes: Axes, series: Sequence[Series], extent: float) 
         clip_on=False,
         zorder=7,
     )
-    total = sum(one.steps.size for one in series)
+    total = sum(curve.steps.size for curve in series)
     _write_note(axes, f"{_NOT_FINITE}: {steps.size:,} of {total:,}")
 
 
@@ -133,7 +133,7 @@ def _write_note(axes: Axes, text: str) -> None:
 
 
 def _select_first_marks(marks: Sequence[Mark]) -> list[Mark]:
-    """The first mark of each incident number."""
+    """Selects the first mark of each incident number."""
     first: dict[int, Mark] = {}
     for mark in sorted(marks, key=lambda mark: mark.step):
         if mark.number is not None:

@@ -1,4 +1,4 @@
-"""What is unusual about the days of a log."""
+"""The anomalies that the checks found on the days of a log."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def make_anomalies_part(days: Sequence[LogDay]) -> str:
         return make_paragraph("The checks found no anomaly.") if days else ""
     clean = len(days) - len({id(day) for day, _ in anomalies})
     count = pluralize(len(anomalies), "anomaly", "anomalies")
-    text = f"{count}. {clean:,} of {pluralize(len(days), 'day')} without an anomaly."
+    text = f"The checks found {count}. {clean:,} of {pluralize(len(days), 'day')} have none."
     shown, rest = anomalies, ""
     if len(anomalies) > MAX_SHOWN:
         shown = _select_most_important(anomalies)
@@ -54,23 +54,23 @@ def format_use(day: LogDay) -> str:
 
 
 def format_deviations(size: float) -> str:
-    """Formats a number of standard deviations, with two decimals below 100."""
+    """Formats a number of standard deviations with the digits that matter."""
     if not is_finite(size):
         return "no deviation before"
-    return (
-        format_decimal(size, 2) if abs(size) < 100 else format_count(size) if abs(size) < 1e7 else format_decimal(size)
-    )
+    if abs(size) < 100:
+        return format_decimal(size, 2 if abs(size) < 10 else 1)
+    return format_count(size) if abs(size) < 1e7 else format_decimal(size)
 
 
 def _select_most_important(anomalies: Sequence[tuple[LogDay, Anomaly]]) -> list[tuple[LogDay, Anomaly]]:
-    """The anomalies of skipped days, then those with the highest scores, in the order of the days."""
+    """Selects the anomalies of skipped days, then the highest scores; returns them in the order of the days."""
     importance = [(not day.is_skipped, -_measure(anomaly)) for day, anomaly in anomalies]
     selected = sorted(range(len(anomalies)), key=lambda index: importance[index])[:MAX_SHOWN]
     return [anomalies[index] for index in sorted(selected)]
 
 
 def _measure(anomaly: Anomaly) -> float:
-    """The size of the anomaly's score; an anomaly without a score counts as much as the largest."""
+    """Returns the size of the anomaly's score; an anomaly without a score counts as much as the largest."""
     return abs(anomaly.score) if anomaly.score is not None and not math.isnan(anomaly.score) else math.inf
 
 

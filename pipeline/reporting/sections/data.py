@@ -35,7 +35,7 @@ def describe_skipped_days(run: RunRecord) -> str:
     days = [day for day in read_days(run.log) if day.is_skipped]
     if not days:
         return ""
-    names = [day.name or "one without a name" for day in days]
+    names = [day.name or "a day without a name" for day in days]
     which = join_words(names) if len(names) <= 3 else f"from {names[0]} to {names[-1]}"
     verb = "was" if len(days) == 1 else "were"
     return f"{pluralize(len(days), 'day')} of the log {verb} skipped: {which}. See section Data."

@@ -87,7 +87,7 @@ def _make_events_table(events: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _make_context(run: RunRecord, figures: RunFigures) -> str:
-    """The publications around the first divergence; empty if there is none or nothing was published around it."""
+    """Makes the part about the publications around the first divergence; empty without a divergence or publications."""
     divergences = figures.history.divergences
     context = find_incident_context(run.train, divergences[0], run.task_names) if divergences else None
     if context is None:

@@ -20,7 +20,7 @@ _CHANCE_AUC = Curve("chance", Series(np.zeros(1), np.full(1, 0.5)))
 
 @dataclasses.dataclass(frozen=True)
 class _Measure:
-    """A measure of one kind of task: its key, its name on the page and what a reader must know."""
+    """A measure of one kind of task: its key, its name on the page and an explanation."""
 
     task_kind: str
     metric: str

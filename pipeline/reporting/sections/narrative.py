@@ -1,4 +1,4 @@
-"""What happened to a run, in a few sentences. They say only what the events and metrics of the run say."""
+"""The narrative: a few sentences that describe what happened to a run, from its events and metrics alone."""
 
 from __future__ import annotations
 
@@ -173,13 +173,13 @@ def _describe_feature_shifts(history: RunHistory) -> list[str]:
 
 
 def _find_largest_growth(gradient_norms: Mapping[str, Series], step: float) -> tuple[str, float]:
-    """The layer whose gradient norm grew most from before a step to after it, and the ratio."""
+    """Finds the layer whose gradient norm grew most from before a step to after it, and the ratio."""
     largest = "", 0.0
     for layer, norms in gradient_norms.items():
         before = norms.values[norms.finite_mask & (norms.steps < step)][-_PUBLICATIONS_BEFORE:]
         after = norms.values[norms.finite_mask & (norms.steps >= step)][:_PUBLICATIONS_AFTER]
         if len(before) and len(after) and np.median(before) > 0:
-            largest = max(largest, (layer, float(after.max() / np.median(before))), key=lambda found: found[1])
+            largest = max(largest, (layer, float(after.max() / np.median(before))), key=lambda candidate: candidate[1])
     return largest
 
 

@@ -1,4 +1,4 @@
-"""What all figures over the training step share: the end of the axis, the marks of events and the legend."""
+"""The axis, event marks and legend that all figures over the training step share."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _select_marked_events(events: Sequence[RunEvent]) -> list[RunEvent]:
 
 
 def _draw_curve_sign(style: CurveStyle) -> str:
-    """A small picture of a curve, 30 x 12."""
+    """Draws a small picture of a curve, 30 x 12."""
     if style.marker == "o":
         return f'<circle cx="15" cy="6" r="3.5" fill="{style.color}"/>'
     if style.marker == "D":
@@ -135,7 +135,7 @@ def _draw_curve_sign(style: CurveStyle) -> str:
 
 
 def _draw_mark_sign(style: MarkStyle) -> str:
-    """A small picture of an event's mark, 30 x 12."""
+    """Draws a small picture of an event's mark, 30 x 12."""
     return _draw_line_sign("M15 0v12" if style.height == 1 else "M15 7v5", style.color, style.linewidth, style.dashes)
 
 

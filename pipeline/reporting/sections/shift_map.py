@@ -1,4 +1,4 @@
-"""How the columns of a log moved over its days: legend, figure and numbers."""
+"""The map of how far the columns of a log moved from day to day: legend, figure and numbers."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def make_shifts_part(run: RunRecord, days: Sequence[LogDay]) -> str:
 
 
 def _are_rows_worth_showing(days: Sequence[LogDay]) -> bool:
-    """Whether the days' numbers of rows differ, or a day was skipped or has anomalies."""
+    """Returns whether the days' numbers of rows differ, or a day was skipped or has anomalies."""
     rows = [day.rows for day in days if day.rows is not None]
     if not rows:
         return False

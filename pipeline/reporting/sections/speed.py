@@ -13,7 +13,7 @@ from ..page_layout import make_panels, make_paragraph, make_section
 from ..record import RunRecord
 from .run_figures import RunFigures
 
-# A larger speedup cannot be told from the recorded share.
+# The recorded share is too coarse for larger speedups.
 _LARGEST_SPEEDUP = 20.0
 
 
@@ -44,7 +44,7 @@ def describe_input_wait(run: RunRecord) -> str:
 
 
 def describe_bottleneck(run: RunRecord) -> str:
-    """Says that input was the bottleneck, what it cost and what to try; empty if it was not, or if nothing is known."""
+    """Describes the bottleneck, its cost and the settings to try; empty if input was no bottleneck or nothing is known."""
     wait = measure_input_wait(run)
     if wait is None or not wait.is_bottleneck:
         return ""
@@ -57,7 +57,7 @@ def describe_bottleneck(run: RunRecord) -> str:
 
 
 def _give_advice(run: RunRecord, wait: InputWait) -> str:
-    """Lists what the settings offer against waiting, for the run's kind of log."""
+    """Lists the settings that reduce waiting, for the run's kind of log."""
     data = run.config.get("data")
     data = data if isinstance(data, Mapping) else {}
     if data.get("source") != "files":
