@@ -1,10 +1,11 @@
-"""Compares the speed and the memory of reading a log: steadyrank, tf.data, TFDS, PyTorch, and pyarrow alone as the upper limit.
+"""Compares the speed and the memory of reading a log with steadyrank, tf.data, TFDS, PyTorch and pyarrow alone.
 
     python benchmarks/input_pipeline.py
 
-The benchmark writes one invented table of about 40 columns (floats, ids, strings, a list, labels) as Parquet. It writes the first row
-groups also as TFRecord and through TFDS. Each reader runs in its own process, one at a time, and delivers shuffled batches of 1,024 rows.
-The time runs from opening the reader to the last batch. TensorFlow datasets are consumed within TensorFlow, as a training loop does.
+The benchmark writes one invented table of about 40 columns (floats, ids, strings, a list, labels) as Parquet. It writes
+the first row groups also as TFRecord and through TFDS. Each reader runs in its own process, one at a time, and delivers
+shuffled batches of 1,024 rows. The time runs from opening the reader to the last batch. TensorFlow datasets are
+consumed within TensorFlow, as a training loop does.
 
 - **pyarrow alone** reads the row groups without conversion, shuffling or batching. It is the upper limit.
 - The files are in the page cache. The fast readers have read one batch before the measurement, so that TensorFlow's threads exist.

@@ -3,12 +3,12 @@
     python benchmarks/movielens_baseline.py --data_dir=DIR
     python benchmarks/movielens_baseline.py --data_dir=DIR --tune
 
-All rankers get the same features of the same rows: MovieLens 100K in order of time, in 20 periods. They train on the first 16 periods and
-are evaluated on the last 4, which were not used for tuning. The preset is trained by the training command in its own process,
-and its exported SavedModel is evaluated.
+All rankers get the same features of the same rows: MovieLens 100K in order of time, in 20 periods. They train on the
+first 16 periods and are evaluated on the last 4, which were not used for tuning. The preset is trained by the training
+command in its own process, and its exported SavedModel is evaluated.
 
-With ``--tune``, the command searches the settings of the plain model instead. Each setting of the grid trains on periods 0 to 13 and is
-evaluated on periods 14 and 15.
+With ``--tune``, the command searches the settings of the plain model instead. Each setting of the grid trains on
+periods 0 to 13 and is evaluated on periods 14 and 15.
 """
 
 from __future__ import annotations

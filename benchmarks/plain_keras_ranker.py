@@ -1,4 +1,7 @@
-"""A plain Keras ranker, as a careful engineer would write it without steadyrank; :mod:`movielens_baseline` compares with it."""
+"""A plain Keras ranker, as a careful engineer would write it without steadyrank.
+
+The benchmark ``movielens_baseline.py`` compares the preset with it.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +88,10 @@ def predict(
 
 
 def standardize(schema: Schema, training: Columns, *others: Columns) -> Iterator[np.ndarray]:
-    """Yields the numerical features of each table, ``[n, features]``, standardized with the statistics of the training rows."""
+    """Yields the standardized numerical features of each table, ``[n, features]``.
+
+    The mean and the standard deviation are those of the training rows.
+    """
 
     def stack_features(columns: Columns) -> np.ndarray:
         features = (feature for feature in schema.features if feature.kind == "numerical")
@@ -99,7 +105,9 @@ def standardize(schema: Schema, training: Columns, *others: Columns) -> Iterator
 
 
 def encode(schema: Schema, training: Columns, *others: Columns) -> list[Encoded]:
-    """Returns the inputs of the plain model: standardized numbers, and ids as indices into the vocabulary of the training rows.
+    """Returns the inputs of the plain model: standardized numbers, and ids as indices into a vocabulary.
+
+    The vocabulary holds the values of the training rows.
 
     Index 0 is a missing value, and index 1 a value that the training rows do not contain.
     """

@@ -1,7 +1,7 @@
 """Logs of impressions: where they come from, and how they become the batches of a training step.
 
-A :class:`Source` is a sequence of days; a day is a sequence of blocks; a block is a set of columns. :func:`open_source` opens the source
-that a configuration names. To train on data that no built-in source reads, subclass :class:`Source`.
+A :class:`Source` is a sequence of days; a day is a sequence of blocks; a block is a set of columns. :func:`open_source`
+opens the source that a configuration names. To train on data that no built-in source reads, subclass :class:`Source`.
 
 | module or package | content |
 |---|---|

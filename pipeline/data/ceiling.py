@@ -19,9 +19,9 @@ def compute_ceiling(source: Source, day: int, rows: int = 0) -> dict[str, float]
       rows: Number of rows, from the first row of the day; 0 for all. A day with fewer rows is used completely.
 
     Returns:
-      ``auc/<task>`` for each binary task and ``rmse/<task>`` for each regression task, over the rows with a label. A value is NaN if it
-      is undefined, which it is without labels, and for the AUC also if all labels are equal. The result is None if the source does not
-      know the expected labels.
+      ``auc/<task>`` for each binary task and ``rmse/<task>`` for each regression task, over the rows with a label. A
+      value is NaN if it is undefined, which it is without labels, and for the AUC also if all labels are equal. The
+      result is None if the source does not know the expected labels.
 
     Raises:
       ValueError: If ``rows`` is negative.

@@ -1,7 +1,8 @@
-"""Computes what a ranker needs to know of a log before it trains: means, standard deviations and vocabularies, in one pass.
+"""Computes the means, standard deviations and vocabularies that a ranker needs before it trains, in one pass.
 
-Memory stays bounded for any log: sums for numbers, and for each vocabulary a table of counts that is pruned when it grows far beyond
-the vocabulary's size. The result depends on the log and the schema alone, so every process computes the same.
+Memory stays bounded for any log: sums for numbers, and for each vocabulary a table of counts that is pruned when it
+grows far beyond the vocabulary's size. The result depends on the log and the schema alone, so every process computes
+the same.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from . import statistics_cache
 from .columns import Columns
 from .source import Source
 
-# A table of counts holds this many values for each one in the vocabulary, and never fewer than the minimum. When it is full, the
-# rarest values are dropped.
+# A table of counts holds this many values for each one in the vocabulary, and never fewer than the minimum. When it is
+# full, the rarest values are dropped.
 _COUNTED_PER_ENTRY, _MIN_COUNTED = 16, 1 << 16
 # A deviation below this share of the mean is rounding noise.
 _CONSTANT_SHARE = 1e-6
@@ -48,10 +49,11 @@ def compute_statistics(
 ) -> LogStatistics:
     """Computes the statistics of a log's first rows.
 
-    Values that are not finite are left out. A feature that is constant in these rows gets the standard deviation 1, so that it passes
-    unscaled if it varies later; a feature without any finite value gets the mean 0 as well. A vocabulary lists the most frequent values
-    first, and equally frequent values in their own order. Statistics of all rows of a log of files are cached under the user's cache
-    folder; the key holds the names, sizes and modification times of the files.
+    Values that are not finite are left out. A feature that is constant in these rows gets the standard deviation 1, so
+    that it passes unscaled if it varies later; a feature without any finite value gets the mean 0 as well. A vocabulary
+    lists the most frequent values first, and equally frequent values in their own order. Statistics of all rows of a
+    log of files are cached under the user's cache folder; the key holds the names, sizes and modification times of the
+    files.
 
     Args:
       source: The log.

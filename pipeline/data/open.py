@@ -17,7 +17,8 @@ def open_source(data: Data, schema: Schema | None = None, excluded_days: Collect
 
     Args:
       data: The settings. Only the section of the named source is read.
-      schema: The schema of a log of files, instead of the file that ``data.files.schema`` names. Other sources have their own.
+      schema: The schema of a log of files, instead of the file that ``data.files.schema`` names. Other sources have
+        their own.
       excluded_days: Names of days to remove from a log of files.
 
     Returns:

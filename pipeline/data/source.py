@@ -1,8 +1,8 @@
 """The contract of every data source.
 
-A log is a sequence of days, a day is a sequence of blocks, and a block is a set of columns of equal length. Any process can read any
-block at any time, and always reads the same rows. Resuming a run, sharing a day among workers and evaluating a day before
-training on it therefore need no state and no replay.
+A log is a sequence of days, a day is a sequence of blocks, and a block is a set of columns of equal length. Any process
+can read any block at any time, and always reads the same rows. Resuming a run, sharing a day among workers and
+evaluating a day before training on it therefore need no state and no replay.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class RowFaults:
-    """The rows of one block that are faulty or were clipped, in plain types, so that a worker can send them to the trainer.
+    """The faulty and the clamped rows of one block.
+
+    The fields have plain types, so that a worker can send them to the trainer.
 
     Attributes:
       day: Position of the day.
       index: Position of the block in the day.
       skipped_rows: Number of faulty rows, which train nothing.
-      rows: One record for each faulty or clipped row, with the keys ``file``, ``row`` and ``reasons``. A row whose number was set
-        to its bound also has ``clamped``. The first records also have the row's ``values``.
+      rows: One record for each faulty or clamped row, with the keys ``file``, ``row`` and ``reasons``. A row whose
+        number was set to its bound also has ``clamped``. The first records also have the row's ``values``.
     """
 
     day: int
@@ -56,13 +58,15 @@ class RowFaultCounts:
 class Source(abc.ABC):
     """A log of impressions, day by day.
 
-    Subclass it to train on a log that no built-in source reads. Four members are required: the attribute :attr:`schema`, the property
-    :attr:`days`, and the methods :meth:`block_rows` and :meth:`block`. All other members have defaults that suit a log in which every
-    row is valid. Methods take a day by its position in ``days``.
+    Subclass it to train on a log that no built-in source reads. Four members are required: the attribute
+    :attr:`schema`, the property :attr:`days`, and the methods :meth:`block_rows` and :meth:`block`. All other members
+    have defaults that suit a log in which every row is valid. Methods take a day by its position in ``days``.
 
     Attributes:
-      schema: The columns of each block. Dtypes and row shapes are those of ``schema.columns``; strings are arrays of bytes.
-      encodes_strings: Whether :meth:`read_block` returns string columns as :class:`~.columns.DictionaryColumn`. False by default.
+      schema: The columns of each block. Dtypes and row shapes are those of ``schema.columns``; strings are arrays of
+        bytes.
+      encodes_strings: Whether :meth:`read_block` returns string columns as :class:`~.columns.DictionaryColumn`. False
+        by default.
       validates_rows: Whether rows can be faulty, so that :attr:`row_faults` counts something. False by default.
 
     Example:
@@ -105,14 +109,16 @@ class Source(abc.ABC):
     def expected(self, day: int, index: int) -> Columns | None:
         """Returns the prediction of a perfect ranker for each task, row by row, or None if it is unknown.
 
-        Only a simulated log knows it. It gives the best metrics that a ranker can reach; see :func:`.ceiling.compute_ceiling`.
+        Only a simulated log knows it. It gives the best metrics that a ranker can reach; see
+        :func:`.ceiling.compute_ceiling`.
         """
         return None
 
     def fingerprint(self, days: Sequence[int]) -> Any:
         """Returns a JSON value that changes when the rows of ``days`` change, or None if such a value is unknown.
 
-        The fingerprint is part of the key under which statistics are cached; without one, they are computed for every run.
+        The fingerprint is part of the key under which statistics are cached; without one, they are computed for every
+        run.
         """
         return None
 

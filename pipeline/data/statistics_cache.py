@@ -1,7 +1,8 @@
 """Keeps the statistics of a log of files, so that the next run on the same files does not read them all again.
 
-An entry is a JSON file in ``$XDG_CACHE_HOME/steadyrank`` (``~/.cache/steadyrank`` by default). Its name is a hash of the schema and the
-source's fingerprint, so an entry never becomes stale: a changed file has another fingerprint. The folder may be deleted at any time.
+An entry is a JSON file in ``$XDG_CACHE_HOME/steadyrank`` (``~/.cache/steadyrank`` by default). Its name is a hash of
+the schema and the source's fingerprint, so an entry never becomes stale: a changed file has another fingerprint. The
+folder may be deleted at any time.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 1. :class:`BatchOrder` says which rows of a day are read, and in which order.
 2. :class:`ShuffleWindows` groups the blocks of the day into windows and makes any of them.
-3. :func:`make_training_batches` and :func:`make_evaluation_batches` build the ``tf.data`` dataset. Windows are made by this process, or by
-   the workers of an :class:`InputService`.
+3. :func:`make_training_batches` and :func:`make_evaluation_batches` build the ``tf.data`` dataset. This process makes
+   the windows, or the workers of an :class:`InputService` do.
 4. :class:`WaitClock` measures how long training waits for the dataset.
 
 Start reading in :mod:`.dataset`.

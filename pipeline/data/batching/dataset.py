@@ -1,7 +1,7 @@
 """Turns the shuffle windows of a day into a ``tf.data`` dataset of batches.
 
-A batch is cut from columns and never assembled from single rows: splitting a table into rows and batching them again would cost more
-than the rest of the input pipeline.
+A batch is cut from columns and never assembled from single rows: splitting a table into rows and batching them again
+would cost more than the rest of the input pipeline.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def make_batches(source: Source, order: BatchOrder, service: WindowService | Non
       A dataset of mappings from column name to ``[batch_size / replicas, ...]``, of static shape.
     """
     windows = ShuffleWindows(source, order)
-    # Windows are made in parallel but delivered in order. Batches are cut afterwards, because cutting is cheap and needs the order.
-    # The prefetch comes last, so that whole batches wait for the training step.
+    # Windows are made in parallel but delivered in order. Batches are cut afterwards, because cutting is cheap and
+    # needs the order. The prefetch comes last, so that whole batches wait for the training step.
     dataset = _local_windows(source, windows) if service is None else _remote_windows(source, order, windows, service)
     dataset = dataset.rebatch(windows.rows_per_element, drop_remainder=True)
     # Without autotuning: its thread sleeps for up to 0.6 s and can delay the end of a dataset by that long.
@@ -129,8 +129,8 @@ def _name_columns(source: Source, arrays: tuple[tf.Tensor, ...] | list[tf.Tensor
     for name, (dtype, shape) in source.schema.columns.items():
         column = next(remaining)
         if source.encodes_strings and dtype == "string":
-            # TensorFlow then converts a few distinct strings instead of one for each row, and copies them on its own threads.
-            # tf.gather would do the same at twice the cost.
+            # TensorFlow then converts a few distinct strings instead of one for each row, and copies them on its own
+            # threads. tf.gather would do the same at twice the cost.
             column = tf.gather_nd(column, tf.expand_dims(next(remaining), -1))
         column.set_shape([None, *shape])
         columns[name] = column

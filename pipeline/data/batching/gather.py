@@ -79,11 +79,13 @@ def _allocate_columns(rows: int, like: Mapping[str, np.ndarray]) -> dict[str, np
 class _BorrowedMemory(np.ndarray):
     """Memory that returns to the pool when the last array that uses it is freed.
 
-    NumPy keeps an array of a subclass as the base of its views; of a plain array it would keep only that array's own base.
+    NumPy keeps an array of a subclass as the base of its views; of a plain array it would keep only that array's own
+    base.
     """
 
 
-# Getting new pages from the system costs more than writing to them, so memory is reused. The pool keeps at most this many pieces.
+# Getting new pages from the system costs more than writing to them, so memory is reused. The pool keeps at most this
+# many pieces.
 _pool: collections.deque[np.ndarray] = collections.deque(maxlen=4)
 
 

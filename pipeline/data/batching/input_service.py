@@ -1,11 +1,12 @@
 """Reads the windows of a log through the workers of a tf.data service, on this machine or on others.
 
-tf.data service gives each window number to one of its workers and returns the windows in the order in which they finish. This module
-puts them back in order, so the batches are bit for bit those that this process would make. When a worker dies, the service may lose
-the window that the worker was making. This process then makes that window itself; if no worker answers, it makes all of them.
+tf.data service gives each window number to one of its workers and returns the windows in the order in which they
+finish. This module puts them back in order, so the batches are bit for bit those that this process would make. When a
+worker dies, the service may lose the window that the worker was making. This process then makes that window itself; if
+no worker answers, it makes all of them.
 
-A worker is ``python -m steadyrank.pipeline.input_service worker``. A graph cannot carry the Python function that makes a window to
-another process. The worker therefore registers that function under a name that both processes know.
+A worker is ``python -m steadyrank.pipeline.input_service worker``. A graph cannot carry the Python function that makes
+a window to another process. The worker therefore registers that function under a name that both processes know.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ class InputService:
     """Makes the windows of a log with the workers of a tf.data service; a :class:`.windows.WindowService`.
 
     Args:
-      data: The settings of the log, which the workers open themselves. ``data.service`` is the dispatcher's ``host:port``.
+      data: The settings of the log, which the workers open themselves. ``data.service`` is the dispatcher's
+        ``host:port``.
       source: The same log, opened by this process.
       excluded_days: Names of days that were removed from the log.
       patience: Seconds without any window after which this process makes windows itself.
@@ -199,7 +201,10 @@ class _Stream:
 
 
 def _describe_day(source: Source, day: int) -> list[Any]:
-    """Returns a day's name, its number of rows and a checksum of its block sizes, which do not depend on where the log is mounted."""
+    """Returns a day's name, its number of rows and a checksum of its block sizes.
+
+    None of them depends on where the log is mounted.
+    """
     rows = np.asarray(source.block_rows(day), np.int64)
     return [source.days[day], int(rows.sum()), zlib.crc32(rows.tobytes())]
 

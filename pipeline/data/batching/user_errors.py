@@ -1,7 +1,7 @@
 """Carries the message of a :class:`UserError` through TensorFlow.
 
-TensorFlow replaces an exception of a Python function in a dataset by an error of its own that keeps only the text. The functions here
-mark the message on one side and find it on the other, so that the user reads one clear line.
+TensorFlow replaces an exception of a Python function in a dataset by an error of its own that keeps only the text. The
+functions here mark the message on one side and find it on the other, so that the user reads one clear line.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ import tensorflow as tf
 class WaitClock:
     """Adds up the seconds for which the reader of a dataset waits for the next element.
 
-    The clock belongs at the very end of the pipeline. It takes the time before and after each element is requested, so it sees what the
-    training step sees: nothing if an element was ready, and the whole delay if none was.
+    The clock belongs at the very end of the pipeline. It takes the time before and after each element is requested, so
+    it sees what the training step sees: nothing if an element was ready, and the whole delay if none was.
 
     Example:
     >>> clock = WaitClock()

@@ -1,7 +1,7 @@
 """Shuffle windows: a day's rows in groups that are read, and permuted, one group at a time.
 
-The row order of a day is a function of (seed, day, pass) alone, and each window is a function of the log and the order alone. Any
-process can therefore make any window, and a run that resumes makes only the windows that it still needs.
+The row order of a day is a function of (seed, day, pass) alone, and each window is a function of the log and the order
+alone. Any process can therefore make any window, and a run that resumes makes only the windows that it still needs.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ class BatchOrder:
 
     Attributes:
       day: Position of the day in the source's ``days``.
-      batch_size: Rows of a batch, over all workers and replicas. The last batch of a day is padded with rows without labels, which
-        train nothing.
+      batch_size: Rows of a batch, over all workers and replicas. The last batch of a day is padded with rows without
+        labels, which train nothing.
       rows: Read only the first rows of the day, this many; 0 for all.
       seed: Seed of the order.
       pass_index: Number of the pass over the day, from 0. Each pass has its own order.
       shuffle: Whether to permute the rows.
-      shuffle_rows: Least number of rows that are permuted together; blocks are drawn at random until there are enough. With 0, each
-        block is permuted by itself, and blocks keep the log's order.
+      shuffle_rows: Least number of rows that are permuted together; blocks are drawn at random until there are enough.
+        With 0, each block is permuted by itself, and blocks keep the log's order.
       start: Number of batches to skip.
       replicas: Number of equal parts of a batch, one for each replica. It divides ``batch_size``.
       worker: Number of the worker that reads, from 0.
-      workers: Number of workers. Each reads its own contiguous part of the day and the same number of batches. It divides
-        ``replicas``, and each worker feeds the same number of replicas.
+      workers: Number of workers. Each reads its own contiguous part of the day and the same number of batches. It
+        divides ``replicas``, and each worker feeds the same number of replicas.
     """
 
     day: int
@@ -76,7 +76,8 @@ class ShuffleWindows:
     Attributes:
       positions: The windows that the order needs.
       rows_per_element: Rows of an element of the dataset, which is one replica's part of a batch.
-      dtypes: Dtypes of the arrays that :meth:`load` returns: one array for each column, and two for a dictionary-encoded one.
+      dtypes: Dtypes of the arrays that :meth:`load` returns: one array for each column, and two for a
+        dictionary-encoded one.
 
     Raises:
       UserError: If the day has fewer rows than there are workers.
@@ -104,7 +105,8 @@ class ShuffleWindows:
         steps = count_steps(total, order.batch_size)
         first = len(ends)
         if order.start < steps:
-            # The last window is needed even if its rows are used up, because it supplies the padding of this worker's last batch.
+            # The last window is needed even if its rows are used up, because it supplies the padding of this worker's
+            # last batch.
             first = min(int(np.searchsorted(ends, self._first_row, side="right")), len(ends) - 1)
         self.positions = range(first, len(ends))
         self.rows_per_element = order.batch_size // order.replicas
@@ -160,8 +162,8 @@ class ShuffleWindows:
     def _read_blocks(self, window: int, faults: list[RowFaults]) -> Iterator[EncodedColumns]:
         """Yields the blocks of a window.
 
-        Windows are read in parallel. If the window before ends in the chunk that this one begins with, this one waits for it: reading
-        one chunk twice at the same time would decode it twice.
+        Windows are read in parallel. If the previous window ends in the chunk with which this one begins, this one waits
+        until the previous window is read. Otherwise both would decode the same chunk.
         """
         previous, loaded = self._loaded.get(window - 1), threading.Event()
         self._loaded[window] = loaded

@@ -196,7 +196,11 @@ def _convert_label(array: pa.Array, mask: pa.Array | None, task: Task, masks: Fa
     reason = f"{task.label}: out of range"
     label = _check_bounds(label, task.bounds, reason, masks, clamp)
     masks.add_faulty(reason, np.isinf(label))
-    return label if task.label_threshold is None else np.where(np.isnan(label), label, label > task.label_threshold).astype(np.float32)
+    return (
+        label
+        if task.label_threshold is None
+        else np.where(np.isnan(label), label, label > task.label_threshold).astype(np.float32)
+    )
 
 
 def _check_bounds(

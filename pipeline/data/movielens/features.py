@@ -1,10 +1,10 @@
 """Computes the features and labels of MovieLens: pure functions from ratings to columns.
 
-The features of a row use only ratings with a strictly smaller time, the row's own time, and the fixed attributes of its user and its
-movie. Only the labels use the row's own stars.
+The features of a row use only ratings with a strictly smaller time, the row's own time, and the fixed attributes of its
+user and its movie. Only the labels use the row's own stars.
 
-Every mean is smoothed toward a prior, as if some ratings with the prior's value came first, because the first ratings of a movie or a
-user say little about the next ones.
+Every mean is smoothed toward a prior, as if some ratings with the prior's value came first, because the first ratings
+of a movie or a user say little about the next ones.
 
 Shapes: n ratings, U users, M movies, G genres of a movie.
 """
@@ -34,7 +34,8 @@ _PRIOR_STARS, _PRIOR_LIKES = 3.5, 0.5
 _PRIOR_COUNT, _GLOBAL_PRIOR_COUNT = 5.0, 100.0
 # The number of ratings that make up a user's mood.
 _MOOD_RATINGS = 10
-# Stars are summed as integers in units of this fraction of a star, so that sums are exact. Half stars are whole numbers of units.
+# Stars are summed as integers in units of this fraction of a star, so that sums are exact. Half stars are whole numbers
+# of units.
 _UNITS_PER_STAR = 1024
 _SECONDS_PER_YEAR = 365.2425 * SECONDS_PER_DAY
 _RELEASE_YEAR = re.compile(rb"\((\d{4})\)")
@@ -50,8 +51,8 @@ class Ratings:
       movie: Position of the rating's movie in ``movies``, int32, ``[n]``.
       stars: From 0.5 to 5, float32, ``[n]``.
       users: Attributes of the users by name, each ``[U]``; always ``user_id``, bytes.
-      movies: Attributes of the movies by name: ``movie_id`` and ``movie_title``, bytes, ``[M]``; ``movie_genres``, int64, ``[M, G]``,
-        padded with -1.
+      movies: Attributes of the movies by name: ``movie_id`` and ``movie_title``, bytes, ``[M]``; ``movie_genres``,
+        int64, ``[M, G]``, padded with -1.
       classes: Number of classes of each attribute whose values are class numbers; always ``movie_genres``.
     """
 
@@ -67,7 +68,8 @@ class Ratings:
 def compute_labels(stars: np.ndarray) -> dict[str, np.ndarray]:
     """Computes the label of each task, float32.
 
-    The tasks are ``like`` (4 stars or more), ``love`` (5 stars), ``dislike`` (2 stars or less) and ``rating`` (the stars).
+    The tasks are ``like`` (4 stars or more), ``love`` (5 stars), ``dislike`` (2 stars or less) and ``rating`` (the
+    stars).
     """
     tasks = {
         "like": stars >= LIKE_STARS,
@@ -138,7 +140,8 @@ def compute_numerical_features(ratings: Ratings) -> dict[str, np.ndarray]:
         "movie_lead": _smoothed_mean(movie, stars - columns["user_mean_stars"]),
         "movie_age": _movie_age(time, parse_release_years(ratings.movies["movie_title"])[ratings.movie]),
     }
-    # What a rating revealed beyond the means of its time. It depends on that rating and earlier ones, so every later row may use it.
+    # What a rating revealed beyond the means of its time. It depends on that rating and earlier ones, so every later
+    # row may use it.
     surprise = stars - columns["user_mean_stars"] - columns["movie_lead"]
     columns |= {
         "user_lead": _smoothed_mean(user, surprise),

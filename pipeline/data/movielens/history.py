@@ -1,11 +1,11 @@
 """Counts, sums and recent rows before each row of a table, without looking ahead.
 
-Rows are in order of time, and each belongs to a group, such as its user or its movie. The rows *before* a row are those of its group
-with a strictly smaller time. Rows with equal times do not see each other: in a log they often come from one burst, and a server would
-not have known their order.
+Rows are in order of time, and each belongs to a group, such as its user or its movie. The rows *before* a row are those
+of its group with a strictly smaller time. Rows with equal times do not see each other: in a log they often come from
+one burst, and a server would not have known their order.
 
-All results are exact. Sums are over integers, so no rounding error carries over from one group to another, and a row's result depends
-only on the rows before it.
+All results are exact. Sums are over integers, so no rounding error carries over from one group to another, and a row's
+result depends only on the rows before it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,10 @@ class History:
         return self._to_row_order(before[self._time_start] - before[start])
 
     def first(self, values: np.ndarray) -> np.ndarray:
-        """Returns the value of the first row of each row's group, ``[n]``. That may be the row itself or a row with the same time."""
+        """Returns the value of the first row of each row's group, ``[n]``.
+
+        The first row can be the row itself, or a row with the same time.
+        """
         return self._to_row_order(values[self._order][self._group_start])
 
     def select(self, mask: np.ndarray) -> RecentRows:

@@ -29,8 +29,8 @@ from .ratings import read_ratings
 BLOCK_ROWS = 8_192
 LIKED_MOVIES = 10
 
-# The stars have a standard deviation of 1.1, so the squared error of a constant prediction is about twice the cross entropy of one.
-# Half the weight keeps this task from outweighing the others.
+# The stars have a standard deviation of 1.1, so the squared error of a constant prediction is about twice the cross
+# entropy of one. Half the weight keeps this task from outweighing the others.
 RATING_WEIGHT = 0.5
 
 # The attribute in TFDS of each demographic feature.
@@ -50,10 +50,11 @@ _ZIP_BUCKETS = 64
 class MovielensLog(Source):
     """The ratings of MovieLens in order of time, a :class:`~..source.Source`.
 
-    The tasks are ``like`` (4 stars or more), ``love`` (5 stars), ``dislike`` (2 stars or less) and ``rating`` (a regression of the
-    stars). The features of a rating use only ratings with a strictly smaller time, the rating's own time, and the fixed attributes of
-    its user and its movie; :func:`.features.compute_numerical_features` lists the numerical ones. The schema has demographic features
-    if the ratings have demographics, as ``100k-ratings`` and ``1m-ratings`` do.
+    The tasks are ``like`` (4 stars or more), ``love`` (5 stars), ``dislike`` (2 stars or less) and ``rating`` (a
+    regression of the stars). The features of a rating use only ratings with a strictly smaller time, the rating's own
+    time, and the fixed attributes of its user and its movie; :func:`.features.compute_numerical_features` lists the
+    numerical ones. The schema has demographic features if the ratings have demographics, as ``100k-ratings`` and
+    ``1m-ratings`` do.
 
     All rows stay in memory, about 100 bytes each.
 
@@ -172,7 +173,10 @@ def compute_period_starts(rows: int, periods: int) -> np.ndarray:
 
 
 def format_period_names(first_times: np.ndarray) -> list[str]:
-    """Returns names of periods, which sort in order of time. Each has the period's number, from 0, and the date (UTC) of its first rating."""
+    """Returns names of periods, which sort in order of time.
+
+    Each has the number of the period, from 0, and the date (UTC) of its first rating.
+    """
     digits = max(2, len(str(len(first_times) - 1)))
     dates = (datetime.datetime.fromtimestamp(int(time), datetime.timezone.utc).date() for time in first_times)
     return [f"period_{i:0{digits}} ({date})" for i, date in enumerate(dates)]

@@ -1,11 +1,12 @@
 """Finds, downloads and reads MovieLens with TensorFlow Datasets (TFDS).
 
-TFDS downloads and prepares the data and describes its features. This module parses the prepared records itself, in batches:
-``builder.as_dataset`` parses them one by one, which takes ten times as long, and pads genres with 0, which is a genre.
+TFDS downloads and prepares the data and describes its features. This module parses the prepared records itself, in
+batches: ``builder.as_dataset`` parses them one by one, which takes ten times as long, and pads genres with 0, which is
+a genre.
 
-Making a TFDS builder from a name can query a bucket, with minutes of retries if there is no network. The TFDS versions that steadyrank
-allows do so only if a program turns it on. As a second precaution, this module makes a builder only after it has found the data or
-reached the network.
+Making a TFDS builder from a name can query a bucket, with minutes of retries if there is no network. The TFDS versions
+that steadyrank allows do so only if a program turns it on. As a second precaution, this module makes a builder only
+after it has found the data or reached the network.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def read_ratings(name: str, data_dir: str = "") -> Ratings:
 
     Raises:
       ConfigError: If the set of ratings or the folder does not exist.
-      UserError: If the data is missing and cannot be downloaded, or if it is damaged. A failed download leaves no files behind.
+      UserError: If the data is missing and cannot be downloaded, or if it is damaged. A failed download leaves no files
+        behind.
     """
     # Imported here because most runs do not read MovieLens, and the import takes seconds.
     import tensorflow_datasets as tfds

@@ -1,7 +1,7 @@
 """A simulated log of a video platform: any length, no files, hazards on request, and a known ceiling.
 
-Use it for examples and tests without a download, to see how a model reacts to a hazard, and to compare a ranker with the best one that
-is possible. :class:`SimulatedLog` is the source; its parts are:
+Use it for examples and tests without a download, to see how a model reacts to a hazard, and to compare a ranker with
+the best one that is possible. :class:`SimulatedLog` is the source; its parts are:
 
 | module | content |
 |---|---|

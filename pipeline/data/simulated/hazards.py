@@ -1,7 +1,8 @@
 """The hazards of a simulated log: what goes wrong, and on which day.
 
-A hazard is written ``name@day`` or ``name@day*strength``. Each hazard draws from its own random stream and changes nothing on earlier days.
-A log with a hazard and the same log without it are therefore equal, bit for bit, up to that day.
+A hazard is written ``name@day`` or ``name@day*strength``. Each hazard draws from its own random stream and changes
+nothing on earlier days. A log with a hazard and the same log without it are therefore equal, bit for bit, up to that
+day.
 
 | name | duration | effect |
 |---|---|---|
@@ -58,8 +59,8 @@ def parse_hazards(texts: Iterable[str], days: int) -> tuple[Hazard, ...]:
       days: Number of days of the log.
 
     Raises:
-      ConfigError: If a text has another form, an unknown name, a day outside the log, or a strength that is not a number above 0 and up
-        to 1000.
+      ConfigError: If a text has another form, an unknown name, a day outside the log, or a strength that is not a
+        number above 0 and up to 1000.
 
     Example:
     >>> parse_hazards(["viral@7*2"], days=10)
@@ -131,8 +132,8 @@ def insert_viral_video(rng: np.random.Generator, videos: np.ndarray, video: int,
 def corrupt_columns(rng: np.random.Generator, columns: Columns, names: Sequence[str], strength: float) -> Columns:
     """``corruption``: returns the columns with one absurd number in a share of ``min(1, strength / 100)`` of the rows.
 
-    The number has a wrong unit, so that it is 10^3 to 10^6 times too large, or it is a forgotten sentinel, -10^9. It is never NaN or
-    infinite, because those are easy to find.
+    The number has a wrong unit, so that it is 10^3 to 10^6 times too large, or it is a forgotten sentinel, -10^9. It is
+    never NaN or infinite, because those are easy to find.
 
     Args:
       rng: The hazard's random stream.

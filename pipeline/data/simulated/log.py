@@ -29,9 +29,9 @@ from .world import COUNTRIES, DEVICES, LANGUAGES, POSITIONS, TOPICS, Platform, R
 BLOCK_ROWS = 8192
 _PHONE = DEVICES.index("phone")
 
-# What each of the eight scores of the retrieval stage (rows) measures: affinity to the topic, affinity within it, quality, propensity to
-# click (columns). The rest of each score's variance is noise. Scores 3 and 4 measure no property of a user or a video, but clicks are more
-# likely when these two scores agree.
+# What each of the eight scores of the retrieval stage (rows) measures: affinity to the topic, affinity within it,
+# quality, propensity to click (columns). The rest of each score's variance is noise. Scores 3 and 4 measure no property
+# of a user or a video, but clicks are more likely when these two scores agree.
 _SCORE_WEIGHTS = np.array(
     [
         [0.70, 0.25, 0.0, 0.0],
@@ -58,18 +58,19 @@ _SHIFT_MASKS = {
 class SimulatedLog(Source):
     """The impressions of a simulated video platform, a :class:`~..source.Source`.
 
-    Activity of users and popularity of videos follow Zipf laws. Most of the signal is in features that generalize: the user's taste in the
-    history and in the scores of the retrieval stage, the video's quality in its counters, the device, the position. Some of the signal is
-    in the ids alone.
+    The activity of users and the popularity of videos follow Zipf laws. Most of the signal is in features that
+    generalize. The history and the scores of the retrieval stage reflect the user's taste, the video's counters reflect
+    its quality, and the device and the position matter. Some of the signal is in the ids alone.
 
-    Each block is drawn from the seed, the day and its index, and no block stays in memory, so a log can have any length. Equal settings
-    give equal bits with the same version of NumPy on the same kind of processor.
+    Each block is drawn from the seed, the day and its index, and no block stays in memory, so a log can have any
+    length. Equal settings give equal bits with the same version of NumPy on the same kind of processor.
 
     Args:
       settings: Size, seed and hazards of the log.
 
     Attributes:
-      schema: 23 features and six tasks. The features are nine categorical ones, twelve numerical ones with 19 numbers, and two bags.
+      schema: 23 features and six tasks. The features are nine categorical ones, twelve numerical ones with 19 numbers,
+        and two bags.
       platform: The hidden users and videos.
 
     Raises:
@@ -128,9 +129,9 @@ class SimulatedLog(Source):
     def expected(self, day: int, index: int) -> Columns:
         """Returns the expected label of each task, row by row, ``[B]``, float32.
 
-        This is the conditional expectation given the ids and the features, hazards included; labels depend on nothing else. Two details:
-        rows that ``corruption`` changed are conditioned on their features before the change, because a number that was overwritten by
-        a sentinel is lost; and ``satisfaction`` is conditioned on an answer.
+        This is the conditional expectation given the ids and the features, hazards included; labels depend on nothing
+        else. Two details: rows that ``corruption`` changed are conditioned on their features before the change, because
+        a number that was overwritten by a sentinel is lost; and ``satisfaction`` is conditioned on an answer.
 
         Raises:
           ValueError: If the log has no such day or block.
@@ -228,7 +229,10 @@ class SimulatedLog(Source):
 
 
 def _interval_ends(shares: np.ndarray) -> np.ndarray:
-    """Returns where the interval of each outcome ends in [0, 1). A uniform number selects the first outcome whose end is above it."""
+    """Returns where the interval of each outcome ends in [0, 1).
+
+    A uniform random number selects the first outcome whose end is above it.
+    """
     ends = np.cumsum(shares)
     return ends / ends[-1]
 

@@ -32,7 +32,8 @@ _COUNTRY_LANGUAGE = {
     "AR": "es", "BR": "pt", "DE": "de", "ES": "es", "FR": "fr", "GB": "en", "ID": "id", "IN": "hi", "JP": "ja",
     "KR": "ko", "MX": "es", "US": "en",
 }  # fmt: skip
-# A user's taste is stored as this many drawn topics, and a topic's popularity as this many drawn videos: a new draw is then one lookup.
+# A user's taste is stored as this many drawn topics, and a topic's popularity as this many drawn videos: a new draw is
+# then one lookup.
 _TASTE_DRAWS = 16
 _SHELF_DRAWS = 4096
 
@@ -90,8 +91,8 @@ class Platform:
     def history(self, users: np.ndarray, day: int) -> np.ndarray:
         """Returns the last videos that users watched before a day, the newest first.
 
-        Each user watches a fixed number of videos a day. The n-th video of a user is a hash of the user and n. Histories therefore
-        advance from day to day without any state.
+        Each user watches a fixed number of videos a day. The n-th video of a user is a hash of the user and n.
+        Histories therefore advance from day to day without any state.
 
         Args:
           users: Numbers of the users, ``[B]``.
@@ -207,7 +208,10 @@ def _standardize(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _mix_bits(bits: np.ndarray) -> np.ndarray:
-    """Applies the finalizer of splitmix64, which maps neighboring numbers to independent ones. uint64 arithmetic wraps around."""
+    """Applies the finalizer of splitmix64, which maps neighboring numbers to independent ones.
+
+    The arithmetic of uint64 wraps around, as the finalizer requires.
+    """
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return bits ^ (bits >> np.uint64(31))
