@@ -2,14 +2,14 @@ r"""Proposes a schema for a log, as a YAML file to correct.
 
     python -m steadyrank.pipeline.describe DATA --out=schema.yaml
 
-DATA is a file, a folder, or a dataset that TFDS has prepared (``tfds://NAME?split=train+test``); see ``data.files.path``.
+DATA is a file, a folder, or a dataset that TFDS has prepared (tfds://NAME?split=train+test).
 The file has a comment on each column: what its values look like and, for a column that is left out, why. Correct the file,
 then train:
 
     python -m steadyrank.pipeline.train --config.data.source=files --config.data.files.path=DATA \
         --config.data.files.schema=schema.yaml --model_dir=DIR
 
-Exit codes: 0 done; 2 user error, explained in one line.
+Exit codes: 0 done; 2 an error that the user can fix, printed as one line.
 """
 
 from __future__ import annotations

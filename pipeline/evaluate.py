@@ -7,7 +7,7 @@ Without --config, the log is the run's own. A log that --config names must have 
 table shows the metric (AUC for a binary task, RMSE for a regression), its value for a constant prediction, and for a simulated log
 the best value that any ranker can reach.
 
-Exit codes: 0 done; 2 user error, explained in one line.
+Exit codes: 0 done; 2 an error that the user can fix, printed as one line.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 The command also works while the run is still training.
 
-Exit codes: 0 done; 2 user error, explained in one line.
+Exit codes: 0 done; 2 an error that the user can fix, printed as one line.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def check_days(
     earlier = {day.name: day for day in previous}
     _check_unchanged(log, earlier)
     new_days = [index for index, name in enumerate(names) if name not in earlier]
-    # Of the earlier days only those are read again that a new day is compared with.
+    # An earlier day is read again only if a new day is compared with it.
     first_read = max(new_days[0] - WINDOW, 0) if new_days else len(names)
     duplicate_groups = DuplicateGroups(log)
     checked: list[CheckedDay] = []
@@ -59,7 +59,7 @@ def check_days(
             if profile is not None:
                 # Once whole row groups are known to repeat, the share of repeated rows adds nothing.
                 ignored = "duplicates" if anomalies else None
-                anomalies += [each for each in find_anomalies(profile, profiles) if each.check != ignored]
+                anomalies += [anomaly for anomaly in find_anomalies(profile, profiles) if anomaly.check != ignored]
             day = _make_checked_day(log, index, profile, anomalies, settings)
         checked.append(day)
         if profile is not None and not day.skipped:
@@ -112,14 +112,14 @@ def _make_checked_day(
         content=log.content(day),
         statistics={name: column.to_dict() for name, column in columns.items()},
         anomalies=tuple(anomalies),
-        skipped=settings.on_anomalous_day == "skip" and any(each.check in _SKIPPED_CHECKS for each in anomalies),
+        skipped=settings.on_anomalous_day == "skip" and any(anomaly.check in _SKIPPED_CHECKS for anomaly in anomalies),
     )
 
 
 def _apply_policy(checked: Sequence[CheckedDay], settings: Files, new_names: set[str]) -> None:
     """Raises a UserError if the policy does not allow the anomalies."""
     if settings.on_anomalous_day == "fail":
-        lines = [f"{day.name}: {each}" for day in checked if day.name in new_names for each in day.anomalies]
+        lines = [f"{day.name}: {anomaly}" for day in checked if day.name in new_names for anomaly in day.anomalies]
         if lines:
             raise UserError(
                 f"the log has anomalies: {_list_some(lines)}. Fix the log, train on it as it is with "
@@ -127,7 +127,7 @@ def _apply_policy(checked: Sequence[CheckedDay], settings: Files, new_names: set
             )
     skipped = [day for day in checked if day.skipped]
     if len(skipped) > settings.max_anomalous_share * len(checked):
-        lines = [f"{day.name}: {each}" for day in skipped for each in day.anomalies]
+        lines = [f"{day.name}: {anomaly}" for day in skipped for anomaly in day.anomalies]
         raise UserError(
             f"{len(skipped):,} of {pluralize(len(checked), 'day')} would be skipped, more than the allowed "
             f"{settings.max_anomalous_share:.0%}: {_list_some(lines)}. Fix the log, or allow more with "
