@@ -51,7 +51,7 @@ def main(arguments: flags.FlagValues, bundle: str) -> int:
         from .training.replay import replay
 
     result = replay(bundle, arguments.rules, factors)
-    print(f"step {result.bundle.step:,}, alarm of {', '.join(result.bundle.alarms)}")
+    print(f"step {result.bundle.step:,}; alarms: {', '.join(result.bundle.alarms)}")
     print(
         "repeated bit by bit" if result.exact else "repeated with other losses: another machine or TensorFlow version"
     )
@@ -61,7 +61,7 @@ def main(arguments: flags.FlagValues, bundle: str) -> int:
         f"{'worst task':<28} most clipped"
     )
     for outcome in (result.repeated, *result.others):
-        print(_format_row(outcome))
+        print(_format_row(outcome).rstrip())
     return 0 if result.exact else EXIT_DIFFERS
 
 
