@@ -99,7 +99,6 @@ def train(case: Case, path: Path) -> None:
         from steadyrank.pipeline.data.feature_statistics import compute_statistics
         from steadyrank.pipeline.data.open import open_source
         from steadyrank.pipeline.divergence import Detector, DivergenceMonitor
-        from steadyrank.pipeline.divergence.signal_statistics import WindowStatistics
         from steadyrank.pipeline.training.build import make_ranker
 
     hazards, batch = (case.hazard,) if case.hazard else (), BATCH[case.source]
@@ -130,9 +129,9 @@ def train(case: Case, path: Path) -> None:
     class Recording(Detector):
         """Keeps what it is shown, so that another detector can be shown the same later."""
 
-        def observe_window(self, before, steps, signals):
-            shown.append({"before": before} | WindowStatistics(steps, dict(signals)).to_dict())
-            return super().observe_window(before, steps, signals)
+        def observe_window(self, before, window):
+            shown.append({"before": before} | window.to_dict())
+            return super().observe_window(before, window)
 
         def observe_metrics(self, step, metrics):
             shown.append({"step": step, "metrics": dict(metrics)})
@@ -239,17 +238,16 @@ class Result:
 
 def result_of(case: Case, work: Path) -> Result:
     """Labels a finished run, and shows the detector what it saw."""
-    from steadyrank.pipeline.divergence import Detector
-    from steadyrank.pipeline.divergence.signal_statistics import WindowStatistics
+    from steadyrank.pipeline.divergence import Detector, WindowStatistics
 
     detector, found = Detector(), 0
     for shown in json.loads((work / f"{case.name}.json").read_text())["shown"]:
         if "metrics" in shown:
             step, new = shown["step"], detector.observe_metrics(shown["step"], shown["metrics"])
         else:
-            span = WindowStatistics.from_dict(shown)
-            step = shown["before"] + span.steps
-            new = detector.observe_window(shown["before"], span.steps, span.signals)
+            window = WindowStatistics.from_dict(shown)
+            step = shown["before"] + window.steps
+            new = detector.observe_window(shown["before"], window)
         if not found and any(event.kind == "full_divergence" for event in new):
             found = step
     shifts = tuple(event.step for event in detector.events if event.kind == "feature_shift")

@@ -71,9 +71,9 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
         ranker.optimizer.build(ranker.trainable_variables)
         weights = sum(v.shape.num_elements() for v in ranker.trainable_variables if "embeddings" not in v.name)
         if name.endswith("watched"):
-            probes = Probes(ranker, limit=2.0, bundles=Bundles(tempfile.mkdtemp()))
+            probes = Probes(ranker, loss_ratio=2.0, bundles=Bundles(tempfile.mkdtemp()))
             probes.attach()
-            probes.window.set_alarms({}, armed=True)
+            probes.recorder.set_alarm_thresholds({}, armed=True)
         steps[name] = tf.function(ranker.train_step)
         steps[name](batches[0])["loss"].numpy()
     times = {name: [] for name in steps}

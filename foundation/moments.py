@@ -1,15 +1,45 @@
-"""Running mean and standard deviation of the finite values of some columns."""
+"""Running mean and standard deviation of values that arrive in parts."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+
+def merge_moments(
+    count: Any, mean: Any, squares: Any, other_count: Any, other_mean: Any, other_squares: Any
+) -> tuple[Any, Any, Any]:
+    """Merges the moments of two sets of values.
+
+    With d the difference of the means and n the counts, ``mean + d n2 / (n1 + n2)`` and ``squares1 + squares2 + d^2 n1 n2 /
+    (n1 + n2)``, which loses no precision when the mean is large.
+
+    Reference: Chan, Golub and LeVeque, *Updating Formulae and a Pairwise Algorithm for Computing Sample Variances*, 1979.
+
+    Args:
+      count, other_count: Number of values of each set; numbers or arrays.
+      mean, other_mean: Their means; any finite number for an empty set.
+      squares, other_squares: The sums of their squared deviations from the mean.
+
+    Returns:
+      Count, mean and sum of squared deviations of both sets together.
+
+    Example:
+    >>> tuple(map(float, merge_moments(1, 1.0, 0.0, 1, 3.0, 0.0)))
+    (2.0, 2.0, 2.0)
+    """
+    total = count + other_count
+    at_least_one = np.maximum(total, 1)
+    difference = other_mean - mean
+    merged_squares = squares + (other_squares + difference * difference * count * other_count / at_least_one)
+    return total, mean + difference * other_count / at_least_one, merged_squares
 
 
 class Moments:
     """Count, mean and standard deviation of values that arrive in parts.
 
-    Parts are merged with the formula of Chan, Golub and LeVeque (*Updating Formulae and a Pairwise Algorithm for Computing Sample
-    Variances*, 1979), which loses no precision when the mean is large. Values that are not finite are left out.
+    See :func:`merge_moments` for the formula. Values that are not finite are left out.
 
     Args:
       width: Number of columns.
@@ -38,11 +68,7 @@ class Moments:
         at_least_one = np.maximum(count, 1)
         mean = np.where(finite, values, 0).sum(axis=0) / at_least_one
         squares = np.where(finite, np.square(values - mean), 0).sum(axis=0)
-        total = np.maximum(self.count + count, 1)
-        difference = mean - self.mean
-        self._squares += squares + difference**2 * self.count * count / total
-        self.mean = self.mean + difference * count / total
-        self.count = self.count + count
+        self.count, self.mean, self._squares = merge_moments(self.count, self.mean, self._squares, count, mean, squares)
 
     def deviation(self) -> np.ndarray:
         """Returns the standard deviation of each column, ``[width]``; 0 for a column without values."""

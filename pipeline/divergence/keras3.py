@@ -1,9 +1,11 @@
-"""The callback for Keras 3.
+"""The divergence monitor for Keras 3.
 
     from steadyrank.pipeline.divergence.keras3 import DivergenceMonitor
+
     model.fit(dataset, callbacks=[DivergenceMonitor(on_full="stop")])
 
-On the TensorFlow backend every step is seen; on the others, whose steps are compiled from functions without state, Keras's logs.
+With the TensorFlow backend the monitor sees every step. With other backends it sees only Keras's logs, because their training steps
+are compiled from functions without state.
 """
 
 from __future__ import annotations
@@ -14,14 +16,12 @@ from .monitor_base import MonitorBase
 
 if not keras.__version__.startswith("3."):
     raise ImportError(
-        f"steadyrank.pipeline.divergence.keras3 needs Keras 3 as `keras`, got {keras.__version__}; for Keras 2 import "
-        "steadyrank.pipeline.divergence"
+        f"steadyrank.pipeline.divergence.keras3 needs Keras 3 as `keras`, got {keras.__version__}. "
+        "For Keras 2 import steadyrank.pipeline.divergence."
     )
 
 
 class DivergenceMonitor(MonitorBase, keras.callbacks.Callback):
-    """Watches every step of a Keras 3 training; arguments and attributes are those of Keras 2's
-    :class:`steadyrank.pipeline.divergence.DivergenceMonitor`.
-    """
+    """Watches every step of a Keras 3 training; see :class:`steadyrank.pipeline.divergence.DivergenceMonitor` for the arguments."""
 
-    _schedules = keras.optimizers.schedules.LearningRateSchedule
+    schedule_class = keras.optimizers.schedules.LearningRateSchedule

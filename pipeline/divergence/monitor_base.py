@@ -1,44 +1,48 @@
-"""What a monitor does, the same in Keras 2 and Keras 3."""
+"""The divergence monitor, except for Keras's base class of callbacks, which differs between Keras 2 and Keras 3."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 import tensorflow as tf
 
-from .bundle import Bundles
-from .detector import Detector, Event
-from .keras_compat import get_layer_name, runs_in_tensorflow, unwrap_optimizer
-from .probes import Probes
-from .recovery import LearningRateScale, MemorySnapshots, RollbackBudget, SnapshotStore
-from .signal_statistics import SignalStatistics, WindowStatistics
+from ...foundation.run_terms import Health, Verdict
+from .bundles import Bundles
+from .detector import Detector
+from .event import Event
+from .keras_compat import runs_in_tensorflow
+from .keras_logs import rename_keras_logs
+from .published_metrics import OptimizerMetrics, format_signal_metrics
+from .recovery import Rollback, RollbackBudget, SnapshotStore
+from .window_reader import WindowReader
 
-# A rollback that follows another within so many times the warm-up goes further back.
-_SOON = 4
-
-ACTIONS = (None, "stop", "raise", "rollback")
+Action = Literal["stop", "raise", "rollback"]
+"""What the monitor does about a full divergence."""
 
 
 class Diverged(RuntimeError):
-    """Training fully diverged and was told to end there."""
+    """Training fully diverged, and the monitor was created with ``on_full="raise"``."""
 
 
 class MonitorBase:
-    """The callback's methods; the shells add Keras's base class."""
+    """The methods of the callback.
+
+    It connects the parts: the :class:`.window_reader.WindowReader` measures, the :class:`.detector.Detector` judges, and the
+    :class:`.recovery.Rollback` restores. See :class:`.monitor.DivergenceMonitor` for the arguments.
+    """
 
     model: Any
-    # Keras's class of schedules.
-    _schedules: type
+    schedule_class: type
+    """Keras's base class of learning rate schedules."""
 
     def __init__(
         self,
         *,
         every: int = 16,
-        on_full: str | None = None,
+        on_full: Action | None = None,
         detector: Detector | None = None,
         probes: bool = True,
         verbose: int = 0,
@@ -50,28 +54,27 @@ class MonitorBase:
         bundles: Bundles | str | os.PathLike[str] | None = None,
     ):
         super().__init__()
-        if on_full not in ACTIONS:
-            raise ValueError(f"on_full must be one of {', '.join(map(repr, ACTIONS))}, got {on_full!r}")
+        actions = (None, *get_args(Action))
+        if on_full not in actions:
+            raise ValueError(f"on_full must be one of {', '.join(map(repr, actions))}, got {on_full!r}")
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise ValueError(f"every must be an integer of 1 or more, got {every!r}")
+        self.step = 0
+        self.state = _CheckpointedState(self)
         self._every = every
         self._on_full = on_full
-        self._detector = detector or Detector()
-        self._wants_probes = probes
         self._on_event = on_event or (print if verbose else lambda event: None)
-        self._budget = RollbackBudget(max_rollbacks, learning_rate_factor, warmup_steps)
-        self._snapshots = snapshots
-        self._bundles = bundles if bundles is None or isinstance(bundles, Bundles) else Bundles(bundles)
-        self._rate: LearningRateScale | None = None
-        self._probes: Probes | None = None
-        self._unjudged, self._unpublished = WindowStatistics(), WindowStatistics()
-        self._kept: dict[str, Any] = {"steps": 0, "signals": {}}
-        self._skipped: int | None = None
-        self._epoch_began = self._looked = 0
-        self._added: dict[str, float] = {}
-        self._ended = False
-        self.step = 0
-        self.state = _State(self)
+        self._detector = detector or Detector()
+        self._uses_probes = probes
+        self._bundles = Bundles(bundles) if isinstance(bundles, str | os.PathLike) else bundles
+        self._reader = WindowReader()
+        self._rollback = Rollback(RollbackBudget(max_rollbacks, learning_rate_factor, warmup_steps), snapshots, every)
+        self._optimizer_metrics = OptimizerMetrics()
+        self._added_metrics: dict[str, float] = {}
+        self._epoch_began_at = self._last_check = 0
+        self._has_ended = False
+
+    # What happened so far.
 
     @property
     def events(self) -> list[Event]:
@@ -79,260 +82,176 @@ class MonitorBase:
         return self._detector.events
 
     @property
-    def verdict(self) -> str:
-        """``full`` while a task is fully diverged, else ``micro`` if anything left its range, else ``healthy``."""
+    def verdict(self) -> Verdict:
+        """``full`` while a task is fully diverged; otherwise ``micro`` if a task was ever out of range; otherwise ``healthy``."""
         return self._detector.verdict
 
     @property
-    def health(self) -> str:
-        """How the training does now: ``healthy``, ``out_of_range`` or ``full``; checkpoints are stamped with it."""
+    def health(self) -> Health:
+        """How training is doing now: ``healthy``, ``out_of_range`` or ``full``."""
         return self._detector.health
 
     @property
     def out_of_range_since(self) -> int | None:
-        """The first step since which a task is out of range now; None when none is."""
+        """The first step since which a task is out of range now; None if no task is."""
         return self._detector.out_of_range_since
 
     @property
     def rollback_count(self) -> int:
-        """Rollbacks so far."""
-        return self._budget.used
+        """Rollbacks so far, over all fits and restarts."""
+        return self._rollback.budget.count
 
-    # Looking.
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the verdict and the events as plain types, as ``divergence.json`` holds them."""
+        return {"verdict": self.verdict, "events": [event.to_dict() for event in self.events]}
 
-    def collect_signals(self) -> None:
-        """Takes what was kept in the graph since the last time."""
-        if self._probes is not None:
-            steps, signals = self._probes.read()
-            self._probes.before = self.step
-            for span in (self._unjudged, self._unpublished):
-                span.add(steps, signals)
-
-    def check_steps(self) -> list[Event]:
-        """Judges what the steps since the last look have measured, acts on it, and returns the events it brought."""
-        self.collect_signals()
-        span, self._unjudged = self._unjudged, WindowStatistics()
-        if not span.steps:
-            return []
-        new = self._detector.observe_window(self.step - span.steps, span.steps, span.signals)
-        self._act(new)
-        self._arm()
-        if self._snapshots is not None:
-            self._snapshots.save_if_due(self.step, self.health == "healthy")
-        return new
-
-    def observe_metrics(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
-        """Takes one publication of metrics, acts on it, and returns the events it brought."""
-        if self._budget.used and self._detector.last_publication_step < self._budget.since <= step:
-            # It covers steps from before the rollback as well.
-            self._detector.skip_publication(step)
-            return []
-        new = self._detector.observe_metrics(step, metrics)
-        self._act(new)
-        return new
+    # Metrics, from and to a pipeline with publications of its own.
 
     def read_metrics(self) -> dict[str, float]:
-        """What was measured since the last call, by metric key, for a publication."""
-        self.collect_signals()
-        span, self._unpublished = self._unpublished, WindowStatistics()
-        metrics = _metrics_of(span.signals, self.step - span.steps) | self._of_optimizer() | self._added
-        self._added = {}
-        return metrics
+        """Returns what was measured since the last call, by metric key; see :mod:`.published_metrics`."""
+        window = self._reader.take_unpublished(self.step)
+        metrics = format_signal_metrics(window, self.step - window.steps)
+        metrics |= self._optimizer_metrics.read(self.model.optimizer, self.model.name)
+        added, self._added_metrics = self._added_metrics, {}
+        return metrics | added
 
     def add_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Takes what was measured elsewhere, to be published with the rest."""
-        self._added |= metrics
+        """Adds metrics that were measured elsewhere to what :meth:`read_metrics` returns next."""
+        self._added_metrics |= metrics
+
+    # Judging, and acting on it.
+
+    def check_steps(self) -> list[Event]:
+        """Judges the steps since the last check, acts on a full divergence, and returns the new events."""
+        window = self._reader.take_unchecked(self.step)
+        if not window.steps:
+            return []
+        events = self._detector.observe_window(self.step - window.steps, window)
+        self._act(events)
+        if self._bundles is not None and self._reader.has_probes:
+            thresholds = self._detector.compute_alarm_thresholds()
+            self._reader.set_alarm_thresholds(thresholds, armed=self._bundles.can_save(self.step))
+        self._rollback.save_snapshot(self.step, self.health == "healthy")
+        return events
+
+    def observe_metrics(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
+        """Judges one publication of metrics, acts on a full divergence, and returns the new events.
+
+        Args:
+          step: The last step that the metrics cover.
+          metrics: By key; see :meth:`.detector.Detector.observe_metrics`.
+        """
+        budget = self._rollback.budget
+        if budget.count and self._detector.last_publication_step < budget.last_step <= step:
+            # The metrics also cover steps from before the rollback.
+            self._detector.skip_publication(step)
+            return []
+        events = self._detector.observe_metrics(step, metrics)
+        self._act(events)
+        return events
 
     def judge_final_metrics(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
         """Judges the final model by its metrics on held-out data; see :meth:`.detector.Detector.judge_final_metrics`."""
         return self._detector.judge_final_metrics(step, metrics)
 
     def record_nonfinite(self, step: int, evidence: str) -> Event:
-        """Takes note that training could not go on for numbers that are not finite: a full divergence."""
-        return self._declare(step, "nonfinite", evidence)
+        """Records that training cannot go on, because numbers are not finite: a full divergence."""
+        return self._record(Event(step, "nonfinite", "", evidence))
 
-    def to_dict(self) -> dict[str, Any]:
-        """What ``divergence.json`` holds: the verdict and the events, in plain types."""
-        return {"verdict": self.verdict, "events": [vars(event) for event in self.events]}
+    def roll_back(self) -> bool:
+        """Goes back to healthy weights, with a smaller learning rate.
 
-    def get_state(self) -> dict[str, Any]:
-        """All that it knows, in plain types; goes into a checkpoint as :attr:`state`."""
-        return {
-            "step": self.step,
-            "detector": self._detector.get_state(),
-            "used": self._budget.used,
-            "since": self._budget.since,
-            "restored": self._budget.restored,
-            "unjudged": self._unjudged.to_dict(),
-            "unpublished": self._unpublished.to_dict(),
-            # Not gathered: sums in two parts would be rounded otherwise than those of a training that goes on.
-            "window": self._kept if self._probes is None else self._probes.window.kept(),
-        }
+        Returns:
+          Whether it was possible. Either way an event says what happened.
+        """
+        event = self._rollback.roll_back(self.step, self._detector.out_of_range_since)
+        if event.kind == "rollback":
+            self._detector.reset_after_rollback()
+            self._reader.discard_unchecked()
+        self._record(event)
+        return event.kind == "rollback"
 
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """The inverse of :meth:`get_state`."""
-        self.step = state["step"]
-        self._detector.set_state(state["detector"])
-        self._unjudged, self._unpublished = (
-            WindowStatistics.from_dict(state[name]) for name in ("unjudged", "unpublished")
-        )
-        self._kept = dict(state["window"])
-        budget = self._budget
-        budget.used, budget.since, budget.restored = state["used"], state["since"], state["restored"]
-        self._follow_budget()
-        self._put_back()
-
-    def _act(self, new: list[Event]) -> None:
-        for event in new:
+    def _act(self, events: list[Event]) -> None:
+        for event in events:
             self._on_event(event)
-        if self.verdict != "full" or not self._on_full or self._ended:
+        if self.verdict != "full" or self._on_full is None or self._has_ended:
             return
         if self._on_full == "rollback" and self.roll_back():
             return
-        self._ended = True
+        self._has_ended = True
         if self._on_full == "raise":
-            raise Diverged("; ".join(f"{e.task or 'model'}: {e.evidence}" for e in new) or "training diverged")
+            raise Diverged(
+                "; ".join(f"{event.task or 'model'}: {event.evidence}" for event in events) or "full divergence"
+            )
         self.model.stop_training = True
 
-    def roll_back(self) -> bool:
-        """Goes back to healthy weights and on with a smaller rate; False when that cannot be done, and why is an event.
-
-        Every rollback is an event; so is the one that the budget has no more room for.
-        """
-        since, budget = self._detector.out_of_range_since or self.step, self._budget
-        if budget.used >= budget.max_rollbacks:
-            return self._cannot_roll_back(f"the budget of {budget.max_rollbacks} is used up")
-        # Who is out of range again so soon was brought back to weights that were on their way there.
-        soon = budget.used and self.step - budget.since < _SOON * max(budget.warmup_steps, self._every)
-        restored = None
-        if self._snapshots is not None:
-            restored = self._snapshots.restore(min(since, budget.restored)) if soon else None
-            restored = self._snapshots.restore(since) if restored is None else restored
-        if restored is None:
-            return self._cannot_roll_back(f"no healthy weights from before step {since} are kept")
-        budget.used, budget.since, budget.restored = budget.used + 1, self.step, restored
-        self._detector.reset_after_rollback()
-        self._unjudged = WindowStatistics()
-        if self._probes is not None:
-            self._probes.window.begin_anew()
-        self._follow_budget()
-        evidence = (
-            f"back to the weights of step {restored}; the learning rate is {budget.learning_rate_factor**budget.used:g} of what it was, "
-            f"after {budget.warmup_steps} steps of warm-up; rollback {budget.used} of {budget.max_rollbacks}"
-        )
-        values = {
-            "restored_step": float(restored),
-            "learning_rate_factor": budget.learning_rate_factor**budget.used,
-            "count": float(budget.used),
-            "max_rollbacks": float(budget.max_rollbacks),
-            "warmup_steps": float(budget.warmup_steps),
-        }
-        self._declare(self.step, "rollback", evidence, values)
-        return True
-
-    def _cannot_roll_back(self, why: str) -> bool:
-        self._declare(self.step, "no_rollback", why)
-        return False
-
-    def _declare(self, step: int, kind: str, evidence: str, values: Mapping[str, float] | None = None) -> Event:
-        event = self._detector.record(Event(step, kind, "", evidence, values=values or {}))
-        self._on_event(event)
+    def _record(self, event: Event) -> Event:
+        self._on_event(self._detector.record(event))
         return event
 
-    def _arm(self) -> None:
-        if self._probes is not None and self._bundles is not None:
-            self._probes.window.set_alarms(self._detector.compute_alarm_thresholds(), self._bundles.can_save(self.step))
+    # The state, for checkpoints.
 
-    def _put_back(self) -> None:
-        if self._probes is not None:
-            self._probes.window.put_back(self._kept)
-            self._probes.before = self.step - self._kept["steps"]
-            self._kept = {"steps": 0, "signals": {}}
+    def get_state(self) -> dict[str, Any]:
+        """Returns everything that the monitor knows, as plain types. A checkpoint holds it as :attr:`state`."""
+        return {
+            "step": self.step,
+            "detector": self._detector.get_state(),
+            "rollback": self._rollback.budget.get_state(),
+            "windows": self._reader.get_state(),
+        }
 
-    def _follow_budget(self) -> None:
-        if self._rate is not None:
-            self._rate.set(self._budget.share_at(self.step))
-
-    def _of_optimizer(self) -> dict[str, float]:
-        optimizer = unwrap_optimizer(self.model.optimizer)
-        skipped = getattr(optimizer, "skipped_steps", None)
-        if skipped is None:
-            return {}
-        metrics: dict[str, float] = {"nonfinite_steps": skipped - (self._skipped or 0)}
-        self._skipped = skipped
-        if not optimizer.explain:
-            return metrics
-        squares: dict[str, float] = {}
-        for name, explained in optimizer.read_explanations().items():
-            layer = get_layer_name(name, self.model.name)
-            if explained.rule != "none":
-                factor, last, steps = (
-                    f"{k}/{layer}" for k in ("clipping_factor", "clipping_factor_last", "clipped_steps")
-                )
-                metrics[factor] = min(metrics.get(factor, 1.0), explained.smallest_factor)
-                metrics[last] = min(metrics.get(last, 1.0), explained.factor)
-                metrics[steps] = max(metrics.get(steps, 0), explained.clipped_steps)
-            for kind in ("gradient", "update", "parameter"):
-                key = f"norm/{kind}/{layer}"
-                squares[key] = squares.get(key, 0.0) + getattr(explained, f"{kind}_norm") ** 2
-        return metrics | {key: math.sqrt(total) for key, total in squares.items()}
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Does the inverse of :meth:`get_state`."""
+        self.step = state["step"]
+        self._detector.set_state(state["detector"])
+        self._rollback.budget.set_state(state["rollback"])
+        self._rollback.update_learning_rate(self.step)
+        self._reader.set_state(state["windows"], self.step)
 
     # Keras's hooks.
 
     def set_model(self, model: Any) -> None:
-        """Keras hands the model over, before it compiles the training step."""
+        """Attaches to a model; Keras calls this before it compiles the training step."""
         super().set_model(model)  # type: ignore[misc]
         if self._on_full == "rollback":
-            if self._rate is None:
-                self._snapshots = self._snapshots or MemorySnapshots(model)
-                self._rate = LearningRateScale(model, self._schedules)
-            self._rate.attach()
-            self._follow_budget()
-        if not self._wants_probes or not runs_in_tensorflow(model):
-            return
-        if self._probes is None or not self._probes.watches(model):
-            self._probes = Probes(model, limit=self._detector.loss_ratio, bundles=self._bundles)
-            self._put_back()
-        self._probes.attach()
+            self._rollback.attach(model, self.schedule_class, self.step)
+        if self._uses_probes and runs_in_tensorflow(model):
+            self._reader.attach(model, self.step, self._detector.thresholds.loss_ratio, self._bundles)
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """A fit begins."""
-        if self._skipped is None:
-            # What was skipped before is somebody else's.
-            self._skipped = getattr(unwrap_optimizer(self.model.optimizer), "skipped_steps", 0)
+        """Begins a fit."""
+        self._optimizer_metrics.begin(self.model.optimizer)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """An epoch begins."""
-        self._epoch_began = self._looked = self.step
+        """Begins an epoch."""
+        self._epoch_began_at = self._last_check = self.step
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Some steps are done; ``batch`` is the last one's position in this epoch."""
-        before, self.step = self.step, self._epoch_began + batch + 1
-        self._follow_budget()
-        # At fixed steps, so that a training that was interrupted looks where an undisturbed one does.
+        """Counts steps, and checks them when it is time; ``batch`` is the last step's index in this epoch."""
+        before, self.step = self.step, self._epoch_began_at + batch + 1
+        self._rollback.update_learning_rate(self.step)
+        # At multiples of `every`, so that a resumed training checks where an undisturbed one does.
         if self.step // self._every > before // self._every:
-            self._looked = self.step
-            self._look(logs)
+            self._check(logs)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Looks, unless it has just done so."""
-        if self.step > self._looked:
-            self._look(logs)
+        """Checks the steps that are left."""
+        if self.step > self._last_check:
+            self._check(logs)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """The fit is over: the model is as it came."""
-        if self._probes is not None:
-            self._probes.detach()
-        if self._rate is not None:
-            self._rate.detach()
+        """Leaves the model as it was before the fit."""
+        self._reader.detach()
+        self._rollback.detach()
 
-    def _look(self, logs: Mapping[str, Any] | None) -> None:
+    def _check(self, logs: Mapping[str, Any] | None) -> None:
+        self._last_check = self.step
         self.check_steps()
-        if self._probes is None and logs:
-            self.observe_metrics(self.step, named_by_task(logs))
+        if not self._reader.has_probes and logs:
+            self.observe_metrics(self.step, rename_keras_logs(logs))
 
 
-class _State(tf.train.experimental.PythonState):
+class _CheckpointedState(tf.train.experimental.PythonState):
     """A monitor's state as a part of a ``tf.train.Checkpoint``."""
 
     def __init__(self, monitor: MonitorBase):
@@ -343,42 +262,3 @@ class _State(tf.train.experimental.PythonState):
 
     def deserialize(self, string_value: str | bytes) -> None:
         self._monitor.set_state(json.loads(string_value))
-
-
-def named_by_task(logs: Mapping[str, Any]) -> dict[str, float]:
-    """Keras's logs under the project's keys: ``click_loss`` -> ``loss/click``, ``click_auc_1`` -> ``auc/click``."""
-    metrics: dict[str, float] = {}
-    for key, value in logs.items():
-        task, _, kind = key.rpartition("_")
-        if key.rstrip("_0123456789").endswith("_auc"):
-            task, kind = key.rstrip("_0123456789").removesuffix("_auc"), "auc"
-        try:
-            metrics[f"{kind}/{task}" if task and kind in ("loss", "auc") else key] = float(value)
-        except (TypeError, ValueError):
-            continue
-    return metrics
-
-
-def _metrics_of(signals: Mapping[str, SignalStatistics], before: int) -> dict[str, float]:
-    """Readings as metrics; steps counted as the training's."""
-    metrics: dict[str, float] = {}
-    for name, reading in signals.items():
-        kind, slash, subject = name.partition("/")
-        if reading.nonfinite and kind in ("loss", "activation"):
-            metrics[f"nonfinite/{kind}{slash}{subject}"] = reading.nonfinite
-        if not reading.finite:
-            continue
-        if kind in ("loss", "normalized_loss"):
-            metrics[f"{kind}_max{slash}{subject}"] = reading.maximum
-            metrics[f"{kind}_max_step{slash}{subject}"] = before + reading.at_maximum
-            metrics[f"{kind}_min{slash}{subject}"] = reading.minimum
-        elif kind == "calibration":
-            metrics[f"calibration_max{slash}{subject}"] = reading.maximum
-            metrics[f"calibration_min{slash}{subject}"] = reading.minimum
-        elif kind == "auc":
-            metrics[f"auc_min{slash}{subject}"] = reading.minimum
-        elif kind == "dead_units":
-            metrics[name] = reading.maximum
-        elif kind in ("gradient", "parameter"):
-            metrics[f"norm/{name}"] = reading.maximum
-    return metrics

@@ -1,4 +1,4 @@
-"""What is known of a signal over some steps; pure numbers."""
+"""Statistics of the signals that training steps measure, over windows of steps; pure numbers."""
 
 from __future__ import annotations
 
@@ -7,107 +7,111 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ...foundation.moments import merge_moments
+
 
 @dataclasses.dataclass(frozen=True)
 class SignalStatistics:
-    """A signal over a window of steps. Places count the steps of the window from 1.
+    """Statistics of one signal over a window of steps. Steps are counted from 1 within the window.
 
     Attributes:
-      minimum, maximum: Over the finite values; NaN when there was none.
-      at_minimum, at_maximum: Their places, the first ones if there are several; 0 when there was none.
-      mean, deviation: Of the finite values; NaN when there was none.
-      finite: Steps with a finite value.
-      nonfinite: Steps with another one.
-      first_nonfinite: The place of the first of those; 0 when there was none.
-      run: Steps in a row, up to now, above the limit; it may have begun before the window.
-      longest_run: The longest such run that this window saw.
+      minimum, maximum: Of the finite values; NaN if there is none.
+      minimum_step, maximum_step: Their steps, the first one of several; 0 if there is none.
+      mean, deviation: Of the finite values; NaN if there is none.
+      finite_count: Steps with a finite value.
+      nonfinite_count: Steps with a value that is not finite.
+      first_nonfinite_step: The first of them; 0 if there is none.
+      run_length: Steps in a row above the signal's limit, up to the end of the window. The run may have begun before the window.
+      longest_run: The longest such run that touches the window.
     """
 
     minimum: float
     maximum: float
-    at_minimum: int
-    at_maximum: int
+    minimum_step: int
+    maximum_step: int
     mean: float
     deviation: float
-    finite: int
-    nonfinite: int
-    first_nonfinite: int
-    run: int
+    finite_count: int
+    nonfinite_count: int
+    first_nonfinite_step: int
+    run_length: int
     longest_run: int
 
-    def followed_by(self, other: SignalStatistics, steps: int) -> SignalStatistics:
-        """This window and the next one as one.
+    def merge(self, following: SignalStatistics, steps: int) -> SignalStatistics:
+        """Merges this window with the one that follows.
 
         Args:
-          other: The next.
-          steps: Steps of this one.
+          following: The statistics of the following window.
+          steps: Steps of this window.
         """
-        count = self.finite + other.finite
-        later = other.shifted(steps)
-        if not other.finite or not self.finite:
-            kept = self if self.finite else later
-            mean, deviation = kept.mean, kept.deviation
+        later = following.delay(steps)
+        if not self.finite_count or not later.finite_count:
+            only = self if self.finite_count else later
+            lowest, highest = only, only
+            mean, deviation = only.mean, only.deviation
         else:
-            kept = None
-            share = other.finite / count
-            mean = self.mean + share * (other.mean - self.mean)
-            between = (self.mean - other.mean) ** 2 * share * (1 - share)
-            deviation = math.sqrt((1 - share) * self.deviation**2 + share * other.deviation**2 + between)
-        low = kept or (later if later.minimum < self.minimum else self)
-        high = kept or (later if later.maximum > self.maximum else self)
+            lowest = later if later.minimum < self.minimum else self
+            highest = later if later.maximum > self.maximum else self
+            mean, deviation = _merge_means(self, later)
         return SignalStatistics(
-            minimum=low.minimum,
-            maximum=high.maximum,
-            at_minimum=low.at_minimum,
-            at_maximum=high.at_maximum,
+            minimum=lowest.minimum,
+            maximum=highest.maximum,
+            minimum_step=lowest.minimum_step,
+            maximum_step=highest.maximum_step,
             mean=mean,
             deviation=deviation,
-            finite=count,
-            nonfinite=self.nonfinite + other.nonfinite,
-            first_nonfinite=self.first_nonfinite or later.first_nonfinite,
-            run=other.run,
-            longest_run=max(self.longest_run, other.longest_run),
+            finite_count=self.finite_count + later.finite_count,
+            nonfinite_count=self.nonfinite_count + later.nonfinite_count,
+            first_nonfinite_step=self.first_nonfinite_step or later.first_nonfinite_step,
+            run_length=later.run_length,
+            longest_run=max(self.longest_run, later.longest_run),
         )
 
-    def shifted(self, steps: int) -> SignalStatistics:
-        """The same, with places counted from so many steps earlier."""
-        places = {
-            name: place + steps
-            for name in ("at_minimum", "at_maximum", "first_nonfinite")
-            if (place := getattr(self, name))
-        }
-        return dataclasses.replace(self, **places)
+    def delay(self, steps: int) -> SignalStatistics:
+        """Returns the same statistics for a window that begins ``steps`` earlier."""
+        names = ("minimum_step", "maximum_step", "first_nonfinite_step")
+        return dataclasses.replace(self, **{name: step + steps for name in names if (step := getattr(self, name))})
+
+
+def _merge_means(first: SignalStatistics, second: SignalStatistics) -> tuple[float, float]:
+    """The mean and standard deviation of two windows together."""
+    count, mean, squares = merge_moments(
+        first.finite_count,
+        first.mean,
+        first.deviation * first.deviation * first.finite_count,
+        second.finite_count,
+        second.mean,
+        second.deviation * second.deviation * second.finite_count,
+    )
+    return float(mean), math.sqrt(squares / count)
 
 
 @dataclasses.dataclass
 class WindowStatistics:
-    """Signals over some steps.
+    """Statistics of all signals over a window of steps.
 
     Attributes:
-      steps: How many.
-      signals: By signal.
+      steps: Steps of the window.
+      signals: By the signal's name.
     """
 
     steps: int = 0
     signals: dict[str, SignalStatistics] = dataclasses.field(default_factory=dict)
 
-    def add(self, steps: int, signals: Mapping[str, SignalStatistics]) -> None:
-        """Takes the steps that came next."""
-        for name, reading in signals.items():
+    def append(self, following: WindowStatistics) -> None:
+        """Extends the window by the one that follows."""
+        for name, signal in following.signals.items():
             if name in self.signals:
-                self.signals[name] = self.signals[name].followed_by(reading, self.steps)
+                self.signals[name] = self.signals[name].merge(signal, self.steps)
             else:
-                self.signals[name] = reading.shifted(self.steps)
-        self.steps += steps
+                self.signals[name] = signal.delay(self.steps)
+        self.steps += following.steps
 
     def to_dict(self) -> dict[str, Any]:
-        """In plain types."""
-        return {
-            "steps": self.steps,
-            "signals": {name: dataclasses.asdict(reading) for name, reading in self.signals.items()},
-        }
+        """Returns the fields as plain types."""
+        return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> WindowStatistics:
-        """The inverse of :meth:`to_dict`."""
-        return cls(plain["steps"], {name: SignalStatistics(**reading) for name, reading in plain["signals"].items()})
+        """Does the inverse of :meth:`to_dict`."""
+        return cls(plain["steps"], {name: SignalStatistics(**signal) for name, signal in plain["signals"].items()})

@@ -126,7 +126,8 @@ class TestDivergence:
         assert divergence["verdict"] == "micro"
         rollbacks = [event for event in divergence["events"] if event["kind"] == "rollback"]
         assert rollbacks
-        assert "back to the weights of step " in rollbacks[0]["evidence"]
+        assert rollbacks[0]["evidence"].startswith("restored the weights of step ")
+        assert rollbacks[0]["values"].keys() >= {"restored_step", "learning_rate_factor", "count"}
         rates = [
             (line["step"], line["learning_rate"]) for line in read_lines(tmp_path / "run" / "metrics" / "train.jsonl")
         ]

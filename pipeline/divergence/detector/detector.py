@@ -1,0 +1,297 @@
+"""From measured numbers to events and a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ....foundation.metric_key import MetricKey
+from ....foundation.run_terms import EventKind, Health, Verdict
+from ..event import Event
+from ..signal_statistics import SignalStatistics, WindowStatistics
+from .feature_shifts import FeatureShiftDetector
+from .layer_checks import LayerChecks
+from .publication_checks import compute_safe_auc, find_bad_loss, find_collapsed_auc, is_at_chance, list_tasks
+from .recent_shifts import RecentShifts
+from .spikes import compute_alarm_threshold, find_spike
+from .step_losses import MIN_RUN, Window, check_step_losses, find_lost_skill, has_no_skill
+from .task_range import TaskRange
+from .task_state import TaskState
+from .thresholds import Thresholds
+
+_FINAL_KINDS: tuple[EventKind, ...] = ("chance", "nonfinite")
+# Remarks do not change the verdict.
+_REMARK_KINDS: tuple[EventKind, ...] = (
+    "spike",
+    "over_clipping",
+    "dead_layer",
+    "nonfinite_values",
+    "no_rollback",
+    "feature_shift",
+)
+# These need no explanation by a feature.
+_UNEXPLAINED_KINDS: tuple[EventKind, ...] = ("feature_shift", "micro_divergence", "recovery")
+# After this many windows in a row with a spike, spikes are usual.
+_USUAL_SPIKE_WINDOWS = 4
+
+
+class Detector:
+    """Finds divergence in what a training run measures.
+
+    The detector is pure: it has no clock, reads no file and uses no framework, so that a recorded run can be judged again. It
+    sees two kinds of numbers:
+
+    - *windows* (:meth:`observe_window`): what each step of some steps measured, as statistics;
+    - *publications* (:meth:`observe_metrics`): metrics over many steps, such as AUC. They are all there is if no step is
+      measured.
+
+    A task is *out of range* if its loss is not finite, if its loss is far above that of a constant prediction, or if its AUC, once
+    clearly above chance, has fallen back to chance. If the task comes back, that was a *micro-divergence*. If it stays out of range
+    for longer than the patience, the divergence is *full*, until the task recovers.
+
+    Args:
+      thresholds: How far and for how long something must be wrong. Default: :class:`Thresholds` with its defaults.
+
+    Attributes:
+      events: All events so far, in the order in which they were found.
+      last_publication_step: The step of the last publication.
+
+    Example:
+    >>> detector = Detector()
+    >>> for step in range(32, 160, 32):
+    ...     events = detector.observe_metrics(step, {"loss": float("nan")})
+    >>> detector.verdict, [event.kind for event in detector.events]
+    ('full', ['out_of_range', 'full_divergence'])
+    """
+
+    def __init__(self, thresholds: Thresholds | None = None):
+        self.thresholds = thresholds or Thresholds()
+        self.events: list[Event] = []
+        self.last_publication_step = 0
+        self._tasks: dict[str, TaskState] = {}
+        self._layers = LayerChecks(self.thresholds)
+        self._feature_shifts = FeatureShiftDetector()
+        self._recent_shifts = RecentShifts()
+
+    @property
+    def verdict(self) -> Verdict:
+        """``full`` while a task is fully diverged; otherwise ``micro`` if a task was ever out of range; otherwise ``healthy``."""
+        is_full = any(state.range.is_full for state in self._tasks.values())
+        if is_full or any(event.kind in _FINAL_KINDS for event in self.events):
+            return "full"
+        return "micro" if any(event.kind not in _REMARK_KINDS for event in self.events) else "healthy"
+
+    @property
+    def health(self) -> Health:
+        """How training is doing now."""
+        ranges = [state.range for state in self._tasks.values()]
+        if any(task.is_full for task in ranges):
+            return "full"
+        return "out_of_range" if any(task.since is not None for task in ranges) else "healthy"
+
+    @property
+    def out_of_range_since(self) -> int | None:
+        """The first step since which a task is out of range now; None if no task is."""
+        steps = (state.range.since for state in self._tasks.values())
+        return min((step for step in steps if step is not None), default=None)
+
+    def compute_alarm_thresholds(self) -> dict[str, float]:
+        """Computes, for each signal of a loss, the value above which a single step is a spike or out of range."""
+        thresholds = {}
+        for task, state in self._tasks.items():
+            kind, value = compute_alarm_threshold(state, self.thresholds)
+            thresholds[str(MetricKey(kind, task))] = value
+        return thresholds
+
+    def observe_window(self, before: int, window: WindowStatistics) -> list[Event]:
+        """Judges what some steps measured.
+
+        Args:
+          before: Training steps before the window.
+          window: The statistics of its signals; the :mod:`~...probes` list them.
+
+        Returns:
+          The new events; ``events`` holds them too.
+        """
+        signals, end = window.signals, before + window.steps
+        events = self._recent_shifts.add(self._feature_shifts.observe_window(before, signals))
+        events += self._layers.find_nonfinite(before, signals)
+        events += self._observe_losses(Window(before, window.steps), signals)
+        events = [self._explain(event) for event in events] + self._layers.find_dead(end, signals)
+        self.events += events
+        return events
+
+    def observe_metrics(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
+        """Judges one publication of metrics.
+
+        Args:
+          step: The last step that the metrics cover.
+          metrics: By key; see :mod:`.publication_checks` and :class:`.layer_checks.LayerChecks`.
+
+        Returns:
+          The new events; ``events`` holds them too.
+        """
+        events: list[Event] = []
+        tasks = list_tasks(metrics)
+        ranked = [task for task in tasks if f"auc/{task}" in metrics]
+        lost = [
+            task for task in ranked if find_collapsed_auc(task, metrics, self._task(task).best_auc, self.thresholds)
+        ]
+        for task in tasks:
+            events += self._observe_task_metrics(task, step, metrics, ranked, lost)
+        events += self._layers.find_over_clipped(step, step - self.last_publication_step, metrics)
+        self.last_publication_step = step
+        self.events += events
+        return events
+
+    def skip_publication(self, step: int) -> None:
+        """Takes note of a publication that must not be judged."""
+        self.last_publication_step = step
+
+    def judge_final_metrics(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
+        """Judges the final model by its metrics on held-out data.
+
+        A task that is out of range there counts as fully diverged at once. If no binary task ranks better than chance, and no
+        regression beats the mean label, the model has diverged even if nothing else was ever wrong.
+        """
+        events = []
+        tasks = list_tasks(metrics)
+        for task in tasks:
+            state = self._task(task)
+            evidence = find_bad_loss(task, metrics, self.thresholds) or find_collapsed_auc(
+                task, metrics, state.best_auc, self.thresholds
+            )
+            if evidence and not state.range.is_full:
+                state.range.is_full = True
+                evidence = evidence.with_context("on held-out data", held_out=1.0)
+                events.append(Event(step, "full_divergence", task, evidence.text, values=evidence.values))
+        if tasks and not events and all(is_at_chance(task, metrics) for task in tasks):
+            evidence_of_chance = "on held-out data, no task is predicted better than by a constant"
+            events.append(Event(step, "chance", "", evidence_of_chance, values={"held_out": 1.0}))
+        self.events += events
+        return events
+
+    def record(self, event: Event) -> Event:
+        """Takes note of an event that something else saw, such as a rollback; ``nonfinite`` is a full divergence."""
+        self.events.append(event)
+        return event
+
+    def reset_after_rollback(self) -> None:
+        """Puts every task back in range; keeps the events, and what is known of the usual losses."""
+        for state in self._tasks.values():
+            state.range.reset()
+        self._layers.reset()
+
+    def get_state(self) -> dict[str, Any]:
+        """Returns everything as plain types, for a checkpoint."""
+        return {
+            "tasks": {task: state.get_state() for task, state in self._tasks.items()},
+            "layers": self._layers.get_state(),
+            "feature_shifts": self._feature_shifts.get_state(),
+            "recent_shifts": self._recent_shifts.get_state(),
+            "last_publication_step": self.last_publication_step,
+            "events": [event.to_dict() for event in self.events],
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Does the inverse of :meth:`get_state`."""
+        self._tasks = {task: TaskState.from_state(known) for task, known in state["tasks"].items()}
+        self._layers.set_state(state["layers"])
+        self._feature_shifts.set_state(state["feature_shifts"])
+        self._recent_shifts.set_state(state["recent_shifts"])
+        self.last_publication_step = state["last_publication_step"]
+        self.events = [Event(**event) for event in state["events"]]
+
+    def _task(self, task: str) -> TaskState:
+        return self._tasks.setdefault(task, TaskState(TaskRange(task)))
+
+    def _observe_losses(self, window: Window, signals: Mapping[str, SignalStatistics]) -> list[Event]:
+        """Judges the losses of all tasks over a window."""
+        normalized_losses = _select(signals, "normalized_loss")
+        losses = _select(signals, "loss")
+        if len(losses) > 1:
+            # The sum of the tasks' losses says nothing that they do not.
+            losses.pop("", None)
+        # Labels that become harder to predict cost one task its skill; a divergence costs it all tasks that share layers.
+        lost_skill = [
+            task
+            for task, signal in normalized_losses.items()
+            if find_lost_skill(self._task(task), signal, self.thresholds)
+        ]
+        most_lost_skill = 2 * len(lost_skill) >= len(normalized_losses)
+        without_skill = [task for task, signal in normalized_losses.items() if has_no_skill(self._task(task), signal)]
+        events: list[Event] = []
+        for task, loss in losses.items():
+            stays = task in without_skill and 2 * len(without_skill) >= len(normalized_losses)
+            events += self._observe_task_loss(
+                self._task(task), window, loss, normalized_losses.get(task), most_lost_skill, stays
+            )
+        return events
+
+    def _observe_task_loss(
+        self,
+        state: TaskState,
+        window: Window,
+        loss: SignalStatistics,
+        normalized_loss: SignalStatistics | None,
+        most_lost_skill: bool,
+        stays: bool,
+    ) -> list[Event]:
+        """Judges the loss of one task over a window; ``stays`` says that it will not come back without help."""
+        may_lose_skill = most_lost_skill or "steps" in state.range.out_since
+        found = check_step_losses(
+            state, window, loss, normalized_loss, may_lose_skill=may_lose_skill, thresholds=self.thresholds
+        )
+        if found is not None and (found.run_length >= MIN_RUN or "steps" in state.range.out_since):
+            patience = self.thresholds.patience_steps
+            is_full = found.run_length >= patience or (stays and window.end - found.since + 1 >= patience)
+            events = state.range.leave("steps", found.since, window.end, found.evidence, is_full)
+        else:
+            # A task is back once it stayed in range for a whole window.
+            events = [] if found is not None else state.range.come_back("steps", window.end)
+            spike = find_spike(state, window.before, loss, normalized_loss, self.thresholds)
+            events += [] if spike is None else [spike]
+            state.spike_windows = 0 if spike is None else state.spike_windows + 1
+        # A window with a spike would hide the next spike; if many in a row have one, spikes are usual.
+        if state.range.since is None and not 0 < state.spike_windows < _USUAL_SPIKE_WINDOWS:
+            state.losses.append(loss)
+            if normalized_loss is not None:
+                state.normalized_losses.append(normalized_loss)
+        return events
+
+    def _observe_task_metrics(
+        self, task: str, step: int, metrics: Mapping[str, float], ranked: Sequence[str], lost: Sequence[str]
+    ) -> list[Event]:
+        """Judges one task of a publication; ``lost`` are the tasks of ``ranked`` whose AUC has collapsed."""
+        state = self._task(task)
+        # If every step is measured, publications add only what many steps show together.
+        are_steps_measured = bool(state.losses) or "steps" in state.range.out_since
+        evidence = None if are_steps_measured else find_bad_loss(task, metrics, self.thresholds)
+        evidence = evidence or find_collapsed_auc(task, metrics, state.best_auc, self.thresholds)
+        if evidence is None:
+            state.range.bad_publications = 0
+            events = state.range.come_back("publications", step)
+            state.best_auc = max(state.best_auc, compute_safe_auc(task, metrics))
+            return events
+        state.range.bad_publications += 1
+        steps_out = 0 if state.range.since is None else step - state.range.since + 1
+        stays = task in lost and 2 * len(lost) >= len(ranked) and steps_out >= self.thresholds.patience_steps
+        is_full = stays or state.range.bad_publications >= self.thresholds.patience_publications
+        return state.range.leave("publications", step, step, evidence, is_full)
+
+    def _explain(self, event: Event) -> Event:
+        """Names the feature that shifted shortly before an event."""
+        if event.kind in _UNEXPLAINED_KINDS:
+            return event
+        began = event.step
+        if event.kind == "full_divergence":
+            # What came before the beginning of a divergence explains it.
+            since = self._task(event.task).range.since
+            began = event.step if since is None else since
+        return self._recent_shifts.explain(event, began)
+
+
+def _select(signals: Mapping[str, SignalStatistics], kind: str) -> dict[str, SignalStatistics]:
+    """The signals of one kind, by subject."""
+    keys = {name: MetricKey.parse(name) for name in signals}
+    return {key.subject: signals[name] for name, key in keys.items() if key.kind == kind}

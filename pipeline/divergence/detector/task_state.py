@@ -1,0 +1,48 @@
+"""What the detector remembers of one task."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from .loss_history import LossHistory
+from .task_range import TaskRange
+
+
+@dataclasses.dataclass
+class TaskState:
+    """The memory of one task.
+
+    Attributes:
+      range: Whether the task is in range.
+      losses: The last windows of its loss.
+      normalized_losses: The last windows of its loss in units of the best constant prediction's.
+      best_auc: The best AUC of a publication so far, less its noise.
+      has_learned: Whether its loss was ever in range. Before, the model has yet to begin to learn.
+      first_normalized_loss: The smallest normalized loss of its first window.
+      spike_windows: Windows in a row with a spike.
+    """
+
+    range: TaskRange
+    losses: LossHistory = dataclasses.field(default_factory=LossHistory)
+    normalized_losses: LossHistory = dataclasses.field(default_factory=LossHistory)
+    best_auc: float = 0.5
+    has_learned: bool = False
+    first_normalized_loss: float | None = None
+    spike_windows: int = 0
+
+    def get_state(self) -> dict[str, Any]:
+        """Returns everything as plain types."""
+        histories = {"losses": self.losses.get_state(), "normalized_losses": self.normalized_losses.get_state()}
+        return dataclasses.asdict(self) | histories
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> TaskState:
+        """Does the inverse of :meth:`get_state`."""
+        restored = {
+            "range": TaskRange(**state["range"]),
+            "losses": LossHistory.from_state(state["losses"]),
+            "normalized_losses": LossHistory.from_state(state["normalized_losses"]),
+        }
+        return cls(**{**state, **restored})

@@ -1,0 +1,107 @@
+"""What the detector reports: events, and the evidence for them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ...foundation.run_terms import EventKind
+
+
+class Evidence(NamedTuple):
+    """Why an event is reported.
+
+    Attributes:
+      text: What was measured, as a phrase without a final period.
+      values: The numbers in the text, by name; all finite.
+
+    Example:
+    >>> Evidence.of("AUC 0.5 (was 0.75)", auc=0.5, usual=0.75).values
+    {'auc': 0.5, 'usual': 0.75}
+    """
+
+    text: str
+    values: Mapping[str, float]
+
+    @classmethod
+    def of(cls, text: str, **values: float) -> Evidence:
+        """Makes evidence; values that are not finite are left out, because JSON has no number for them."""
+        return cls(text, {name: float(value) for name, value in values.items() if math.isfinite(value)})
+
+    def with_context(self, context: str, **values: float) -> Evidence:
+        """Puts a phrase before the text, and adds values."""
+        return Evidence.of(f"{context}: {self.text}", **self.values, **values)
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """One thing that happened during training.
+
+    | kind | when | keys of ``values`` |
+    |---|---|---|
+    | ``spike`` | the loss of one step, or of a few, is far above its usual range | ``loss``, ``usual`` and ``spread`` (median loss and deviation of single steps); ``normalized_loss`` and ``usual_normalized_loss``, unless the labels explain the spike; ``explained`` (1 if the labels explain it, else 0); ``count`` (steps whose loss is not finite; then there is no ``loss``) |
+    | ``out_of_range`` | a task leaves its range | ``loss``, with ``normalized_loss`` or ``usual``; or ``normalized_loss`` with ``usual_normalized_loss``; or ``auc`` with ``usual`` |
+    | ``micro_divergence`` | the task is back in range | ``since`` (first step out of range) |
+    | ``full_divergence`` | the task stays out of range | as ``out_of_range``, and ``since``; ``held_out`` (1) if held-out data shows it |
+    | ``recovery`` | the task is back in range after a full divergence | ``since`` |
+    | ``feature_shift`` | an input feature leaves its usual range | ``value`` and ``usual``; ``count`` (features that shifted) |
+    | ``nonfinite_values`` | the output of a layer is not finite | |
+    | ``dead_layer`` | almost all units of a layer are 0 for every row | ``dead_share`` |
+    | ``over_clipping`` | the rule has all but stopped a layer for a long time: training is stable, but learns nothing | ``clipping_factor``, ``count`` (publications) |
+    | ``chance`` | the final model predicts no better than a constant | |
+    | ``nonfinite`` | training cannot go on, because numbers are not finite | |
+    | ``rollback`` | training went back to healthy weights | ``restored_step``, ``learning_rate_factor`` (of the original rate), ``warmup_steps``, ``count``, ``max_rollbacks`` |
+    | ``no_rollback`` | a rollback was due but not possible | |
+
+    Attributes:
+      step: The training step, counted from 1. If only a publication of metrics shows the event, the step of that publication.
+      kind: See the table.
+      task: The task; empty for the whole model.
+      evidence: What was measured, in plain English.
+      layer: The layer, if it is known.
+      feature: For a ``feature_shift``, the feature that moved furthest; for other events, the feature that shifted shortly before.
+      values: The numbers in the evidence, all finite; see the table.
+
+    Example:
+    >>> print(Event(812, "spike", "click", "loss 35.2 (usual 3.7 ± 1.9)"))
+    step 812 [click] spike: loss 35.2 (usual 3.7 ± 1.9)
+    """
+
+    step: int
+    kind: EventKind
+    task: str
+    evidence: str
+    layer: str = ""
+    feature: str = ""
+    values: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def __str__(self) -> str:
+        subject = self.task or self.layer or (self.feature if self.kind == "feature_shift" else "") or "model"
+        return f"step {self.step:,} [{subject}] {self.kind.replace('_', ' ')}: {self.evidence}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the fields as plain types, as ``divergence.json`` holds them."""
+        return dataclasses.asdict(self) | {"values": dict(self.values)}
+
+
+def format_number(value: float) -> str:
+    """Formats a measured number with three digits.
+
+    Example:
+    >>> format_number(35.24), format_number(0.06115), format_number(12345.6)
+    ('35.2', '0.0612', '12,346')
+    """
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
+
+
+def join_sentences(*sentences: str) -> str:
+    """Joins phrases to sentences; one alone stays a phrase.
+
+    Example:
+    >>> join_sentences("loss 9"), join_sentences("loss 9", "The labels are unusual")
+    ('loss 9', 'loss 9. The labels are unusual.')
+    """
+    phrases = [sentence.removesuffix(".") for sentence in sentences if sentence]
+    return ". ".join(phrases) + "." * (len(phrases) > 1)

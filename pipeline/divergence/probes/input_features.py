@@ -1,0 +1,107 @@
+"""Measures what a batch's inputs look like, feature by feature, inside the step. No schema is needed.
+
+Numbers are measured as ``sign(x) * log(1 + |x|)``, so that the few large values of a heavy tail do not hide all others. Ids and
+strings are hashed to numbers from 0 to 1: if other ids come, or one comes far more often, the mean and deviation of the hashes move,
+and no vocabulary is needed to see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from ....foundation.signed_log import signed_log
+
+# A wider matrix is one feature; in a narrower one, each column is.
+_MAX_COLUMNS = 64
+_BUCKETS = 1 << 24
+# 2^64 divided by the golden ratio, made odd: the high bits of its products with neighboring integers lie far apart.
+_HASH_MULTIPLIER = -7046029254386353131
+
+
+def measure_features(inputs: Any, names: Sequence[str] | None = None) -> dict[str, tf.Tensor]:
+    """Measures the features of one batch.
+
+    Args:
+      inputs: A tensor ``[B, ...]``, or a mapping or sequence of such tensors; anything nested deeper is left out. In a
+        floating-point matrix ``[B, F]`` of up to 64 columns, each column is a feature, ``name[3]``.
+      names: The features in a mapping. Default: all.
+
+    Returns:
+      Scalars: ``feature/<name>``, the mean; ``spread/<name>``, the standard deviation; and for floating-point features
+      ``missing/<name>``, the share of values that are not finite. Those do not count in the other two.
+
+    Example:
+    >>> sorted(measure_features({"age": tf.constant([20.0, 30.0]), "user": tf.constant([7, 7])}))
+    ['feature/age', 'feature/user', 'missing/age', 'spread/age', 'spread/user']
+    """
+    groups: dict[int | str, list[tuple[list[str], tf.Tensor]]] = {}
+    signals: dict[str, tf.Tensor] = {}
+    for name, tensor in _select_columns(inputs, names).items():
+        if tensor.dtype.is_floating:
+            features, columns = _split_columns(name, tensor)
+            # Columns of one length are measured together: a vector costs what a scalar does.
+            length = columns.shape[1]
+            groups.setdefault(name if length is None else length, []).append((features, columns))
+        else:
+            hashes = _hash_ids(tensor)
+            signals |= _name_moments(name, tf.reduce_mean(hashes), tf.math.reduce_std(hashes))
+    for group in groups.values():
+        features = [feature for names, _ in group for feature in names]
+        signals |= _measure_columns(features, tf.concat([columns for _, columns in group], axis=0))
+    return signals
+
+
+def _split_columns(name: str, tensor: tf.Tensor) -> tuple[list[str], tf.Tensor]:
+    """The features of a floating-point tensor, and their values as the rows of a matrix."""
+    numbers = tf.cast(tensor, tf.float32)
+    if numbers.shape.rank == 2 and numbers.shape[1] is not None and 1 < numbers.shape[1] <= _MAX_COLUMNS:
+        columns = tf.transpose(numbers)
+        return [f"{name}[{i}]" for i in range(numbers.shape[1])], columns
+    return [name], tf.reshape(numbers, [1, -1])
+
+
+def _measure_columns(features: Sequence[str], numbers: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The signals of floating-point features, whose values are the rows of ``numbers``."""
+    is_finite = tf.math.is_finite(numbers)
+    numbers = tf.where(is_finite, signed_log(numbers, tf.math), 0.0)
+    finite_share = tf.reduce_mean(tf.cast(is_finite, tf.float32), axis=1)
+    mean = tf.math.divide_no_nan(tf.reduce_mean(numbers, axis=1), finite_share)
+    centered = tf.where(is_finite, numbers - mean[:, tf.newaxis], 0.0)
+    spread = tf.sqrt(tf.math.divide_no_nan(tf.reduce_mean(tf.square(centered), axis=1), finite_share))
+    by_feature = [tf.unstack(values, len(features)) for values in (mean, spread, 1.0 - finite_share)]
+    signals: dict[str, tf.Tensor] = {}
+    for feature, feature_mean, feature_spread, missing in zip(features, *by_feature, strict=True):
+        signals |= _name_moments(feature, feature_mean, feature_spread) | {f"missing/{feature}": missing}
+    return signals
+
+
+def _name_moments(name: str, mean: tf.Tensor, spread: tf.Tensor) -> dict[str, tf.Tensor]:
+    return {f"feature/{name}": mean, f"spread/{name}": spread}
+
+
+def _select_columns(inputs: Any, names: Sequence[str] | None) -> dict[str, tf.Tensor]:
+    """The tensors of a batch by name, without those that cannot be measured."""
+    if isinstance(inputs, Mapping):
+        columns = {str(name): inputs[name] for name in (inputs if names is None else names) if name in inputs}
+    elif isinstance(inputs, list | tuple):
+        columns = {f"x{i}": column for i, column in enumerate(inputs)}
+    else:
+        columns = {"x": inputs}
+    tensors = {}
+    for name, column in columns.items():
+        values = column.values if isinstance(column, tf.SparseTensor) else getattr(column, "flat_values", column)
+        if tf.is_tensor(values) and values.shape.rank != 0 and not values.dtype.is_complex:
+            tensors[name] = values
+    return tensors
+
+
+def _hash_ids(ids: tf.Tensor) -> tf.Tensor:
+    """Ids, strings or booleans as numbers from 0 to 1."""
+    if ids.dtype == tf.string:
+        bucket = tf.strings.to_hash_bucket_fast(ids, _BUCKETS)
+    else:
+        bucket = tf.bitwise.right_shift(tf.cast(ids, tf.int64) * _HASH_MULTIPLIER, 40) & (_BUCKETS - 1)
+    return tf.cast(bucket, tf.float32) / _BUCKETS

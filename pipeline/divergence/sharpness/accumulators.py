@@ -1,0 +1,40 @@
+"""Adagrad's accumulators, for the preconditioned sharpness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..keras_compat import unwrap_optimizer
+from .variables import unwrap_variable
+
+
+def find_adagrad_accumulators(optimizer: Any, variables: Sequence[Any]) -> list[Any] | None:
+    """Finds Adagrad's accumulators G of some variables, in the order of the variables.
+
+    Works for Adagrad of Keras 2 and Keras 3, for optimizers that derive from it or keep the same lists, and inside an optimizer that
+    scales the loss.
+
+    Args:
+      optimizer: A Keras optimizer, built or not.
+      variables: Variables of the model.
+
+    Returns:
+      The optimizer's own variables; None if it is not an Adagrad, is not built, or lacks one of the variables.
+    """
+    optimizer = unwrap_optimizer(optimizer)
+    accumulators = getattr(optimizer, "_accumulators", None)
+    # FTRL has accumulators too, but divides by something else.
+    if not accumulators or hasattr(optimizer, "_linears"):
+        return None
+    if hasattr(optimizer, "_index_dict"):
+        indices, keys = optimizer._index_dict, [getattr(variable, "_unique_id", None) for variable in variables]
+    else:
+        trainable = getattr(optimizer, "_trainable_variables", ())
+        indices = {id(unwrap_variable(variable)): i for i, variable in enumerate(trainable)}
+        keys = [id(unwrap_variable(variable)) for variable in variables]
+    if not all(key in indices and indices[key] < len(accumulators) for key in keys):
+        return None
+    matching = [accumulators[indices[key]] for key in keys]
+    fits = all(tuple(a.shape) == tuple(variable.shape) for a, variable in zip(matching, variables, strict=True))
+    return matching if fits else None

@@ -1,0 +1,98 @@
+"""Reads the probes for two readers: the monitor's checks, and the publications of metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .bundles import Bundles
+from .probes import Probes
+from .signal_recorder import EMPTY_STATE
+from .signal_statistics import WindowStatistics
+
+
+class WindowReader:
+    """Attaches probes to a model, and collects what they measure.
+
+    Checks and publications come at different steps, so each has its own window.
+    """
+
+    def __init__(self) -> None:
+        self._probes: Probes | None = None
+        self._unchecked, self._unpublished = WindowStatistics(), WindowStatistics()
+        self._restored_recorder: Mapping[str, Any] = EMPTY_STATE
+
+    @property
+    def has_probes(self) -> bool:
+        """Whether the steps are measured."""
+        return self._probes is not None
+
+    def attach(self, model: Any, step: int, loss_ratio: float, bundles: Bundles | None) -> None:
+        """Attaches probes to a model that is about to train.
+
+        Args:
+          model: A compiled model.
+          step: Training steps so far.
+          loss_ratio, bundles: See :class:`.probes.Probes`.
+        """
+        if self._probes is None or not self._probes.watches(model):
+            self._probes = Probes(model, loss_ratio=loss_ratio, bundles=bundles)
+            self._restore_recorder(step)
+        self._probes.attach()
+
+    def detach(self) -> None:
+        """Leaves the model as it was before :meth:`attach`."""
+        if self._probes is not None:
+            self._probes.detach()
+
+    def take_unchecked(self, step: int) -> WindowStatistics:
+        """Returns the window since the last call, for a check after ``step`` steps."""
+        self._collect(step)
+        window, self._unchecked = self._unchecked, WindowStatistics()
+        return window
+
+    def take_unpublished(self, step: int) -> WindowStatistics:
+        """Returns the window since the last call, for a publication after ``step`` steps."""
+        self._collect(step)
+        window, self._unpublished = self._unpublished, WindowStatistics()
+        return window
+
+    def discard_unchecked(self) -> None:
+        """Forgets what was not checked yet, runs too: after a rollback, it is not about the present weights."""
+        self._unchecked = WindowStatistics()
+        if self._probes is not None:
+            self._probes.recorder.reset()
+
+    def set_alarm_thresholds(self, thresholds: Mapping[str, float], armed: bool) -> None:
+        """Sets which steps raise an alarm; see :meth:`.signal_recorder.SignalRecorder.set_alarm_thresholds`."""
+        if self._probes is not None:
+            self._probes.recorder.set_alarm_thresholds(thresholds, armed)
+
+    def get_state(self) -> dict[str, Any]:
+        """Returns everything as plain types."""
+        return {
+            "unchecked": self._unchecked.to_dict(),
+            "unpublished": self._unpublished.to_dict(),
+            # Not collected into the windows: sums in two parts are rounded differently from those of an undisturbed training.
+            "recorder": self._restored_recorder if self._probes is None else self._probes.recorder.get_state(),
+        }
+
+    def set_state(self, state: Mapping[str, Any], step: int) -> None:
+        """Does the inverse of :meth:`get_state`; ``step`` is the number of training steps so far."""
+        self._unchecked = WindowStatistics.from_dict(state["unchecked"])
+        self._unpublished = WindowStatistics.from_dict(state["unpublished"])
+        self._restored_recorder = dict(state["recorder"])
+        self._restore_recorder(step)
+
+    def _collect(self, step: int) -> None:
+        if self._probes is not None:
+            window = self._probes.read()
+            self._probes.before = step
+            for reader in (self._unchecked, self._unpublished):
+                reader.append(window)
+
+    def _restore_recorder(self, step: int) -> None:
+        if self._probes is not None:
+            self._probes.recorder.set_state(self._restored_recorder)
+            self._probes.before = step - self._restored_recorder["steps"]
+            self._restored_recorder = EMPTY_STATE

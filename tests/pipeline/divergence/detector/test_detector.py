@@ -1,0 +1,320 @@
+"""The detector as a whole: what windows of steps and publications bring, and that no series breaks it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from steadyrank.pipeline.divergence import Detector, Thresholds, WindowStatistics
+from tests.pipeline.divergence.signals import (
+    LOSS_RATIO,
+    STEPS,
+    DetectorFeed,
+    make_feature_windows,
+    make_noise,
+    summarize,
+)
+
+
+def make_publication(auc: float = 0.75, loss: float = 0.45, **more: float) -> dict[str, float]:
+    """A publication of one binary task with 20 % positives; a constant prediction has the loss 0.500."""
+    return {
+        "loss": loss,
+        "loss/click": loss,
+        "auc/click": auc,
+        "label_mean/click": 0.2,
+        "examples/click": 32768.0,
+    } | more
+
+
+def make_regression(rmse: float, deviation: float = 2.0) -> dict[str, float]:
+    return {"loss/time": rmse**2, "rmse/time": rmse, "rmse_of_mean/time": deviation, "examples/time": 32768.0}
+
+
+def observe_all(publications, **thresholds) -> Detector:
+    detector = Detector(Thresholds(**thresholds))
+    for i, metrics in enumerate(publications):
+        detector.observe_metrics(32 * (i + 1), metrics)
+    return detector
+
+
+def list_kinds(detector: Detector) -> list[tuple[int, str]]:
+    return [(event.step, event.kind) for event in detector.events]
+
+
+class TestPublications:
+    def test_a_run_that_learns_is_healthy(self):
+        detector = observe_all([make_publication(0.5 + 0.03 * min(i, 8), 0.5 - 0.005 * i) for i in range(20)])
+        assert (detector.verdict, detector.events) == ("healthy", [])
+
+    def test_a_loss_that_stays_high_is_a_full_divergence_after_the_patience(self):
+        publications = [make_publication()] * 4 + [make_publication(0.6, 3.0)] * 3
+        detector = observe_all(publications, patience_publications=3)
+        assert list_kinds(detector) == [(160, "out_of_range"), (224, "full_divergence")]
+        assert detector.verdict == "full"
+        first, full = detector.events
+        assert first.evidence == "loss 3 (a constant prediction: 0.5)"
+        assert first.values == {"loss": 3.0, "normalized_loss": pytest.approx(3.0 / 0.5004, rel=1e-4)}
+        assert full.evidence == f"out of range since step 160: {first.evidence}"
+        assert full.values == {**first.values, "since": 160.0}
+
+    def test_a_loss_that_comes_back_is_a_micro_divergence(self):
+        publications = [make_publication()] * 4 + [make_publication(0.6, 3.0)] * 2 + [make_publication()]
+        detector = observe_all(publications, patience_publications=3)
+        assert list_kinds(detector) == [(160, "out_of_range"), (224, "micro_divergence")]
+        assert detector.verdict == "micro"
+        assert detector.events[-1].values == {"since": 160.0}
+
+    def test_dead_units_are_found_although_the_loss_is_that_of_a_constant(self):
+        publications = [make_publication(0.75)] * 4 + [make_publication(0.5, 0.5004)] * 3
+        detector = observe_all(publications, patience_publications=3)
+        assert detector.verdict == "full"
+        assert detector.events[0].evidence.startswith("AUC 0.500 (was 0.7")
+
+    def test_a_sinking_auc_is_no_divergence(self):
+        assert observe_all([make_publication(0.75)] * 4 + [make_publication(0.62, 0.48)] * 10).verdict == "healthy"
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf])
+    def test_a_loss_that_is_not_finite_is_out_of_range_and_is_not_remembered(self, value):
+        publications = [make_publication(), make_publication(0.5, value), make_publication(), make_publication()]
+        detector = observe_all(publications)
+        assert list_kinds(detector) == [(64, "out_of_range"), (96, "micro_divergence")]
+        assert detector.events[0].evidence == "loss not finite"
+
+    def test_a_loss_that_stays_not_finite_is_a_full_divergence(self):
+        assert observe_all([make_publication()] + [make_publication(0.5, math.nan)] * 3).verdict == "full"
+
+    def test_one_diverged_task_among_healthy_ones_is_named(self):
+        publications = [make_publication() | make_regression(1.8)] * 3 + [
+            make_publication() | make_regression(40.0)
+        ] * 3
+        detector = observe_all(publications)
+        assert detector.verdict == "full"
+        assert {event.task for event in detector.events} == {"time"}
+
+    def test_a_shift_of_the_labels_is_no_alarm(self):
+        # The loss grows a thousand times because the labels do; compared with a constant, the prediction is as good as before.
+        shifted = make_publication(loss=700.0, **{"loss/click": 0.45}) | make_regression(60.0, deviation=64.0)
+        assert observe_all([make_publication() | make_regression(1.8)] * 5 + [shifted] * 5).verdict == "healthy"
+
+    def test_few_rows_raise_no_alarm(self):
+        few = make_publication(0.49, 0.52, **{"examples/click": 40.0})
+        assert observe_all([make_publication(0.6)] * 5 + [few] * 3).verdict == "healthy"
+
+    def test_a_recovery_from_a_full_divergence_leaves_the_verdict_micro(self):
+        publications = [make_publication(0.6, 3.0)] * 3 + [make_publication()]
+        detector = observe_all(publications, patience_publications=2)
+        assert [event.kind for event in detector.events] == ["out_of_range", "full_divergence", "recovery"]
+        assert detector.verdict == "micro"
+
+    def test_a_model_without_named_tasks_is_judged_by_its_loss(self):
+        detector = observe_all([{"loss": 1.0}] + [{"loss": math.nan}] * 3)
+        assert detector.verdict == "full"
+        assert {event.task for event in detector.events} == {""}
+
+    @given(st.lists(st.tuples(st.floats(0.0, 1.0), st.floats(allow_nan=True, allow_infinity=True)), max_size=30))
+    def test_no_series_breaks_the_detector_and_the_end_decides(self, series):
+        publications = [make_publication(auc, loss) for auc, loss in series]
+        assert observe_all(publications).verdict in ("healthy", "micro", "full")
+        assert observe_all(publications + [make_publication(0.5, math.nan)] * 3).verdict == "full"
+
+
+class TestFinalMetrics:
+    def test_a_final_model_at_chance_has_diverged_whatever_its_loss(self):
+        detector = Detector()
+        detector.judge_final_metrics(640, make_publication(0.5005, 0.5004) | make_regression(2.0))
+        assert (detector.verdict, [event.kind for event in detector.events]) == ("full", ["chance"])
+
+    def test_one_task_that_learned_is_enough(self):
+        detector = Detector()
+        detector.judge_final_metrics(640, make_publication(0.5005, 0.5004) | make_regression(1.7))
+        assert detector.verdict == "healthy"
+
+    def test_out_of_range_on_held_out_data_is_full_at_once(self):
+        detector = Detector()
+        [event] = detector.judge_final_metrics(640, make_publication(0.7, 2.0))
+        assert detector.verdict == "full"
+        assert event.evidence.startswith("on held-out data: loss 2 ")
+        assert event.values["held_out"] == 1.0
+
+
+class TestWindows:
+    def test_a_calm_series_brings_no_event(self):
+        feed = DetectorFeed()
+        feed.observe_calm_windows(40)
+        detector = feed.detector
+        assert (detector.events, detector.verdict, detector.health) == ([], "healthy", "healthy")
+
+    def test_a_divergence_is_full_after_the_patience_and_each_step_is_right(self):
+        feed = DetectorFeed(patience_steps=28)
+        feed.observe_calm_windows(6)
+        calm = {"b": make_noise(1), "c": make_noise(2)}
+        first = feed.observe_tasks(a=make_noise(0)[:5] + [9.0] * 11, **calm)
+        assert first == [(6 * STEPS + 6, "out_of_range", "a")]
+        assert feed.detector.health == "out_of_range"
+        assert feed.observe_tasks(a=[9.0] * STEPS, **calm) == []
+        assert feed.observe_tasks(a=[9.0] * STEPS, **calm) == [(9 * STEPS, "full_divergence", "a")]
+        assert f"out of range since step {6 * STEPS + 6}" in feed.detector.events[-1].evidence
+        assert (feed.detector.verdict, feed.detector.out_of_range_since) == ("full", 6 * STEPS + 6)
+
+    def test_a_task_is_back_after_a_whole_window_in_range(self):
+        feed = DetectorFeed()
+        feed.observe_calm_windows(6)
+        feed.observe_tasks(a=[9.0] * 8 + make_noise(0)[:8], b=make_noise(1), c=make_noise(2))
+        assert feed.detector.health == "out_of_range"
+        events = feed.observe_tasks(a=make_noise(3), b=make_noise(1), c=make_noise(2))
+        assert events == [(8 * STEPS, "micro_divergence", "a")]
+        assert (feed.detector.verdict, feed.detector.health) == ("micro", "healthy")
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf])
+    def test_a_loss_that_is_not_finite_for_long_is_a_full_divergence(self, value):
+        feed = DetectorFeed()
+        feed.observe_calm_windows(6)
+        calm = {"b": make_noise(1), "c": make_noise(2)}
+        assert feed.observe_tasks(a=[value] * STEPS, **calm) == [(6 * STEPS + 1, "out_of_range", "a")]
+        assert feed.detector.events[0].evidence == "loss not finite"
+        assert (8 * STEPS, "full_divergence", "a") in feed.observe_tasks(a=[value] * STEPS, **calm)
+
+    def test_one_step_that_is_not_finite_is_a_spike_and_does_not_hide_the_next(self):
+        feed = DetectorFeed()
+        feed.observe_calm_windows(6)
+        calm = {"b": make_noise(1), "c": make_noise(2)}
+        noise = make_noise(0)
+        events = feed.observe_tasks(a=[*noise[:3], math.nan, *noise[4:]], **calm)
+        assert events == [(6 * STEPS + 4, "spike", "a")]
+        feed.observe_calm_windows(3)
+        events = feed.observe_tasks(a=[*noise[:3], 1.5, *noise[4:]], **calm)
+        assert events == [(10 * STEPS + 4, "spike", "a")]
+
+    def test_explained_spikes_raise_no_alarm(self):
+        feed = DetectorFeed()
+        feed.observe_calm_windows(6)
+        feed.observe(normalized_loss__a=make_noise(0), loss__a=[0.45] * 7 + [30.0] + [0.45] * 8)
+        [event] = feed.detector.events
+        assert (event.step, event.kind, event.values["explained"]) == (6 * STEPS + 8, "spike", 1.0)
+        thresholds = feed.detector.compute_alarm_thresholds()
+        assert set(thresholds) == {"normalized_loss/a", "normalized_loss/b", "normalized_loss/c"}
+        assert all(0.9 < threshold <= LOSS_RATIO for threshold in thresholds.values())
+
+    def test_tasks_are_out_of_range_if_most_of_them_lose_their_skill(self):
+        feed = DetectorFeed(patience_steps=28)
+        feed.observe_calm_windows(6)
+        lost = {task: make_noise(i, 1.0, 0.001) for i, task in enumerate("ab")}
+        events = feed.observe_tasks(**lost, c=make_noise(5))
+        assert events == [(6 * STEPS + 1, "out_of_range", task) for task in "ab"]
+        events = feed.observe_tasks(**{task: [1.001] * STEPS for task in "ab"}, c=make_noise(5))
+        assert events == [(8 * STEPS, "full_divergence", task) for task in "ab"]
+
+    def test_one_task_whose_labels_became_hard_to_predict_is_no_divergence(self):
+        feed = DetectorFeed()
+        feed.observe_calm_windows(6)
+        for i in range(10):
+            feed.observe_tasks(a=make_noise(i, 1.0, 0.001), b=make_noise(i), c=make_noise(i))
+        assert {event.kind for event in feed.detector.events} <= {"spike"}
+        assert feed.detector.verdict == "healthy"
+
+    def test_a_model_that_has_yet_to_learn_gets_time(self):
+        feed = DetectorFeed()
+        for i in range(10):
+            assert feed.observe_tasks(a=make_noise(i, 5.0 - 0.3 * i, 0.01)) == []
+        feed.observe_calm_windows(4, "a")
+        assert feed.detector.verdict == "healthy"
+
+    def test_a_model_that_moves_away_from_its_beginning_gets_none(self):
+        feed = DetectorFeed()
+        for i, mean in enumerate((5.0, 80.0, 900.0)):
+            feed.observe_tasks(a=make_noise(i, mean))
+        assert feed.detector.verdict == "full"
+
+    def test_growth_counts_if_the_loss_of_a_constant_is_not_known(self):
+        feed = DetectorFeed()
+        for i in range(6):
+            feed.observe(loss=make_noise(i))
+        assert feed.observe(loss=make_noise(0, 20.0)) == [(6 * STEPS + 1, "out_of_range", "")]
+        assert feed.observe(loss=make_noise(0, 20.0)) == [(8 * STEPS, "full_divergence", "")]
+
+    def test_a_window_without_labels_for_a_task_brings_no_event(self):
+        feed = DetectorFeed()
+        feed.observe_calm_windows(6)
+        empty = dataclasses.replace(
+            summarize([math.nan] * STEPS), nonfinite_count=0, first_nonfinite_step=0, run_length=0
+        )
+        empty = dataclasses.replace(empty, longest_run=0)
+        window = WindowStatistics(STEPS, {"normalized_loss/a": empty, "loss/a": empty})
+        assert feed.detector.observe_window(feed.before, window) == []
+        assert feed.detector.health == "healthy"
+
+    def test_the_sum_of_the_losses_is_not_judged_beside_the_tasks(self):
+        feed = DetectorFeed()
+        for seed in range(6):
+            feed.observe(loss=make_noise(seed), loss__a=make_noise(seed))
+        assert feed.observe(loss=make_noise(0, 90.0), loss__a=make_noise(0)) == []
+
+
+class TestState:
+    def test_after_a_rollback_nothing_is_out_of_range_and_the_events_stay(self):
+        feed = DetectorFeed()
+        feed.observe_calm_windows(6)
+        for _ in range(3):
+            feed.observe_tasks(a=[9.0] * STEPS, b=make_noise(1), c=make_noise(2))
+        detector = feed.detector
+        assert detector.verdict == "full"
+        detector.reset_after_rollback()
+        assert (detector.verdict, detector.health, detector.out_of_range_since) == ("micro", "healthy", None)
+        assert [event.kind for event in detector.events] == ["out_of_range", "full_divergence"]
+
+    SERIES = st.lists(
+        st.one_of(st.floats(0.0, 3.0), st.sampled_from([math.nan, math.inf, 1e30])), min_size=STEPS, max_size=STEPS
+    )
+
+    @settings(max_examples=50, deadline=None)
+    @given(st.lists(st.tuples(SERIES, SERIES), max_size=12), st.integers(0, 12))
+    def test_no_series_breaks_the_detector_and_a_restored_one_goes_on_alike(self, windows, cut):
+        whole, first, second = DetectorFeed(), DetectorFeed(), DetectorFeed()
+        for a, b in windows:
+            whole.observe_tasks(a=a, b=b)
+        for a, b in windows[:cut]:
+            first.observe_tasks(a=a, b=b)
+        second.detector.set_state(json.loads(json.dumps(first.detector.get_state())))
+        second.before, second.runs = first.before, first.runs
+        for a, b in windows[cut:]:
+            second.observe_tasks(a=a, b=b)
+        assert second.detector.events == whole.detector.events
+        assert second.detector.verdict == whole.detector.verdict
+
+
+class TestFeatures:
+    def test_what_goes_wrong_shortly_after_a_shift_names_the_feature(self):
+        rng, detector = np.random.default_rng(0), Detector()
+
+        def observe(before, mean, losses):
+            [features] = make_feature_windows(rng, 1, mean=mean)
+            signals = {name: summarize(values) for name, values in features.items()}
+            signals["loss"] = signals["normalized_loss"] = summarize(losses, LOSS_RATIO)
+            return detector.observe_window(before, WindowStatistics(STEPS, signals))
+
+        for i in range(12):
+            assert observe(STEPS * i, 2.0, rng.normal(0.9, 0.01, STEPS)) == []
+        shift, divergence = observe(192, 30.0, [5.0] * STEPS)
+        assert (shift.kind, shift.feature) == ("feature_shift", "age")
+        assert (divergence.kind, divergence.feature) == ("out_of_range", "age")
+        assert divergence.evidence.endswith("The feature age left its usual range at step 193.")
+        assert str(shift).startswith("step 193 [age] feature shift: typical value ")
+        restored = Detector()
+        restored.set_state(json.loads(json.dumps(detector.get_state())))
+        assert restored.get_state() == detector.get_state()
+
+    def test_changed_data_are_no_divergence(self):
+        rng, detector = np.random.default_rng(0), Detector()
+        for i in range(14):
+            [features] = make_feature_windows(rng, 1, mean=2.0 if i < 12 else 9.0)
+            signals = {name: summarize(values) for name, values in features.items()}
+            detector.observe_window(STEPS * i, WindowStatistics(STEPS, signals))
+        assert [event.kind for event in detector.events] == ["feature_shift"]
+        assert (detector.verdict, detector.health) == ("healthy", "healthy")
