@@ -14,7 +14,7 @@ from ...models.ranker import MultitaskRanker
 from ...models.schema import Schema
 from ..config import UserError, read
 from ..config.settings import Config, Optimizer
-from ..divergence.bundle import Bundle
+from ..divergence import Bundle
 from .build import make_optimizer
 from .restore import make_untrained_ranker
 
