@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from ..optimizers.rules import RULES
 from .config import UserError, command
 from .config.quiet import quiet_import
-from .config.settings import RULES
 
 if TYPE_CHECKING:
     from .training.replay import Outcome

@@ -1,14 +1,15 @@
-"""Configuration: what a run is made of, by name, from a file, or from the command line.
+"""Configuration of a run: by name, from a YAML file, or from the command line.
 
-* :class:`Config` is the typed tree of settings, each documented in :mod:`.settings`; checked as a whole when it is made,
-  never changed after.
-* :func:`load` finds one by its preset's name or reads it from a YAML file; :func:`to_yaml` writes it.
-* :func:`command` gives a command its flags, ``--config`` and ``--config.SETTING=VALUE``, its ``--help`` and its exit
-  codes.
-* :class:`UserError` is what to raise when the user can mend it: a command then says so in one line.
+* :class:`Config` is the typed tree of settings; :mod:`.settings` documents each one.
+* :func:`load` finds a preset by its name or reads a YAML file; :func:`to_yaml` writes one.
+* :func:`command` gives a command its flags ``--config`` and ``--config.SETTING=VALUE``, its ``--help`` and its exit codes.
+* :class:`UserError` is the exception for mistakes that the user can fix.
 
-:func:`build` and :func:`read` do the same for any other tree of frozen dataclasses, such as a schema:
+:func:`build` and :func:`read` work for any other tree of frozen dataclasses, such as a schema.
 
+Where to start reading: :mod:`.settings.training`, a section of settings; then :mod:`.tree`, which builds it from plain values.
+
+Example:
 >>> import dataclasses
 >>> @dataclasses.dataclass(frozen=True)
 ... class Window:

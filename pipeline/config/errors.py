@@ -1,15 +1,39 @@
-"""The errors that tell a user what to change. Everything else that is raised is a fault of the program."""
+"""The errors that tell a user what to change. Any other exception is a fault of the program."""
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """The user can mend it: one line that says what was expected, what came and how to mend it.
+    """The user can fix this.
 
-    A command shows the line without a traceback and ends with exit code 2. Raise it wherever a flag, a setting, a file
-    or a folder that the user named is not what the command needs.
+    The message states what was expected, what was received and how to fix it. A command prints it without a traceback and exits with
+    code 2. Raise this error when a flag, a setting, a file or a folder that the user named is not what the command needs.
     """
 
 
 class ConfigError(UserError, ValueError):
-    """A setting is unknown, of the wrong type, or contradicts another; the message names it by its dotted path."""
+    """Settings are unknown, have the wrong type, are out of range or contradict one another.
+
+    Args:
+      problems: One line for each problem, each with the dotted path of its setting.
+      source: The file that holds the settings, if they come from one.
+
+    Attributes:
+      problems: The same lines, for a caller that adds to them.
+
+    Example:
+    >>> str(ConfigError("training.seed must be an integer of 0 or more, got -1"))
+    'training.seed must be an integer of 0 or more, got -1'
+    >>> print(ConfigError("model.l2 must be a number, got 'x'", "modle: unknown key; did you mean 'model'?"))
+    The configuration has 2 problems:
+      model.l2 must be a number, got 'x'
+      modle: unknown key; did you mean 'model'?
+    """
+
+    def __init__(self, *problems: str, source: str = ""):
+        self.problems = problems
+        if len(problems) == 1:
+            super().__init__(f"{source}: {problems[0]}" if source else problems[0])
+        else:
+            lines = "".join(f"\n  {problem}" for problem in problems)
+            super().__init__(f"{source or 'The configuration'} has {len(problems)} problems:{lines}")

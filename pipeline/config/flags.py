@@ -1,8 +1,7 @@
-"""The command line of every command: ``--config=NAME|FILE.yaml``, ``--config.SETTING=VALUE`` and a command's own flags.
+"""The command line of every command: ``--config=NAME|FILE.yaml``, ``--config.SETTING=VALUE`` and the command's own flags.
 
-Each setting is an absl flag that only keeps its text. The texts become a tree, are laid over the tree of the named
-configuration, and :func:`.tree.build` reads the result: the same rules and the same messages hold for a file and for
-the command line.
+Each setting is an absl flag that keeps its text. The texts become a tree, the tree replaces settings of the named configuration,
+and :func:`.tree.build` reads the result. A file and the command line therefore follow the same rules and give the same messages.
 
 A command looks like this::
 
@@ -41,7 +40,7 @@ EXIT_USER_ERROR = 2
 _LEAVES = leaves(Config)
 _PREFIX = "config."
 _HELP = {"--help", "-help", "--helpshort", "-helpshort", "-?", "--?"}
-# absl's own words for three common mistakes, and ours. What is not here is shown in absl's words.
+# Clearer messages for three common mistakes. Other messages of absl are shown unchanged.
 _REWORDED = (
     (r"flag --(\S+)=None: Flag --\1 must have a value other than None\.", r"--\1 is missing; write --\1=VALUE"),
     (r"Missing value for flag --?(\S+)", r"--\1 has no value; write --\1=VALUE"),
@@ -88,56 +87,58 @@ def command(
     argument: str = "",
     arguments: Sequence[str] = (),
 ) -> NoReturn:
-    """Runs a command as this process, and ends it.
+    """Runs a command and exits the process.
+
+    | exit code | when |
+    |---|---|
+    | what ``main`` returns | ``main`` returned |
+    | 0 | after ``--help`` |
+    | 2, with ``error: …`` on stderr | the command line is wrong, or ``main`` raised a :class:`UserError` |
+    | 1, with a traceback | after any other exception |
 
     Args:
-      main: Gets absl's parsed flags and, where ``default_config`` is given, the resolved configuration; returns the
-        process's exit code.
-      define_flags: Defines the command's own flags with ``flags.DEFINE_…``. They are not defined when the command's
-        module is imported, since several commands define the same names and may be imported together.
-      default_config: What ``--config`` is when it is not given: a preset's name or a file. None: the command takes no
-        configuration.
-      argument: What the one argument that is no flag is called; ``main`` gets it after the flags. Empty: there is none.
-      arguments: The same for several of them, in their order.
-
-    The process ends with what ``main`` returns; with 2 and one line ``error: …`` on stderr when the command line is
-    wrong or ``main`` raises a :class:`UserError`; with 0 after ``--help``; with a traceback and 1 after any other error.
+      main: The command. Receives absl's parsed flags, then the positional arguments, then the resolved configuration if
+        ``default_config`` is set. Returns the exit code.
+      define_flags: Defines the command's own flags with ``flags.DEFINE_…``. A function, because several commands define the same
+        names and may be imported together.
+      default_config: The default of ``--config``: a preset's name or a file. None: the command takes no configuration.
+      argument: Name of the only positional argument. Empty: there is none.
+      arguments: Names of several positional arguments, in order.
     """
-    wanted = [argument] if argument else list(arguments)
+    positional = [argument] if argument else list(arguments)
     before = set(flags.FLAGS)
     if define_flags is not None:
         define_flags()
     if default_config is not None:
         define_config(flags.FLAGS, default_config)
-    # A flag with a short name stands twice among the names.
-    own = {flags.FLAGS[name].name: flags.FLAGS[name] for name in set(flags.FLAGS) - before}
-    own = {name: flag for name, flag in own.items() if not name.startswith(_PREFIX)}
-    # Flags after a stray word are read too, so that the stray word is what the message is about.
+    # A flag with a short name appears twice among the names.
+    command_flags = {flags.FLAGS[name].name: flags.FLAGS[name] for name in set(flags.FLAGS) - before}
+    command_flags = {name: flag for name, flag in command_flags.items() if not name.startswith(_PREFIX)}
+    # Also reads flags after an unexpected word, so that the message is about that word.
     flags.FLAGS.set_gnu_getopt(True)
 
     def read_command_line(argv: Sequence[str]) -> tuple[Any, ...]:
         if _HELP.intersection(argv[1:]):
-            about = sys.modules[main.__module__].__doc__ or ""
-            print(
-                help_text(about, own.values(), None if default_config is None else presets.load(default_config)), end=""
-            )
+            description = sys.modules[main.__module__].__doc__ or ""
+            config = None if default_config is None else presets.load(default_config)
+            print(help_text(description, command_flags.values(), config), end="")
             sys.exit(0)
         try:
-            (_, *stray), overrides = parse(argv)
-            if len(stray) < len(wanted):
-                raise UserError(f"{wanted[len(stray)]} is missing")
-            if stray[len(wanted) :]:
-                wrong = stray[len(wanted)]
-                raise UserError(f"unexpected argument {wrong!r}; flags start with -- and are written --name=value")
-            return (*stray, *(() if default_config is None else (resolve(flags.FLAGS.config, overrides),)))
+            (_, *words), overrides = parse(argv)
+            if len(words) < len(positional):
+                raise UserError(f"{positional[len(words)]} is missing")
+            if len(words) > len(positional):
+                unexpected = words[len(positional)]
+                raise UserError(f"unexpected argument {unexpected!r}; flags start with -- and are written --name=value")
+            return (*words, *(() if default_config is None else (resolve(flags.FLAGS.config, overrides),)))
         except UserError as error:
-            sys.exit(_refuse(error))
+            sys.exit(_report(error))
 
     def run(configuration: tuple[Any, ...]) -> int:
         try:
             return main(flags.FLAGS, *configuration)
         except UserError as error:
-            return _refuse(error)
+            return _report(error)
 
     app.run(run, flags_parser=read_command_line)
 
@@ -147,8 +148,8 @@ def define_config(flag_values: flags.FlagValues, default: str) -> None:
     flags.DEFINE_string(
         "config",
         default,
-        f"The configuration: one of {', '.join(presets.PRESETS)}, or a YAML file, such as the config.yaml of an earlier "
-        "run. Any of its settings is replaced by --config.SETTING=VALUE; a list is written a,b.",
+        f"The configuration: one of {', '.join(presets.PRESETS)}, or a YAML file such as the config.yaml of an earlier "
+        "run. --config.SETTING=VALUE replaces any of its settings. Write a list as a,b and a mapping as name=value,name=value.",
         flag_values=flag_values,
     )
     for path, annotation in _LEAVES.items():
@@ -168,32 +169,43 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> t
 
     Args:
       argv: The program's name, then its arguments.
-      flag_values: Where the command's flags, and those of :func:`define_config`, are defined.
+      flag_values: Where the command's flags and those of :func:`define_config` are defined.
 
     Returns:
-      The program's name and the arguments that are not flags; and the settings that were given, as a tree of plain
-      values. Of a setting that was given twice the last one holds.
+      The program's name and the arguments that are not flags; and the settings on the command line, as a tree of plain values.
+      If a setting appears twice, the last value counts.
 
     Raises:
-      UserError: An unknown flag, one without its value or with a wrong one, or a required one that is not there.
-      ConfigError: A setting that does not exist, or a text that is not of its form.
+      UserError: If a flag is unknown, lacks its value or has a wrong value, or a required flag is missing.
+      ConfigError: If a setting does not exist, or a text does not have the form of its type.
     """
     try:
         arguments = flag_values(list(argv))
     except flags.UnrecognizedFlagError as error:
-        raise _unknown(error, flag_values) from error
+        raise _explain_unknown(error, flag_values) from error
     except (flags.Error, ValueError) as error:
-        raise UserError(_reworded(str(error))) from error
+        raise UserError(_reword(str(error))) from error
     overrides: dict[str, Any] = {}
+    problems: list[str] = []
     for path, annotation in _LEAVES.items():
         name = _PREFIX + path
-        if name in flag_values and flag_values[name].present:
-            overrides = merge(overrides, _nested(path, from_text(annotation, getattr(flag_values, name), path)))
+        if name not in flag_values or not flag_values[name].present:
+            continue
+        try:
+            overrides = merge(overrides, _nest(path, from_text(annotation, getattr(flag_values, name), path)))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(*problems)
     return arguments, overrides
 
 
 def resolve(name_or_path: str, overrides: dict[str, Any]) -> Config:
-    """The configuration of that name or file, with ``overrides``, a tree of plain values, laid over it.
+    """Loads a configuration by name or from a file and replaces some of its settings.
+
+    Args:
+      name_or_path: A preset's name or a YAML file.
+      overrides: The settings to replace, as a tree of plain values.
 
     Raises:
       ConfigError: See :func:`.presets.load` and :func:`.tree.build`.
@@ -207,48 +219,51 @@ def is_configured(flag_values: flags.FlagValues) -> bool:
 
 
 class _SettingParser(flags.ArgumentParser):
-    """Keeps the text: what it means is the field's matter, and is decided once all of the command line is known."""
+    """Keeps the text. The field's type interprets it once the whole command line is known."""
 
     def __init__(self, name: str):
         super().__init__()
         self._name = name
 
     def parse(self, argument: str) -> str:
-        # absl takes the next argument, whatever it is, for the value of a flag that ends without one.
+        # absl takes the next argument as the value of a flag without one, even if that is a flag.
         if argument.startswith("--"):
             raise UserError(f"--{self._name} has no value; write --{self._name}=VALUE")
         return argument
 
 
-def _unknown(error: flags.UnrecognizedFlagError, flag_values: flags.FlagValues) -> UserError:
+def _explain_unknown(error: flags.UnrecognizedFlagError, flag_values: flags.FlagValues) -> UserError:
     name = error.flagname
     if name.startswith(_PREFIX) and "config" in flag_values:
         path, value = name.removeprefix(_PREFIX), error.flagvalue.partition("=")[2]
         try:
-            # Every setting that exists is a flag, so this one cannot be built, and the builder knows why.
-            build(Config, _nested(path, value), where="--config")
+            # Every existing setting is a flag, so building fails for this one and explains why.
+            build(Config, _nest(path, value), where="--config")
         except ConfigError as reason:
             return reason
-    near = difflib.get_close_matches(name, flag_values, n=1)
+    nearest = difflib.get_close_matches(name, flag_values, n=1)
     settings = [known for known in flag_values if known.startswith(_PREFIX) and known.endswith("." + name)]
-    meant = " or ".join(f"--{known}" for known in settings or near)
-    return UserError(f"unknown flag --{name}; " + (f"did you mean {meant}?" if meant else "--help lists the flags"))
+    suggestion = " or ".join(f"--{known}" for known in settings or nearest)
+    advice = f"did you mean {suggestion}?" if suggestion else "--help lists the flags"
+    return UserError(f"unknown flag --{name}; {advice}")
 
 
-def _reworded(message: str) -> str:
-    for pattern, ours in _REWORDED:
+def _reword(message: str) -> str:
+    for pattern, replacement in _REWORDED:
         match = re.fullmatch(pattern, message)
         if match:
-            return match.expand(ours)
+            return match.expand(replacement)
     return message
 
 
-def _nested(path: str, value: Any) -> dict[str, Any]:
+def _nest(path: str, value: Any) -> dict[str, Any]:
     for name in reversed(path.split(".")):
         value = {name: value}
     return value
 
 
-def _refuse(error: UserError) -> int:
-    print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
+def _report(error: UserError) -> int:
+    is_list = isinstance(error, ConfigError) and len(error.problems) > 1
+    # One line, so that a script can show it; only a list of problems needs several.
+    print("error:", str(error) if is_list else " ".join(str(error).splitlines()), file=sys.stderr)
     return EXIT_USER_ERROR

@@ -1,6 +1,6 @@
-"""The text of ``--help``: what a command does, its flags, and every setting with its default and its meaning.
+"""The text of ``--help``: what a command does, its flags, and every setting with its default, meaning and allowed values.
 
-The meanings are those of the dataclasses' own docstrings, so that the settings are described in one place.
+The meanings are taken from the dataclasses' docstrings and the allowed values from their fields, so that each is stated once.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ from typing import Any
 
 from absl import flags
 
+from .fields import get_constraint
 from .text import to_text
+from .tree import field_types, literal_choices
 
 _WIDTH = 100
 _ATTRIBUTE = re.compile(r"  (\w+): (.*)")
+_ROLE = re.compile(r":\w+:`~?\.*([^`]+)`")
 
 
 def attribute_docs(cls: type) -> dict[str, str]:
-    """The ``Attributes:`` section of a class's docstring: name -> meaning, on one line each."""
+    """Returns the ``Attributes:`` section of a class's docstring by name, each on one line."""
     docs: dict[str, str] = {}
     name = None
     _, _, section = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")
@@ -36,41 +39,53 @@ def attribute_docs(cls: type) -> dict[str, str]:
     return docs
 
 
-def help_text(about: str, command_flags: Iterable[flags.Flag], config: Any = None) -> str:
-    """The whole text.
+def help_text(description: str, command_flags: Iterable[flags.Flag], config: Any = None) -> str:
+    """Returns the whole text.
 
     Args:
-      about: What the command does: its module's docstring.
+      description: What the command does: its module's docstring.
       command_flags: The flags that the command itself defines.
-      config: A dataclass whose settings are listed with its values as the defaults; None for a command that has none.
+      config: A dataclass whose settings are listed, with its values as the defaults. None: the command has no settings.
     """
-    lines = [about.strip(), "", "Flags:"]
+    lines = [description.strip(), "", "Flags:"]
     for flag in sorted(command_flags, key=lambda flag: flag.name):
         name = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}"
         default = "" if flag.default is None else f" (default: {to_text(flag.default)})"
-        lines += [f"  {name}{default}", *_wrapped(flag.help, indent=6)]
+        lines += [f"  {name}{default}", *_wrap(flag.help, indent=6)]
     if config is not None:
         lines += ["", "Settings, with their defaults:"]
-        lines += _settings(config, "config")
+        lines += _format_settings(config, "config")
     return "\n".join(lines) + "\n"
 
 
-def _settings(config: Any, where: str) -> Iterator[str]:
+def _format_settings(config: Any, path: str) -> Iterator[str]:
     docs = attribute_docs(type(config))
     for field in dataclasses.fields(config):
-        value, path = getattr(config, field.name), f"{where}.{field.name}"
+        value, where = getattr(config, field.name), f"{path}.{field.name}"
         if dataclasses.is_dataclass(value):
-            about = inspect.cleandoc(type(value).__doc__ or "").partition("\n\n")[0]
-            yield from ("", *_wrapped(f"{path}: {about}", indent=2))
-            yield from _settings(value, path)
+            summary = inspect.cleandoc(type(value).__doc__ or "").partition("\n\n")[0]
+            yield from ("", *_wrap(f"{where}: {summary}", indent=2))
+            yield from _format_settings(value, where)
         else:
-            yield f"  --{path}={to_text(value)}"
-            yield from _wrapped(docs.get(field.name, ""), indent=6)
+            yield f"  --{where}={to_text(value)}"
+            yield from _wrap(f"{docs.get(field.name, '')} {_describe_values(config, field)}", indent=6)
 
 
-def _wrapped(text: str | None, indent: int) -> list[str]:
-    # What a docstring marks as code is plain on a terminal, and "latest-small" must not end a line as "latest-".
-    plain = " ".join((text or "").replace("``", "").split())
+def _describe_values(config: Any, field: dataclasses.Field[Any]) -> str:
+    constraint = get_constraint(field)
+    choices = constraint.choices or literal_choices(field_types(config.__class__)[field.name])
+    sentences = [
+        f"One of: {', '.join(choices)}." if choices else "",
+        f"Allowed: {constraint.describe_range()}." if constraint.describe_range() else "",
+        constraint.note,
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _wrap(text: str | None, indent: int) -> list[str]:
+    # A terminal shows no markup.
+    plain = " ".join(_ROLE.sub(r"\1", text or "").replace("``", "").split())
+    # break_on_hyphens would end a line with "latest-" for "latest-small".
     return textwrap.wrap(
         plain, _WIDTH, initial_indent=" " * indent, subsequent_indent=" " * indent, break_on_hyphens=False
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import tf_keras
 
 from ...models.ranker import MultitaskRanker
@@ -65,14 +63,5 @@ def make_optimizer(settings: Optimizer, total_steps: int) -> tf_keras.optimizers
 
 
 def make_rule(settings: Optimizer | Group) -> Rule:
-    """Makes the rule of the settings, with the options that they set."""
-    given = {
-        "relative": settings.variable_relative_threshold if settings.rule == "clippy" else settings.threshold,
-        "absolute": settings.absolute_threshold if settings.rule == "clippy" else None,
-        "threshold": settings.threshold,
-        "granularity": settings.per or None,
-        "order": settings.order or None,
-    }
-    kind = RULES[settings.rule]
-    known = {field.name for field in dataclasses.fields(kind)}
-    return kind(**{name: value for name, value in given.items() if name in known and value is not None})
+    """Makes the rule that the settings name, with their options."""
+    return RULES[settings.rule](**settings.rule_options)

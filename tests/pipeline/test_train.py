@@ -34,7 +34,8 @@ class TestFinishedRun:
     def test_stores_the_whole_configuration(self, finished):
         stored = yaml.safe_load((finished / "config.yaml").read_text())
         assert stored["data"]["batch_size"] == 256
-        assert stored["optimizer"]["variable_relative_threshold"] == 0.5
+        assert stored["optimizer"]["rule"] == "clippy"
+        assert stored["optimizer"]["rule_options"] == {}
 
     def test_publishes_metrics_at_fixed_steps(self, finished):
         lines = read_lines(finished / "metrics" / "train.jsonl")

@@ -40,6 +40,10 @@ def _parse(*arguments, required=False):
         (["--config.model.shared_units=8,4"], {"model": {"shared_units": ["8", "4"]}}),
         (["--config.model.shared_units=[8, 4]"], {"model": {"shared_units": ["8", "4"]}}),
         (["--config.data.simulated.hazards="], {"data": {"simulated": {"hazards": []}}}),
+        (
+            ["--config.optimizer.rule_options=relative=0.5,granularity=row"],
+            {"optimizer": {"rule_options": {"relative": "0.5", "granularity": "row"}}},
+        ),
         (["--config.data.movielens.name=1"], {"data": {"movielens": {"name": "1"}}}),
         (["--config.training.seed=1", "--config.training.seed=2"], {"training": {"seed": "2"}}),
         (
@@ -64,7 +68,7 @@ def test_settings_mix_with_other_flags_and_stray_words():
 @pytest.mark.parametrize("name", PRESETS)
 def test_any_configuration_can_be_said_on_the_command_line(name):
     texts = {}
-    # A list of sections is a matter of YAML files.
+    # Only a YAML file can hold a list of sections.
     for path in leaves(Config).keys() - {"optimizer.groups"}:
         value = PRESETS[name]
         for part in path.split("."):
@@ -78,6 +82,20 @@ def test_overrides_are_laid_over_the_named_configuration():
     assert config.optimizer.learning_rate == 0.2
     assert config.model == PRESETS["small"].model
     assert resolve("small", {}) == PRESETS["small"]
+
+
+def test_rule_options_on_the_command_line_replace_all_options_of_the_file(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("optimizer: {rule_options: {relative: 0.1, granularity: row}}\n")
+    overrides = _parse("--config.optimizer.rule_options=absolute=0.5")[2]
+    assert resolve(str(file), overrides).optimizer.rule_options == {"absolute": 0.5}
+    assert resolve(str(file), {}).optimizer.rule_options == {"relative": 0.1, "granularity": "row"}
+
+
+def test_all_texts_of_the_wrong_form_are_listed_at_once():
+    with pytest.raises(ConfigError) as caught:
+        _parse("--config.data.shuffle=maybe", "--config.model.shared_units=8,,4")
+    assert [problem.split(" ")[0] for problem in caught.value.problems] == ["data.shuffle", "model.shared_units"]
 
 
 def test_settings_that_only_hold_together_may_be_given_together():
@@ -101,7 +119,7 @@ def test_settings_that_only_hold_together_may_be_given_together():
         ("--config.optimizer.learning_rate", "--config.optimizer.learning_rate has no value; write "),
         (
             "--config.optimizer=0.1",
-            "--config.optimizer is a section of settings (rule, learning_rate, warmup_steps, …)",
+            "--config.optimizer is a section of settings (rule, rule_options, learning_rate, …)",
         ),
         ("--config.optimzer.learning_rate=1", "--config.optimzer: unknown key; did you mean 'optimizer'?"),
         ("--config.optimizer.learning_ratee=1", "--config.optimizer.learning_ratee: unknown key; did you mean 'learn"),
@@ -196,7 +214,7 @@ def process(tmp_path_factory):
         (["--model_dir=x", "--config=demoo"], "unknown preset 'demoo'; did you mean 'demo'?"),
         (["--model_dir=x", "--config=missing.yaml"], "missing.yaml: there is no such file"),
         (["--model_dir=x", "--config.optimizer.learning_rate=nan"], "optimizer.learning_rate must be a finite number"),
-        (["--model_dir=x", "--config.training.seed=-1"], "training.seed must be a finite number, 0 or more, got -1"),
+        (["--model_dir=x", "--config.training.seed=-1"], "training.seed must be an integer of 0 or more, got -1"),
         (["--model_dir=x", "--config.optimizer=0.1"], "--config.optimizer is a section"),
         (["--model_dir=user"], "model_dir is not empty"),
     ],
@@ -207,6 +225,16 @@ def test_a_users_mistake_ends_a_process_with_one_line_and_2(process, arguments, 
     assert ended.stderr.startswith(f"error: {message}")
     assert ended.stderr.count("\n") == 1
     assert ended.stderr.endswith("\n")
+
+
+def test_several_problems_end_a_process_with_one_line_each_and_2(process):
+    ended = process("trainer", "--model_dir=x", "--config.training.seed=-1", "--config.data.batch_size=0")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines() == [
+        "error: The configuration has 2 problems:",
+        "  data.batch_size must be an integer of 1 or more, got 0",
+        "  training.seed must be an integer of 0 or more, got -1",
+    ]
 
 
 def test_what_main_returns_is_the_exit_code_and_the_configuration_is_resolved(process):
@@ -233,7 +261,7 @@ def test_help_needs_nothing_and_ends_well(process):
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("Does a thing with a ranker.\n\nFlags:\n  --config (default: demo)\n")
     assert ended.stdout.count("  --model_dir\n") == 1
-    assert "  --config.model.shared_units=256,256\n      Widths of the shared bottom's layers" in ended.stdout
+    assert "  --config.model.shared_units=256,256\n      Widths of the layers of the shared bottom" in ended.stdout
 
 
 def test_a_command_without_a_configuration_has_no_config_flag(process):
@@ -242,7 +270,7 @@ def test_a_command_without_a_configuration_has_no_config_flag(process):
     assert (ended.returncode, ended.stderr) == (2, "error: unknown flag --config; --help lists the flags\n")
 
 
-def test_the_room_loads_neither_tensorflow_nor_numpy():
+def test_the_package_loads_neither_tensorflow_nor_numpy():
     heavy = "{'tensorflow', 'tf_keras', 'numpy', 'matplotlib'}"
     code = f"import sys, steadyrank.pipeline.config; print(sorted({heavy} & set(sys.modules)))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

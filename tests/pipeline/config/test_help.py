@@ -15,6 +15,9 @@ _SECTIONS = (
     settings.Data,
     settings.Simulated,
     settings.Movielens,
+    settings.Files,
+    settings.Group,
+    settings.Config,
     settings.Model,
     settings.Optimizer,
     settings.Training,
@@ -70,9 +73,17 @@ def test_the_text_holds_the_flags_and_every_setting_with_its_value():
         shown = lines.index(f"  --config.{path}={to_text(value)}")
         assert lines[shown + 1].startswith("      ")
     assert lines[lines.index("  --config.data.batch_size=1024") + 1] == (
-        "      Rows of one training step, over all replicas."
+        "      Rows per training step, over all replicas. Allowed: 1 or more."
     )
     assert all(len(line) <= 100 for line in lines)
+
+
+def test_the_text_lists_the_allowed_values_and_the_options_of_the_rules():
+    text = " ".join(help_text("Trains.", [], settings.Config()).split())
+    assert "One of: simulated, movielens, files." in text
+    assert "One of: adagc, agc, clippy, gc, lamb, none." in text
+    assert "clippy: relative=0.5, absolute=0.01, accumulator_relative=0.0, granularity=variable" in text
+    assert ":mod:" not in text
 
 
 def test_a_command_without_a_configuration_shows_no_settings():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given, settings
@@ -26,6 +27,7 @@ class Settings:
     flags: tuple[bool, ...] = ()
     texts: tuple[str, ...] = ()
     maybe: int | None = None
+    options: Mapping[str, float | int | str] = dataclasses.field(default_factory=dict)
 
 
 _TYPES = {
@@ -37,6 +39,7 @@ _TYPES = {
     "flags": tuple[bool, ...],
     "texts": tuple[str, ...],
     "maybe": int | None,
+    "options": Mapping[str, float | int | str],
 }
 _INTEGERS = st.integers(-(2**63), 2**63 - 1)
 
@@ -88,6 +91,9 @@ def test_every_value_has_a_text_that_reads_back(instance):
         ("texts", "['a{1,2}', b]", ("a{1,2}", "b")),
         ("maybe", "null", None),
         ("maybe", "3", 3),
+        ("options", "relative=0.5,granularity=row", {"relative": "0.5", "granularity": "row"}),
+        ("options", " relative = 0.5 ", {"relative": "0.5"}),
+        ("options", "", {}),
     ],
 )
 def test_the_field_type_decides_what_a_text_means(name, text, expected):
@@ -101,14 +107,18 @@ def test_the_field_type_decides_what_a_text_means(name, text, expected):
     [
         ("flag", "maybe", "flag must be true or false, got 'maybe'"),
         ("flags", "true,2", "flags[1] must be true or false, got '2'"),
-        ("integers", "512,,256", "integers must be values with a comma between them, got '512,,256'"),
-        ("integers", "512,", "integers must be values with a comma between them, got '512,'"),
+        ("integers", "512,,256", "integers must be values separated by commas, got '512,,256'"),
+        ("integers", "512,", "integers must be values separated by commas, got '512,'"),
         ("integers", "512,x", "integers[1] must be an integer, got 'x'"),
         ("integers", "[512", "integers must be a YAML list such as"),
         ("integers", "[[1], 2]", "integers must be a YAML list such as"),
         ("texts", "[a-z]+", "texts must be a YAML list such as"),
         ("texts", "[a: 1]", "texts must be a YAML list such as"),
         ("maybe", "x", "maybe must be an integer, got 'x'"),
+        ("options", "relative", "options must be written name=value,name=value, got 'relative'"),
+        ("options", "relative=", "options must be written name=value,name=value, got 'relative='"),
+        ("options", "a=1,", "options must be written name=value,name=value, got 'a=1,'"),
+        ("options", "a=1,a=2", "options sets 'a' twice, got 'a=1,a=2'"),
     ],
 )
 def test_a_text_that_does_not_fit_is_refused(name, text, message):
@@ -118,7 +128,7 @@ def test_a_text_that_does_not_fit_is_refused(name, text, message):
 
 
 def test_a_list_of_sections_is_for_files():
-    with pytest.raises(ConfigError, match=r"^parts is a list of sections, which a YAML file can hold"):
+    with pytest.raises(ConfigError, match=r"^parts is a list of sections; set it in a YAML file"):
         from_text(tuple[Part, ...], "1", "parts")
 
 

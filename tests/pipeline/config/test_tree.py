@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Optional
+from collections.abc import Mapping
+from typing import Literal, Optional
 
 import pytest
 import yaml
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from steadyrank.models.schema import Feature, Schema, Task
 from steadyrank.pipeline.config.errors import ConfigError, UserError
 from steadyrank.pipeline.config.settings import Config, Data, Model, Optimizer, Simulated, Training
-from steadyrank.pipeline.config.tree import build, leaves, merge, to_plain
+from steadyrank.pipeline.config.tree import Replacement, build, leaves, merge, to_plain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +35,14 @@ class Everything:
     nested: Leaf = Leaf()
     many: tuple[Leaf, ...] = ()
     maybe_number: float | None = None
+    choice: Literal["a", "b"] = "a"
+    options: Mapping[str, float | int | bool | str] = dataclasses.field(default_factory=dict)
     maybe_leaf: Optional[Leaf] = None  # noqa: UP045 (the older spelling must work as well)
 
 
 @dataclasses.dataclass(frozen=True)
 class Unsupported:
-    anything: dict[str, int] = dataclasses.field(default_factory=dict)
+    anything: set[int] = dataclasses.field(default_factory=set)
 
 
 _INTEGERS = st.integers(-(2**63), 2**63 - 1)
@@ -57,6 +60,8 @@ _EVERYTHING = st.builds(
     nested=_LEAVES,
     many=st.lists(_LEAVES, max_size=3).map(tuple),
     maybe_number=st.none() | _FLOATS,
+    choice=st.sampled_from(["a", "b"]),
+    options=st.dictionaries(st.text(), _FLOATS | _INTEGERS | st.booleans() | st.text()),
     maybe_leaf=st.none() | _LEAVES,
 )
 
@@ -155,7 +160,7 @@ def test_the_elements_of_a_mixed_list_keep_their_types():
         ({"integer": "2.5"}, "integer must be an integer, got '2.5'"),
         ({"integer": math.nan}, "integer must be an integer, got nan"),
         ({"integer": math.inf}, "integer must be an integer, got inf"),
-        ({"integer": 2**63}, f"integer must be an integer, got {2**63}; it must fit 64 bits"),
+        ({"integer": 2**63}, f"integer must be an integer, got {2**63}; it must fit in 64 bits"),
         ({"flag": 1}, "flag must be true or false, got 1"),
         ({"flag": "true"}, "flag must be true or false, got 'true'"),
         ({"text": 1}, "text must be text, got 1; in YAML, put quotes around it"),
@@ -205,8 +210,39 @@ def test_the_dataclass_own_errors_keep_their_message_behind_the_path():
     with pytest.raises(ValueError, match="width") as own:
         Feature("age", "numerical", width=0)
     assert str(caught.value) == f"features[0]: {own.value}"
-    with pytest.raises(ConfigError, match=r"^optimizer\.learning_rate must be a finite number, 0 or more, got nan$"):
+    with pytest.raises(ConfigError, match=r"^optimizer\.learning_rate must be a finite number of 0 or more, got nan$"):
         build(Config, {"optimizer": {"learning_rate": "nan"}})
+
+
+def test_all_problems_of_a_tree_are_listed_at_once():
+    with pytest.raises(ConfigError) as caught:
+        build(Config, {"model": {"l2": "x", "precison": "float32"}, "data": {"batch_size": None}, "sed": 1})
+    assert [problem.split(" ")[0] for problem in caught.value.problems] == [
+        "sed:",
+        "model.precison:",
+        "model.l2",
+        "data.batch_size",
+    ]
+
+
+def test_all_problems_of_a_nested_dataclass_keep_their_path():
+    wrong = {"training": {"seed": -1}, "data": {"batch_size": 0}}
+    with pytest.raises(ConfigError) as caught:
+        build(Config, wrong, where="base")
+    assert [problem.split(" ")[:2] for problem in caught.value.problems] == [
+        ["base:", "data.batch_size"],
+        ["base:", "training.seed"],
+    ]
+
+
+def test_a_mapping_is_read_item_by_item():
+    assert build(Everything, {"options": {"a": 1, "b": "x"}}).options == {"a": 1, "b": "x"}
+    with pytest.raises(
+        ConfigError, match=r"^options\.a must be a number or an integer or true or false or text, got null$"
+    ):
+        build(Everything, {"options": {"a": None}})
+    with pytest.raises(ConfigError, match=r"^options must be a mapping such as \{name: value\}, got 3$"):
+        build(Everything, {"options": 3})
 
 
 def test_the_path_starts_with_where():
@@ -246,6 +282,7 @@ def test_merging_lays_the_second_tree_over_the_first(base, override):
 def test_merging_keeps_neighbours_and_replaces_lists_as_a_whole():
     base = {"a": {"x": 1, "y": [1, 2]}, "b": 3}
     assert merge(base, {"a": {"y": [9]}}) == {"a": {"x": 1, "y": [9]}, "b": 3}
+    assert merge(base, {"a": Replacement(z=1)}) == {"a": {"z": 1}, "b": 3}
 
 
 def test_leaves_are_the_settings_in_order():
@@ -259,4 +296,5 @@ def test_leaves_are_the_settings_in_order():
         below = plain
         for name in path.split("."):
             below = below[name]
-        assert not isinstance(below, dict)
+        # One setting is a mapping itself.
+        assert path == "optimizer.rule_options" or not isinstance(below, dict)

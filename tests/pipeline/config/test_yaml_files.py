@@ -63,8 +63,8 @@ def test_anchors_and_merge_keys_work(tmp_path):
         ("model:\n  l2: 0.1\n bad: 1\n", ", line 3: malformed YAML: "),
         ("model: [1, 2\n", ", line 2: malformed YAML: "),
         ("model: {}\n---\nmodel: {}\n", ", line 2: malformed YAML: "),
-        ("model:\n  l2: 0.1\nmodel:\n  l2: 0.2\n", ", line 3: malformed YAML: 'model' stands twice"),
-        ("model:\n  l2: 0.1\n  l2: 0.2\n", ", line 3: malformed YAML: 'l2' stands twice"),
+        ("model:\n  l2: 0.1\nmodel:\n  l2: 0.2\n", ", line 3: malformed YAML: 'model' appears twice"),
+        ("model:\n  l2: 0.1\n  l2: 0.2\n", ", line 3: malformed YAML: 'l2' appears twice"),
         ("model: !!python/object:os.system {}\n", ", line 1: malformed YAML: could not determine a constructor"),
         ("model: 2024-13-45\n", ": malformed YAML: month must be in 1..12"),
         ("model: \x07\n", ": malformed YAML: "),
@@ -72,7 +72,7 @@ def test_anchors_and_merge_keys_work(tmp_path):
         ("model:\n", ": model is a section of settings (shared_units, cross_layers, cross_projection, …), got null"),
         ("optimizer:\n  learning_rat: 1\n", ": optimizer.learning_rat: unknown key; did you mean 'learning_rate'?"),
         ("data:\n  movielens:\n    name: 1\n", ": data.movielens.name must be text, got 1; in YAML, put quotes"),
-        ("training:\n  seed: -1\n", ": training.seed must be a finite number, 0 or more, got -1"),
+        ("training:\n  seed: -1\n", ": training.seed must be an integer of 0 or more, got -1"),
         ("model:\n  precision: off\n", ": model.precision must be text, got false; in YAML, put quotes"),
     ],
 )
@@ -82,6 +82,23 @@ def test_a_file_that_does_not_fit_is_refused_in_one_line(tmp_path, text, message
         read(Config, path)
     assert str(caught.value).startswith(f"{path}{message}")
     assert "\n" not in str(caught.value)
+
+
+def test_all_problems_of_a_file_are_listed_behind_its_path(tmp_path):
+    path = _file(tmp_path, "training: {seed: -1}\ndata: {batch_size: 0}\n")
+    with pytest.raises(ConfigError) as caught:
+        read(Config, path)
+    assert str(caught.value).splitlines() == [
+        f"{path} has 2 problems:",
+        "  data.batch_size must be an integer of 1 or more, got 0",
+        "  training.seed must be an integer of 0 or more, got -1",
+    ]
+
+
+def test_rule_options_are_read_from_a_mapping(tmp_path):
+    text = "optimizer: {rule: clippy, rule_options: {relative: 1e-1, granularity: row}}\n"
+    options = {"relative": 0.1, "granularity": "row"}
+    assert read(Config, _file(tmp_path, text)).optimizer.rule_options == options
 
 
 def test_a_file_that_is_not_there_or_is_a_folder(tmp_path):
