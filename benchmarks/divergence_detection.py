@@ -110,12 +110,12 @@ def train(case: Case, path: Path) -> None:
         movielens=Movielens(data_dir=TFDS_DIR.value, periods=20),
         holdout_days=0,
     )
-    thresholds = {"gc": 1.0, "agc": 0.02}
+    rule_options = {"agc": {"threshold": 0.02}}
     optimizer = Optimizer(
         rule=case.rule,
         learning_rate=case.rate,
         warmup_steps=50,
-        threshold=thresholds.get(case.rule),
+        rule_options=rule_options.get(case.rule, {}),
         max_skipped_steps=10**6,
     )
     config = Config(data=data, model=Model(shared_units=(128, 128, 128), tower_units=(32,)), optimizer=optimizer)
