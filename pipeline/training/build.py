@@ -45,17 +45,18 @@ def make_ranker(config: Config, schema: Schema, statistics: Statistics, total_st
 def make_optimizer(settings: Optimizer, total_steps: int) -> tf_keras.optimizers.Optimizer:
     """Makes Adagrad with the clipping rules, the warm-up and the decay of the settings."""
     # None excludes embedding tables if there are any. Patterns that the user sets must match a variable.
-    excluded = (
-        None if settings.exclude_from_clipping == Optimizer().exclude_from_clipping else settings.exclude_from_clipping
-    )
-    rate, share = settings.learning_rate, settings.final_learning_rate_factor
-    if share != 1:
-        rate = tf_keras.optimizers.schedules.PolynomialDecay(rate, max(total_steps, 1), rate * share)
+    patterns = settings.exclude_from_clipping
+    is_default = patterns == Optimizer().exclude_from_clipping
+    learning_rate, final_factor = settings.learning_rate, settings.final_learning_rate_factor
+    if final_factor != 1:
+        learning_rate = tf_keras.optimizers.schedules.PolynomialDecay(
+            learning_rate, max(total_steps, 1), learning_rate * final_factor
+        )
     return Adagrad(
-        WarmUp(rate, settings.warmup_steps),
+        WarmUp(learning_rate, settings.warmup_steps),
         make_rule(settings),
         groups={group.pattern: make_rule(group) for group in settings.groups},
-        exclude_from_clipping=excluded,
+        exclude_from_clipping=None if is_default else patterns,
         initial_accumulator_value=settings.initial_accumulator_value,
         max_skipped_steps=settings.max_skipped_steps,
         explain=settings.explain,

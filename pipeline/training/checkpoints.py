@@ -25,8 +25,8 @@ _DAMAGE_ERRORS = (tf.errors.OpError, AssertionError, IndexError, ValueError, Run
 class Checkpoints:
     """Saves and restores a run; also the snapshots that the monitor rolls back to.
 
-    ``health.json`` next to the checkpoints holds for each of them ``step``, ``verdict`` (of the run until then) and ``health`` (of the
-    training at that moment: ``healthy``, ``out_of_range`` or ``full``).
+    ``health.json`` next to the checkpoints holds three values for each of them: ``step``, ``verdict`` (of the run until then)
+    and ``health`` (of the training at that moment: ``healthy``, ``out_of_range`` or ``full``).
 
     Args:
       path: The folder.
@@ -46,7 +46,7 @@ class Checkpoints:
         self._health_file = path / "health.json"
 
     def attach_monitor(self, monitor: DivergenceMonitor) -> None:
-        """Saves and restores the monitor's state as well from now on, and stamps checkpoints with the health that it sees."""
+        """From now on, saves and restores the monitor's state as well, and stamps checkpoints with its view of the health."""
         self._monitor = monitor
         self._checkpoint.monitor = monitor.state
 

@@ -94,7 +94,8 @@ class CurvatureCallback(tf_keras.callbacks.Callback):
 def cosine_with_other_tasks(conflict: GradientConflict, i: int) -> float:
     """Computes the cosine between the gradient of task ``i`` and the sum of the other tasks' gradients.
 
-    ``<g_i, s> / (|g_i| |s|)`` with ``s`` the sum over ``j != i`` of ``g_j``, from norms and pairwise cosines alone. NaN if one of the two is 0.
+    ``<g_i, s> / (|g_i| |s|)``, where ``s`` is the sum of ``g_j`` over ``j != i``. Norms and pairwise cosines are enough to
+    compute it. The result is NaN if ``g_i`` or ``s`` is 0.
     """
     norms = [conflict.norms[task] for task in conflict.tasks]
     others = [j for j in range(len(norms)) if j != i and norms[j] > 0]

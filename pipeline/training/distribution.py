@@ -17,9 +17,9 @@ _DEFAULT_CPU_REPLICAS = 2
 def make_strategy(training: Training) -> tf.distribute.Strategy:
     """Makes the strategy of ``training.strategy``.
 
-    ``one_device`` is TensorFlow's default strategy. ``mirrored`` uses the first ``training.replicas`` accelerators, or all of them if
-    that is 0. On a machine without accelerators, it splits the CPU into that many logical devices (2 if that is 0). The CPU can
-    only be split before TensorFlow has used it.
+    ``one_device`` is TensorFlow's default strategy. ``mirrored`` uses the first ``training.replicas`` accelerators; 0 uses all.
+    On a machine without accelerators, ``mirrored`` splits the CPU into that many logical devices; 0 makes two. The CPU can only
+    be split before TensorFlow has used it.
 
     Raises:
       UserError: If there are fewer devices than replicas.
@@ -56,8 +56,8 @@ def distribute_batches(
 
     Args:
       strategy: The model's strategy.
-      batches: Called with ``replicas``, ``worker`` and ``workers``. Returns the dataset of that worker, in which the parts of a batch
-        that belong to its replicas follow one another; see :class:`..data.batching.windows.BatchOrder`.
+      batches: Called with ``replicas``, ``worker`` and ``workers``. Returns the dataset of that worker, whose elements are the
+        parts of a batch for its replicas, one after the other; see :class:`..data.batching.windows.BatchOrder`.
       clock: Measures how long the reader waits for each element.
     """
 
@@ -67,8 +67,8 @@ def distribute_batches(
 
     if strategy is tf.distribute.get_strategy():
         return make_worker_dataset(1)
-    # Given a plain dataset, Keras lets the strategy rebatch it. For that, the strategy guesses from the pipeline's last operations, and it
-    # guesses wrong for batches that are cut from blocks.
+    # Given a plain dataset, Keras lets the strategy rebatch it. The strategy then searches the pipeline for its last batching
+    # operation, and fails for batches that are cut from blocks.
     return strategy.distribute_datasets_from_function(
         lambda context: make_worker_dataset(
             context.num_replicas_in_sync, context.input_pipeline_id, context.num_input_pipelines

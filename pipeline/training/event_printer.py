@@ -15,9 +15,9 @@ _MAX_NAMES = 3
 class EventPrinter(tf_keras.callbacks.Callback):
     """Prints events, one line for each step and kind.
 
-    Trouble usually reaches several tasks in the same step. The monitor reports one event for each of them; the line shows the evidence of the
-    first and names the others. A spike that the labels explain is not printed, because there is nothing to do about it. All events
-    are in ``divergence.json`` and in the report.
+    Trouble usually reaches several tasks in the same step, and the monitor reports one event for each of them. The line shows
+    the evidence of the first event and names the tasks of the others. A spike that the labels explain is not printed, because
+    there is nothing to do about it. All events are in ``divergence.json`` and in the report.
 
     Args:
       print_line: Prints a line.

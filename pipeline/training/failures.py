@@ -1,4 +1,4 @@
-"""What happens when a run fails: ``status.json`` says so, and the user reads one line where the cause is theirs to mend."""
+"""Records the failure of a run, and turns errors that the user can fix into one line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def record_failure(run: RunDirectory, state: RunState) -> Iterator[None]:
       state: The run's position, which is recorded as well.
 
     Raises:
-      UserError: Instead of TensorFlow's error if the log could not be read, and instead of the system's error if the disk is full.
+      UserError: If the log cannot be read or the disk is full. Any other error of the block is raised unchanged.
     """
     try:
         yield

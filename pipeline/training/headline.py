@@ -34,11 +34,12 @@ def format_headline(
     sizes = {True: 0, False: 0}
     for variable in ranker.trainable_variables:
         sizes["embeddings" in variable.name] += int(tf.size(variable))
+    replicas = ranker.distribute_strategy.num_replicas_in_sync
     lines = [
         f"Log: {pluralize(len(source.days), 'day')} ({len(schedule.holdout_days)} held out), "
         f"{pluralize(len(source.schema.features), 'feature')}, {pluralize(len(source.schema.tasks), 'task')}",
         f"Ranker: {sizes[False]:,} weights and {sizes[True]:,} embedding weights; rule {config.optimizer.rule}, "
-        f"learning rate {config.optimizer.learning_rate:g}, {pluralize(ranker.distribute_strategy.num_replicas_in_sync, 'replica')}",
+        f"learning rate {config.optimizer.learning_rate:g}, {pluralize(replicas, 'replica')}",
     ]
     return [*lines, f"Resuming at step {step:,} of {schedule.total_steps:,}"] if step else lines
 

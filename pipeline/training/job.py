@@ -12,7 +12,6 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from ...foundation.atomic_files import write_json
 from ..config.settings import Config, Training
 from ..data import Source, open_source
 from ..data.batching import InputService, WaitClock
@@ -69,6 +68,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
     source.exclude_days(excluded_days)
     service = InputService(config.data, source, excluded_days) if config.data.service else None
     schedule = TrainingSchedule(config, source)
+    schedule.check_train_days()
 
     # 3. Claim the folder. From here on, status.json says how the run is doing, even if it fails.
     run.claim(config, source.schema)
@@ -107,7 +107,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
                 )
                 holdout_metrics = loop.run(callbacks=[publisher, events])
         except Preempted:
-            write_json(run.divergence_file, monitor.to_dict())
+            run.write_divergence(monitor.to_dict())
             run.write_status("preempted", state.step, message="saved after SIGTERM; continue with --resume")
             progress.print_line(f"Preempted at step {state.step:,}. The run is saved; continue it with --resume.")
             return EXIT_PREEMPTED
@@ -119,7 +119,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         if holdout_metrics:
             monitor.judge_final_metrics(state.step, holdout_metrics)
             events.flush()
-        write_json(run.divergence_file, monitor.to_dict())
+        run.write_divergence(monitor.to_dict())
 
         # 8. Publish the model, or say why not. Either way there is a report.
         reasons = find_export_blockers(ranker, monitor.verdict)

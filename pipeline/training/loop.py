@@ -62,8 +62,8 @@ class TrainingLoop:
         """Trains, then evaluates the days that are held out.
 
         Args:
-          callbacks: Called after the monitor and before the callback that saves checkpoints, in this order. One of them must be a
-            :class:`.publisher.Publisher`, which advances ``state``.
+          callbacks: Called in this order after the monitor, and before the callback that saves checkpoints. One of them must be
+            a :class:`.publisher.Publisher`, which advances ``state``.
 
         Returns:
           The metrics on the held-out days, averaged over their rows. Empty if no day is held out or if training was stopped.

@@ -24,9 +24,9 @@ from .writers import Writer
 class Publisher(tf_keras.callbacks.Callback):
     """Advances the run's position, and publishes the metrics at fixed steps of each day.
 
-    A publication reads Keras's metrics and the monitor's measurements since the last one, writes them, shows them to the monitor, and
-    resets Keras's metrics. Because its steps are counted from the beginning of the day, a resumed run publishes at the same
-    steps as an undisturbed one.
+    A publication reads Keras's metrics and the monitor's measurements since the last one, writes them, shows them to the
+    monitor, and resets Keras's metrics. Its steps are counted from the beginning of the day, so a resumed run publishes at the
+    same steps as an undisturbed one.
 
     | key | what | when |
     |---|---|---|
@@ -44,8 +44,8 @@ class Publisher(tf_keras.callbacks.Callback):
     The keys that the monitor adds are listed in ``docs/metrics.md``.
 
     Args:
-      config: Its ``training.publish_every_steps`` counts the steps of a day between two publications; the end of a day publishes
-        what is left.
+      config: The configuration. ``training.publish_every_steps`` is the number of steps of a day between two publications;
+        the end of a day publishes the rest.
       source: The log, which counts its faulty rows.
       state: The run's position, which this callback advances.
       monitor: Adds its measurements to a publication, then judges the publication.
@@ -129,8 +129,8 @@ class Publisher(tf_keras.callbacks.Callback):
 def drop_undefined(metrics: Mapping[str, float]) -> dict[str, float]:
     """Returns the metrics without those that have no value.
 
-    Dropped are all metrics of a task without labeled rows, and an AUC that is NaN because only one class occurred. A loss of NaN or
-    infinity stays, because it is a value: training diverged.
+    The function drops all metrics of a task without labeled rows, and an AUC that is NaN because only one class occurred. A
+    loss of NaN or infinity stays, because it has a meaning: training diverged.
 
     Example:
     >>> drop_undefined({"examples/click": 8, "auc/click": float("nan"), "examples/like": 0, "loss/like": float("nan")})

@@ -170,6 +170,14 @@ class RunDirectory:
             return []
         return [CheckedDay.from_dict(day) for day in json.loads(self.log_file.read_text(encoding="utf-8"))["days"]]
 
+    def write_divergence(self, report: Mapping[str, Any]) -> None:
+        """Replaces ``divergence.json``.
+
+        Args:
+          report: The verdict and the events; see :meth:`..divergence.DivergenceMonitor.to_dict`.
+        """
+        write_json(self.divergence_file, report)
+
     def write_status(self, status: RunStatus, step: int, **details: Any) -> None:
         """Replaces ``status.json``."""
         write_json(self.status_file, {"status": status, "step": step} | details)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..config.errors import UserError
 from ..config.settings import Config
 from ..data.batching import count_steps
 from ..data.source import Source
@@ -43,12 +44,24 @@ class TrainingSchedule:
 
     def __init__(self, config: Config, source: Source):
         days = range(len(source.days))
-        first_holdout_day = len(days) - config.data.holdout_days
+        first_holdout_day = max(len(days) - config.data.holdout_days, 0)
         self.train_days, self.holdout_days = days[:first_holdout_day], days[first_holdout_day:]
         self._legs: list[Leg] = []
         for day in self.train_days:
             steps = count_steps(sum(source.block_rows(day)), config.data.batch_size)
             self._legs += [Leg(day, pass_index, 0, steps) for pass_index in range(config.data.passes)]
+
+    def check_train_days(self) -> None:
+        """Checks that a day is left to train on.
+
+        Raises:
+          UserError: If all days are held out.
+        """
+        if not self.train_days:
+            raise UserError(
+                f"data.holdout_days must be less than {len(self.holdout_days)}, the number of days in the log, so that a day is "
+                "left to train on"
+            )
 
     @property
     def total_steps(self) -> int:

@@ -3,10 +3,11 @@ from __future__ import annotations
 import dataclasses
 from types import SimpleNamespace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steadyrank.pipeline.config import Config
+from steadyrank.pipeline.config import Config, UserError
 from steadyrank.pipeline.training.schedule import Leg, TrainingSchedule
 
 
@@ -31,6 +32,15 @@ def test_a_run_can_continue_in_the_middle_of_a_day():
 
 def test_nothing_remains_after_the_last_step():
     assert list(make_schedule([20, 25]).remaining_legs(5)) == []
+
+
+@pytest.mark.parametrize("holdout", [2, 3])
+def test_a_log_without_a_day_to_train_on_is_refused(holdout):
+    schedule = make_schedule([20, 25], holdout=holdout)
+    assert list(schedule.holdout_days) == [0, 1]
+    with pytest.raises(UserError, match=r"data\.holdout_days must be less than 2, the number of days in the log"):
+        schedule.check_train_days()
+    make_schedule([20, 25], holdout=1).check_train_days()
 
 
 @given(
