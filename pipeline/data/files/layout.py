@@ -146,14 +146,18 @@ def _open_filesystem(path: str) -> tuple[fs.FileSystem, str]:
     try:
         return fs.FileSystem.from_uri(path)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise UserError(f"{path}: Arrow cannot open this address: {first_line(error)}") from error
+        raise UserError(
+            f"{path}: Arrow cannot open this address: {first_line(error)}; use a path, s3://... or gs://..."
+        ) from error
 
 
 def _get_file_infos(filesystem: fs.FileSystem, query: list[str] | fs.FileSelector, path: str) -> list[fs.FileInfo]:
     try:
         return filesystem.get_file_info(query)
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: cannot be read: {first_line(error)}") from error
+        raise UserError(
+            f"{path}: cannot be read: {first_line(error)}; check the address, the permissions and the network"
+        ) from error
 
 
 def _is_log_file(path: str, root: str) -> bool:

@@ -41,7 +41,8 @@ class FileLog(Source):
     """The log in a file or a folder.
 
     Use it through the setting ``data.source: files``, or directly to read blocks of a log in another program. A block is a group
-    of a file (a Parquet row group, or 8,192 records of a TFRecord file), or the part of a group that belongs to a period.
+    of a file, or the part of a group that belongs to a period. A group is a Parquet row group, a part of a large row group, or
+    8,192 records of a TFRecord file.
 
     Args:
       settings: Where the log is, and what to do with faulty rows and anomalous days.

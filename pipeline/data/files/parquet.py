@@ -162,7 +162,7 @@ class ParquetReader:
 
 def _unreadable(file: str, place: str, error: Exception) -> UserError:
     if isinstance(error, FileNotFoundError):
-        return UserError(f"{file}: the file no longer exists; restore it, or start another run")
+        return UserError(f"{file}: the file no longer exists; restore it")
     return UserError(
-        f"{file}: cannot read {place}: {first_line(error)}; the file is damaged, not Parquet, or out of reach; replace it"
+        f"{file}: cannot read {place}: {first_line(error)}; check that the file is reachable and a complete Parquet file"
     )

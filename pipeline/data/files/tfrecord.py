@@ -192,9 +192,11 @@ class TFRecordReader:
                 content = self._decompress(file, opened)
             yield pa.BufferReader(content)
         except FileNotFoundError as error:
-            raise UserError(f"{file}: the file no longer exists; restore it, or start another run") from error
+            raise UserError(f"{file}: the file no longer exists; restore it") from error
         except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{file}: cannot read the file: {first_line(error)}") from error
+            raise UserError(
+                f"{file}: cannot read the file: {first_line(error)}; check that the file is reachable"
+            ) from error
 
     def _decompress(self, file: str, opened: pa.NativeFile) -> bytes:
         # One file at a time: two threads that need the same file decompress it once.

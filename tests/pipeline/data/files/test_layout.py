@@ -55,8 +55,14 @@ class TestDays:
             ({"a.csv": b"1,2"}, "the folder has no Parquet or TFRecord file"),
             ({"a.parquet": b"1", "b.tfrecord": b"2"}, "the folder mixes Parquet and TFRecord files"),
             ({"a.parquet": b"1", "day=1/b.parquet": b"2"}, "some files are outside the folders of days"),
-            ({"a.parquet": b"PAR1 no, it is none"}, "cannot read the footer: .*; the file is damaged, not Parquet"),
-            ({"a.parquet": b""}, "cannot read the footer: .*; the file is damaged, not Parquet"),
+            (
+                {"a.parquet": b"PAR1 no, it is none"},
+                "cannot read the footer: .*; check that the file is reachable and a complete Parquet file",
+            ),
+            (
+                {"a.parquet": b""},
+                "cannot read the footer: .*; check that the file is reachable and a complete Parquet file",
+            ),
         ],
     )
     def test_other_files_are_refused_with_one_line(self, tmp_path, parquet_schema_file, files, message):
