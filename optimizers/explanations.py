@@ -1,7 +1,7 @@
-"""Why a step was shortened: what is kept of each variable between two readings.
+"""Why steps were shortened: what is kept of each variable between two readings.
 
-Everything is measured inside the step, from the weights and accumulators before it, and kept in two small variables for
-the whole optimizer, so that nothing between two readings is missed and nothing is read back to Python meanwhile.
+Everything is measured inside the step, from the weights and accumulators before it, and kept in two small variables for the whole
+optimizer. So nothing between two readings is missed, and no value is read back to Python in the meantime.
 """
 
 from __future__ import annotations
@@ -17,27 +17,26 @@ from .measurement import Measurements, fold_blocks, measure_coordinates
 from .reductions import Max, Reduction, Tensor
 from .variable_spec import Operands, VariableSpec
 
-# Columns of the numbers that are kept for each variable …
-_FACTOR, _SMALLEST, _GRADIENT, _UPDATE, _PARAMETER, _AT = range(6)
-# … of which the last ones belong to the coordinate that bound when the factor was smallest …
+# Columns of the numbers of each variable. From _BINDING on, they describe the coordinate that bound when the factor was smallest.
+_FACTOR, _SMALLEST, _GRADIENT, _UPDATE, _PARAMETER, _BINDING = range(6)
 _COORDINATE = ("weight", "gradient", "accumulator", "step")
-NUMBERS = _AT + len(_COORDINATE)
-# … and of the integers.
-_CLIPPED, _WHEN, _ROW, _COLUMN = range(4)
+NUMBERS = _BINDING + len(_COORDINATE)
+# Columns of the integers of each variable; all but the first describe that coordinate.
+_CLIPPED_STEPS, _ITERATION, _ROW, _COLUMN = range(4)
 INTEGERS = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Coordinate:
-    """The coordinate that bound a step most tightly, before that step.
+    """The coordinate that bound a step most tightly, with its values before that step.
 
     Attributes:
-      iteration: The optimizer's step, counted from 0.
-      index: Its place in the variable; the first number is the row of an embedding table.
+      iteration: The step, counted from 0.
+      index: Index in the variable; in an embedding table, the first number is the row.
       weight: w.
       gradient: g.
       accumulator: G.
-      step: The step that Adagrad proposed, ``eta * r``; the factor times this was taken.
+      step: The step that Adagrad proposed, ``eta * r``. The optimizer took sigma times this step.
     """
 
     iteration: int
@@ -52,17 +51,18 @@ class Coordinate:
 class Explanation:
     """What clipping did to one variable since the last reading; norms are Euclidean.
 
+    For a table with sparse gradients, the norms cover the touched rows.
+
     Attributes:
-      rule: Name of the rule that holds for it.
-      factor: sigma of the last step; the smallest of its rows or units, where each has its own.
-      smallest_factor: The smallest sigma; 1 when no step was shortened.
-      clipped_steps: Steps with a sigma below 1.
-      gradient_norm: The largest norm of the gradient, as it came to the optimizer.
+      rule: Name of the rule of the variable.
+      factor: sigma of the last step; the smallest one where rows or units have their own.
+      smallest_factor: The smallest sigma; 1 if no step was shortened.
+      clipped_steps: Number of steps with a sigma below 1.
+      gradient_norm: The largest norm of the gradient, as the optimizer received it.
       update_norm: The largest norm of a step that was taken.
-      parameter_norm: Norm of the weights before the last step. Of a table with sparse gradients, the gradients, updates and
-        weights of the touched rows count.
-      bound_by: The coordinate that bound when the factor was smallest; None when no step was shortened or when the rule
-        looks at norms.
+      parameter_norm: Norm of the weights before the last step.
+      bound_by: The coordinate that bound when the factor was smallest; None if no step was shortened, or if the rule looks at
+        norms.
     """
 
     rule: str
@@ -124,57 +124,73 @@ def _square_update(
 def stack_numbers(
     ops: Any, sigmas: Sequence[Tensor], squares: Sequence[Tensor], coordinates: Sequence[Tensor]
 ) -> Tensor:
-    """The parts' numbers, ``[parts, NUMBERS]``, float32, from what :func:`observe` and :func:`coordinate` returned."""
+    """The numbers of one step, ``[variables, NUMBERS]``, float32.
 
-    def stacked(values: Sequence[Tensor]) -> Tensor:
+    Args:
+      ops: A namespace with NumPy's names.
+      sigmas: The factors.
+      squares: What :func:`sum_squares` returned.
+      coordinates: The numbers of each variable that :func:`find_binding_coordinate` returned.
+    """
+
+    def stack(values: Sequence[Tensor]) -> Tensor:
         return ops.stack([ops.cast(value, "float32") for value in values])
 
-    def smallest_of(sigma: Tensor) -> Tensor:
-        # Over no rows there is no factor, and nothing was shortened.
+    def find_smallest(sigma: Tensor) -> Tensor:
+        # A gradient without rows has no factor and shortens nothing, hence the 1.
         return ops.min(ops.pad(ops.reshape(sigma, (-1,)), [[0, 1]], constant_values=1.0)) if len(sigma.shape) else sigma
 
-    smallest = stacked([smallest_of(sigma) for sigma in sigmas])
-    twice = ops.stack([smallest, smallest], axis=1)
-    return ops.concatenate([twice, ops.sqrt(stacked(squares)), stacked(coordinates)], axis=1)
+    smallest = stack([find_smallest(sigma) for sigma in sigmas])
+    factor_and_smallest = ops.stack([smallest, smallest], axis=1)
+    return ops.concatenate([factor_and_smallest, ops.sqrt(stack(squares)), stack(coordinates)], axis=1)
 
 
 def merge(
     ops: Any, numbers: Tensor, integers: Tensor, new_numbers: Tensor, places: Tensor, step: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The kept numbers and integers of some variables after one more step."""
-    binds = new_numbers[:, _SMALLEST : _SMALLEST + 1] < numbers[:, _SMALLEST : _SMALLEST + 1]
-    merged = ops.concatenate(
+    """The numbers and integers of some variables after one more step.
+
+    Args:
+      ops: A namespace with NumPy's names.
+      numbers: The numbers so far, ``[variables, NUMBERS]``.
+      integers: The integers so far, ``[variables, INTEGERS]``.
+      new_numbers: The numbers of the step.
+      places: Row and column of the coordinate that bound in the step, ``[variables, 2]``.
+      step: The step.
+    """
+    is_smaller = new_numbers[:, _SMALLEST : _SMALLEST + 1] < numbers[:, _SMALLEST : _SMALLEST + 1]
+    merged_numbers = ops.concatenate(
         [
             new_numbers[:, :_SMALLEST],
             ops.minimum(numbers[:, _SMALLEST:_GRADIENT], new_numbers[:, _SMALLEST:_GRADIENT]),
             ops.maximum(numbers[:, _GRADIENT:_PARAMETER], new_numbers[:, _GRADIENT:_PARAMETER]),
-            new_numbers[:, _PARAMETER:_AT],
-            ops.where(binds, new_numbers[:, _AT:], numbers[:, _AT:]),
+            new_numbers[:, _PARAMETER:_BINDING],
+            ops.where(is_smaller, new_numbers[:, _BINDING:], numbers[:, _BINDING:]),
         ],
         axis=1,
     )
-    clipped = integers[:, :_WHEN] + ops.cast(new_numbers[:, :_SMALLEST] < 1, integers.dtype)
+    clipped_steps = integers[:, :_ITERATION] + ops.cast(new_numbers[:, :_SMALLEST] < 1, integers.dtype)
     places = ops.cast(places, integers.dtype)
-    when = ops.zeros_like(places[:, :1]) + ops.cast(step, integers.dtype)
-    where = ops.where(binds, ops.concatenate([when, places], axis=1), integers[:, _WHEN:])
-    return merged, ops.concatenate([clipped, where], axis=1)
+    iteration = ops.zeros_like(places[:, :1]) + ops.cast(step, integers.dtype)
+    binding = ops.where(is_smaller, ops.concatenate([iteration, places], axis=1), integers[:, _ITERATION:])
+    return merged_numbers, ops.concatenate([clipped_steps, binding], axis=1)
 
 
 def make_empty(variables: int) -> tuple[np.ndarray, np.ndarray]:
-    """What is kept before the first step: factors of 1, norms of 0, nothing clipped."""
+    """Numbers and integers before the first step: factors of 1, norms of 0, no clipped step."""
     numbers = np.zeros((variables, NUMBERS), np.float32)
-    numbers[:, :2] = 1.0
+    numbers[:, :_GRADIENT] = 1.0
     return numbers, np.full((variables, INTEGERS), -1, np.int64) * (np.arange(INTEGERS) > 0)
 
 
 def make_explanation(rule: str, numbers: np.ndarray, integers: np.ndarray, shape: Sequence[int]) -> Explanation:
-    """One variable's explanation, from its row of the kept numbers and integers.
+    """The explanation of one variable, from its numbers and integers.
 
     Args:
       rule: Name of its rule.
       numbers: ``[NUMBERS]``.
       integers: ``[INTEGERS]``.
-      shape: The variable's.
+      shape: Shape of the variable.
     """
     bound_by = None
     if integers[_ROW] >= 0:
@@ -182,13 +198,13 @@ def make_explanation(rule: str, numbers: np.ndarray, integers: np.ndarray, shape
         if len(shape):
             inner = np.unravel_index(int(integers[_COLUMN]), shape[1:]) if len(shape) > 1 else ()
             index = (int(integers[_ROW]), *map(int, inner))
-        values = {name: float(number) for name, number in zip(_COORDINATE, numbers[_AT:], strict=True)}
-        bound_by = Coordinate(iteration=int(integers[_WHEN]), index=index, **values)
+        values = {name: float(number) for name, number in zip(_COORDINATE, numbers[_BINDING:], strict=True)}
+        bound_by = Coordinate(iteration=int(integers[_ITERATION]), index=index, **values)
     return Explanation(
         rule=rule,
         factor=float(numbers[_FACTOR]),
         smallest_factor=float(numbers[_SMALLEST]),
-        clipped_steps=int(integers[_CLIPPED]),
+        clipped_steps=int(integers[_CLIPPED_STEPS]),
         gradient_norm=float(numbers[_GRADIENT]),
         update_norm=float(numbers[_UPDATE]),
         parameter_norm=float(numbers[_PARAMETER]),

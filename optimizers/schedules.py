@@ -11,41 +11,41 @@ import tf_keras
 
 @tf_keras.utils.register_keras_serializable("steadyrank")
 class WarmUp(tf_keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises in a straight line and then follows its target.
+    """A learning rate that rises linearly and then follows its target.
 
-    When to use it: always with Adagrad. Its accumulators start small, so the first steps are the largest ones.
+    When to use it: always with Adagrad, whose accumulators start small, so that the first steps are the largest.
 
-    Formula: in step t, counted from 0, ``target(t) * min(1, (t + 1) / steps)``. The first step is not lost: it uses
-    ``target / steps``.
+    Formula: ``target(t) * min(1, (t + 1) / steps)`` in step t, counted from 0. The first step uses ``target / steps``.
 
     Args:
-      target: The rate after the warm-up: a number of 0 or more, or a Keras schedule.
-      steps: Steps of the warm-up; 0 for none.
+      target: The learning rate after the warm-up, a number of 0 or more, or a Keras schedule.
+      steps: Number of warm-up steps; 0 for no warm-up.
 
     Raises:
       ValueError: When an argument is negative.
 
     Example:
+    >>> from steadyrank.optimizers import WarmUp
     >>> [round(float(WarmUp(0.4, steps=4)(t)), 3) for t in range(6)]
     [0.1, 0.2, 0.3, 0.4, 0.4, 0.4]
     """
 
     def __init__(self, target: float | tf_keras.optimizers.schedules.LearningRateSchedule, steps: int):
         if not callable(target) and not (isinstance(target, numbers.Real) and float(target) >= 0):
-            raise ValueError(f"target must be 0 or more, or a schedule, got {target!r}")
+            raise ValueError(f"target must be a number of 0 or more, or a schedule, got {target!r}")
         if not steps >= 0:
-            raise ValueError(f"steps must be 0 or more, got {steps}")
+            raise ValueError(f"steps must be 0 or more, got {steps!r}")
         self.target = target
         self.steps = steps
 
     def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
-        """The rate in ``step``, a float32 scalar."""
+        """The learning rate in ``step``, a float32 scalar."""
         rate = self.target(step) if callable(self.target) else tf.constant(self.target, tf.float32)
-        done = (tf.cast(step, tf.float32) + 1.0) / max(self.steps, 1)
-        return rate * tf.minimum(1.0, done)
+        progress = (tf.cast(step, tf.float32) + 1.0) / max(self.steps, 1)
+        return rate * tf.minimum(1.0, progress)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments, in Keras's serialised form."""
+        """The arguments, in the serialized form of Keras."""
         target = self.target
         if callable(target):
             target = tf_keras.optimizers.schedules.serialize(target)

@@ -1,4 +1,4 @@
-"""The arguments that the optimizers for Keras 2 and Keras 3 share: their values, their checks and their plain form."""
+"""The settings of the optimizers for Keras 2 and Keras 3: their values, checks and configuration."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .adagrad_parameters import AdagradParameters
 from .rule import Rule, is_real
 from .rules import RULES, Clippy, NoClipping, rule_from_config
 
-# Keras's embedding tables. The paper clips the other variables only.
-EXCLUDED = ("embeddings",)
+# Keras's embedding tables: the paper clips only the other variables.
+DEFAULT_EXCLUSIONS = ("embeddings",)
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What both shells of Adagrad are told; see :class:`~.adagrad.Adagrad` for the meanings.
+    """The checked arguments of an optimizer; :class:`~.adagrad.Adagrad` documents them.
 
     Raises:
-      ValueError: When a value is out of its range or contradicts another.
+      ValueError: When a value is out of its range or contradicts another one.
     """
 
     rule: Rule
@@ -50,26 +50,26 @@ class Settings:
             raise ValueError(f"max_skipped_steps must be an integer of 0 or more, or None, got {allowed!r}")
         if self.clip_accumulator_update and self.use_standard_accumulator_update:
             raise ValueError(
-                "clip_accumulator_update=True needs use_standard_accumulator_update=False: the factor is not known yet "
-                "when the accumulator takes the gradient first"
+                "clip_accumulator_update=True requires use_standard_accumulator_update=False: otherwise the accumulator takes "
+                "the gradient before the factor is known"
             )
 
     def choose_rules(self, names: Sequence[str]) -> list[Rule]:
-        """The rule of each variable: that of the first group or exclusion whose pattern is found in its name.
+        """The rule of each variable: that of the first group or exclusion whose pattern occurs in its name.
 
         Raises:
-          ValueError: When a pattern that the user gave matches no variable.
+          ValueError: When a pattern of the user matches no variable.
         """
-        excluded = EXCLUDED if self.exclude_from_clipping is None else self.exclude_from_clipping
-        without = {pattern: NoClipping() for pattern in excluded if pattern not in self.groups}
-        groups: dict[str, Rule] = {**self.groups, **without}
+        excluded = DEFAULT_EXCLUSIONS if self.exclude_from_clipping is None else self.exclude_from_clipping
+        exclusions = {pattern: NoClipping() for pattern in excluded if pattern not in self.groups}
+        groups: dict[str, Rule] = {**self.groups, **exclusions}
         for pattern in groups:
-            given = pattern in self.groups or self.exclude_from_clipping is not None
-            if given and not any(re.search(pattern, name) for name in names):
-                some = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+            is_from_user = pattern in self.groups or self.exclude_from_clipping is not None
+            if is_from_user and not any(re.search(pattern, name) for name in names):
+                examples = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
                 raise ValueError(
-                    f"the pattern {pattern!r} matches none of the {len(names)} variables; correct it or leave it out. "
-                    f"Their names: {some}"
+                    f"the pattern {pattern!r} matches none of the {len(names)} variables; correct or remove it. "
+                    f"The variables are: {examples}"
                 )
         return [
             next((rule for pattern, rule in groups.items() if re.search(pattern, name)), self.rule) for name in names
@@ -77,58 +77,58 @@ class Settings:
 
     @property
     def allowed_skips(self) -> int | None:
-        """Steps in a row that may be skipped; None for any number, also where none ever is."""
+        """Steps in a row that may be skipped; None for no limit, or if no step is ever skipped."""
         return self.max_skipped_steps if self.skip_nonfinite else None
 
     def failure_messages(self, names: Sequence[str]) -> list[str]:
-        """What is said when more were skipped: for each variable whose gradient may be the reason, and last for the rate."""
+        """The error messages after too many skipped steps: one for each variable with a bad gradient, the last for the rate."""
         bad = [f"gradient of '{name}' was not finite, or beyond {self.gradient_limit:g}" for name in names]
         return [
-            f"the {what}, and the {self.max_skipped_steps} steps before had to be skipped for such numbers as well: look at "
-            "the data and the loss of these steps, or raise max_skipped_steps"
-            for what in [*bad, "learning rate was not finite"]
+            f"the {cause}, and the {self.max_skipped_steps} steps before were skipped for such numbers as well: check the data and "
+            "the loss of these steps, or raise max_skipped_steps"
+            for cause in [*bad, "learning rate was not finite"]
         ]
 
     def adagrad_parameters(self, weight_decay: float, dtype: str, largest: float) -> AdagradParameters:
         """Adagrad's side of a variable's step; see :class:`~.adagrad_parameters.AdagradParameters`.
 
         Args:
-          weight_decay: The variable's.
-          dtype: In which the step is computed and the accumulator kept.
-          largest: The variable's largest number.
+          weight_decay: Weight decay of the variable.
+          dtype: Dtype of the step and the accumulator.
+          largest: Largest number of the variable's dtype.
         """
-        computed = np.finfo(dtype)
+        limits = np.finfo(dtype)
         return AdagradParameters(
             epsilon=self.epsilon,
             weight_decay=weight_decay,
             delayed=not self.use_standard_accumulator_update,
             clip_accumulator=self.clip_accumulator_update,
             gradient_limit=self.gradient_limit if self.skip_nonfinite else math.inf,
-            tiny=float(computed.tiny),
-            # A little below the largest numbers, so that no rounding passes them.
+            tiny=float(limits.tiny),
+            # A little below the largest numbers, so that rounding does not exceed them.
             largest=0.99 * largest,
-            largest_accumulator=0.99 * float(computed.max),
+            largest_accumulator=0.99 * float(limits.max),
         )
 
     def get_config(self, serialize: Callable[[Any], Any]) -> dict[str, Any]:
-        """All of them in plain types; ``serialize`` makes a plain form of a schedule."""
+        """All settings in plain types; ``serialize`` converts schedules."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        groups = {pattern: rule_config(rule, serialize) for pattern, rule in self.groups.items()}
+        groups = {pattern: serialize_rule(rule, serialize) for pattern, rule in self.groups.items()}
         excluded = None if self.exclude_from_clipping is None else list(self.exclude_from_clipping)
-        rule = rule_config(self.rule, serialize)
+        rule = serialize_rule(self.rule, serialize)
         return plain | {"rule": rule, "groups": groups, "exclude_from_clipping": excluded}
 
 
 def check_number(name: str, value: Any, *, scheduled: bool = False) -> None:
-    """Refuses what is neither a finite number of 0 or more nor, where that may be, a schedule.
+    """Checks that a value is a finite number of 0 or more or, where ``scheduled``, a schedule.
 
     Raises:
-      ValueError: Naming the argument, what was expected and what came.
+      ValueError: When it is neither.
     """
     if is_real(value):
         if 0 <= float(value) < math.inf:
             return
-    # A serialised schedule is a mapping; a variable or a tensor is what Keras itself makes of a number.
+    # A serialized schedule is a mapping. Keras itself turns a number into a variable or a tensor.
     elif scheduled and (callable(value) or isinstance(value, Mapping) or hasattr(value, "dtype")):
         return
     kinds = "a finite number of 0 or more" + (" or a schedule" if scheduled else "")
@@ -136,14 +136,14 @@ def check_number(name: str, value: Any, *, scheduled: bool = False) -> None:
 
 
 def check_patterns(name: str, patterns: Any) -> None:
-    """Refuses what is not a collection of regular expressions.
+    """Checks that a value is a collection of regular expressions.
 
     Raises:
-      ValueError: Naming the argument and the pattern.
+      ValueError: When it is not, with the pattern at fault.
     """
     if isinstance(patterns, str):
         raise ValueError(
-            f"{name} must be a sequence of regular expressions, got the text {patterns!r}; write [{patterns!r}]"
+            f"{name} must be a sequence of regular expressions, got the string {patterns!r}; write [{patterns!r}]"
         )
     for pattern in patterns:
         try:
@@ -153,7 +153,7 @@ def check_patterns(name: str, patterns: Any) -> None:
 
 
 def as_patterns(name: str, patterns: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Patterns as a tuple, None as it is.
+    """Patterns as a tuple; None unchanged.
 
     Raises:
       ValueError: See :func:`check_patterns`.
@@ -165,15 +165,15 @@ def as_patterns(name: str, patterns: Sequence[str] | None) -> tuple[str, ...] | 
 
 
 def as_rule(name: str, value: Any, deserialize: Callable[[Any], Any]) -> Rule:
-    """A rule from what a user may write for one: a rule, its name, None for no clipping, or its configuration.
+    """Converts an argument to a rule.
 
     Args:
-      name: The argument, for the message.
-      value: What was written.
-      deserialize: Makes a schedule of its serialised form.
+      name: Name of the argument, for the error message.
+      value: A rule, its name, its configuration, or None for no clipping.
+      deserialize: Converts a serialized schedule; returns anything else unchanged.
 
     Raises:
-      ValueError: When it is none of these.
+      ValueError: When the value is none of these.
     """
     if isinstance(value, Rule):
         return value
@@ -187,19 +187,19 @@ def as_rule(name: str, value: Any, deserialize: Callable[[Any], Any]) -> Rule:
             return rule_from_config(fields)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{name}: {error}") from error
-    raise ValueError(f"{name} must be a rule, the name of one ({', '.join(RULES)}) or None, got {value!r}")
+    raise ValueError(f"{name} must be a rule, the name of a rule ({', '.join(RULES)}) or None, got {value!r}")
 
 
-def rule_config(rule: Rule, serialize: Callable[[Any], Any]) -> dict[str, Any]:
-    """A rule's configuration in plain types; the inverse of :func:`as_rule`."""
+def serialize_rule(rule: Rule, serialize: Callable[[Any], Any]) -> dict[str, Any]:
+    """The configuration of a rule in plain types; the inverse of :func:`as_rule`."""
     return {key: serialize(item) if callable(item) else item for key, item in rule.get_config().items()}
 
 
 def as_groups(value: Mapping[str, Any] | None, deserialize: Callable[[Any], Any]) -> dict[str, Rule]:
-    """Rules by pattern, each from what :func:`as_rule` takes.
+    """Converts an argument to rules by pattern, see :func:`as_rule`.
 
     Raises:
-      ValueError: When a pattern is no regular expression or a rule none.
+      ValueError: When a pattern is no regular expression, or a value is no rule.
     """
     check_patterns("groups", value or {})
     return {pattern: as_rule(f"groups[{pattern!r}]", rule, deserialize) for pattern, rule in (value or {}).items()}
@@ -208,23 +208,23 @@ def as_groups(value: Mapping[str, Any] | None, deserialize: Callable[[Any], Any]
 def make_clippy(
     deserialize: Callable[[Any], Any], relative: Any, accumulator_relative: Any, absolute: Any, granularity: Any
 ) -> Clippy:
-    """Clippy from the arguments that TFRS's users know.
+    """Clippy from the arguments of ClippyAdagrad.
 
     Raises:
-      ValueError: Naming the argument, as the user knows it.
+      ValueError: When an argument is out of its range, with the name that it has in ClippyAdagrad.
     """
-    named = {
+    thresholds = {
         "variable_relative_threshold": relative,
         "accumulator_relative_threshold": accumulator_relative,
         "absolute_threshold": absolute,
     }
-    for name, value in named.items():
+    for name, value in thresholds.items():
         check_number(name, value, scheduled=True)
     return Clippy(deserialize(relative), deserialize(absolute), deserialize(accumulator_relative), granularity)
 
 
 def rename_for_clippy(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration of Adagrad with Clippy under the arguments of ClippyAdagrad."""
+    """Converts a configuration of Adagrad with Clippy to the arguments of ClippyAdagrad."""
     rule, explain = config.pop("rule"), config.pop("explain")
     return config | {
         "variable_relative_threshold": rule["relative"],

@@ -11,6 +11,7 @@ import tensorflow as tf
 import tf_keras
 
 from steadyrank.optimizers import (
+    RULES,
     AdaGC,
     Adagrad,
     AdaptiveGradientClipping,
@@ -20,14 +21,12 @@ from steadyrank.optimizers import (
     WarmUp,
     tfrs,
 )
+from tests.optimizers.rule_variants import list_variants
 
-# Each rule once, in the way that asks most of the optimizer; Clippy for whole variables is ClippyAdagrad's.
-FAMILY = {
-    "none": functools.partial(Adagrad, rule=None),
-    "gc": functools.partial(Adagrad, rule=GradientClipping(1.0, granularity="global")),
+# Each rule once, with the granularity that asks most of the optimizer; ClippyAdagrad covers Clippy for whole variables.
+FAMILY = {name: functools.partial(Adagrad, rule=list_variants(name)[-1]) for name in RULES} | {
     "agc": functools.partial(Adagrad, rule=AdaptiveGradientClipping(0.1, granularity="unit")),
-    "lamb": functools.partial(Adagrad, rule="lamb"),
-    "clippy": functools.partial(Adagrad, rule=Clippy(granularity="row")),
+    "gc": functools.partial(Adagrad, rule=GradientClipping(1.0, granularity="global")),
     "adagc": functools.partial(Adagrad, rule=AdaGC(start=2)),
     "ClippyAdagrad": ClippyAdagrad,
     "tfrs": tfrs.ClippyAdagrad,

@@ -20,7 +20,8 @@ import tensorflow as tf
 from steadyrank.optimizers import programs
 from steadyrank.optimizers.keras3 import Adagrad, ClippyAdagrad
 from tests.optimizers import keras3_cases
-from tests.optimizers.keras3_cases import CHECKS, NOT_ON_TORCH, ONLY_JAX, ROWS, data, fit, ranker, weights
+from tests.optimizers.keras3_cases import CHECKS, NOT_ON_TORCH, ONLY_JAX
+from tests.optimizers.keras3_checks import ROWS, data, fit, ranker, weights
 
 SECONDS = 300
 OTHERS = {

@@ -9,29 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from steadyrank.optimizers import (
-    AdaGC,
-    Adagrad,
-    AdaptiveGradientClipping,
-    Clippy,
-    ClippyAdagrad,
-    GradientClipping,
-    Lamb,
-    NoClipping,
-    skipped_too_often,
-)
+from steadyrank.optimizers import AdaGC, Adagrad, ClippyAdagrad, skipped_too_often
+from tests.optimizers.rule_variants import VARIANTS
 
-RULES = [
-    NoClipping(),
-    GradientClipping(1.0),
-    GradientClipping(1.0, granularity="global", order="after"),
-    AdaptiveGradientClipping(0.1),
-    AdaptiveGradientClipping(0.1, granularity="unit"),
-    Lamb(),
-    Clippy(),
-    Clippy(granularity="row"),
-    AdaGC(start=1),
-]
+RULES = [*VARIANTS, AdaGC(start=1)]
 BAD = [float("nan"), float("inf"), -float("inf"), 1e30]
 
 
