@@ -23,7 +23,7 @@ Start with ``page.py``, which lists the sections in their order. From the ground
 | :mod:`.sections` | one section of the page per module |
 | :mod:`.page` | the page |
 
-Apart from :mod:`...foundation`, no other package of steadyrank is imported.
+Apart from :mod:`steadyrank.foundation`, no other package of steadyrank is imported.
 """
 
 from .page import render

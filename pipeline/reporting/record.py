@@ -20,13 +20,13 @@ class RunRecord:
     Attributes:
       title: The page's title.
       config: The resolved configuration, nested dicts of plain values.
-      status: ``status.json``: ``status`` (see :data:`~...foundation.run_terms.RunStatus`), ``step``, ``seconds``, ``export``
+      status: ``status.json``: ``status`` (see :data:`~.run_terms.RunStatus`), ``step``, ``seconds``, ``export``
         (path of the SavedModel, or None), ``message``, ``input_wait_fraction`` (0 to 1, over all training), ``skipped`` and
         ``clamped`` (number of the log's rows by reason), ``skipped_rows``, and for the footer ``versions`` (by name) and
         ``time`` (text).
-      divergence: ``divergence.json``: ``verdict`` (see :data:`~...foundation.run_terms.Verdict`) and ``events``, dicts of
+      divergence: ``divergence.json``: ``verdict`` (see :data:`~.run_terms.Verdict`) and ``events``, dicts of
         ``step``, ``kind``, ``task`` (empty or None for the whole run), ``layer``, ``feature``, ``evidence`` (text) and
-        ``values`` (numbers by name). The page describes the kinds of :data:`~...foundation.run_terms.EventKind` in words
+        ``values`` (numbers by name). The page describes the kinds of :data:`~.run_terms.EventKind` in words
         and lists any other kind as recorded.
       train: Lines of ``metrics/train.jsonl``, in the order written: ``step``, ``loss``, ``loss/<task>``, ``auc/<task>``,
         ``rmse/<task>``, ``clipping_factor/<layer>`` and ``clipped_steps/<layer>`` (smallest factor and number of clipped
@@ -41,7 +41,7 @@ class RunRecord:
       tasks: Dicts of ``name``, ``kind`` (``binary`` or ``regression``), ``weight`` (factor in the loss) and ``label`` (the
         column of the label; the task's name if left out).
       log: ``log.json``: ``source`` and ``days``, dicts of ``name``, ``rows``, ``files``, ``use`` (see
-        :data:`~...foundation.run_terms.DayUse`), ``statistics`` (by column: ``missing`` (0 to 1), and ``mean`` and ``deviation`` or ``distinct``)
+        :data:`~.run_terms.DayUse`), ``statistics`` (by column: ``missing`` (0 to 1), and ``mean`` and ``deviation`` or ``distinct``)
         and ``anomalies``, dicts of ``check``, ``column`` (empty for the whole day), ``text`` and, for some checks, ``score``
         (in standard deviations). Empty if the log was not checked.
 

@@ -1,6 +1,6 @@
 """Numbers and plain values as the report writes them.
 
-Durations, percentages and plurals, which other packages format too, are in :mod:`...foundation.formatting`.
+Durations, percentages and plurals, which other packages format too, are in :mod:`~steadyrank.foundation.formatting`.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class RunEvent:
 
     Attributes:
       step: The training step.
-      kind: A :data:`~....foundation.run_terms.EventKind`, or another recorded text.
+      kind: A :data:`~.run_terms.EventKind`, or another recorded text.
       task: The task; empty for the whole model.
       layer: The layer, or empty.
       evidence: The evidence as recorded: a text, or plain values in early records.

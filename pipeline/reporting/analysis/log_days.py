@@ -37,7 +37,7 @@ class LogDay:
       name: The name in the log; may be empty.
       rows: Number of rows; None if unknown.
       files: Number of files; None if unknown.
-      use: A :data:`~....foundation.run_terms.DayUse`, or another recorded text.
+      use: A :data:`~.run_terms.DayUse`, or another recorded text.
       statistics: Numbers by column and name of the statistic.
       anomalies: The anomalies that the checks found, in the order recorded.
     """

@@ -18,7 +18,7 @@ from .svg import figure_settings, make_canvas, to_inline_svg
 from .value_axis import clip_to_drawable, format_tick
 
 USE_COLORS: Mapping[str, str] = {"training": BLUE, "holdout": GREEN, "skipped": VERMILION}
-"""Colors of the days' bars by :data:`~....foundation.run_terms.DayUse`. The bar of a skipped day is hollow."""
+"""Colors of the days' bars by :data:`~.run_terms.DayUse`. The bar of a skipped day is hollow."""
 
 # Blue for less, orange for more; no shift has the same light gray as in the clipping map.
 _COLORS = LinearSegmentedColormap.from_list(

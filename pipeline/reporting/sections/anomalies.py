@@ -15,7 +15,7 @@ MAX_SHOWN = 30
 """Number of anomalies in the table that is open, at most."""
 
 USE_NAMES: Mapping[str, str] = {"training": "training", "holdout": "held out", "skipped": "skipped"}
-"""The page's words for each :data:`~....foundation.run_terms.DayUse`."""
+"""The page's words for each :data:`~.run_terms.DayUse`."""
 
 _CHECK_TITLES = {
     "shifted": "shifted",

@@ -113,7 +113,7 @@ class RunFigures:
         wide: bool = False,
         bounds: Bounds = (None, None),
     ) -> str:
-        """Draws curves with the run's event marks; see :func:`~..figures.curves.draw_curves`."""
+        """Draws curves with the run's event marks; see :func:`~.curves.draw_curves`."""
         marks = self.make_marks(task)
         return draw_curves(name, title, unit, curves, extent=self.extent, marks=marks, wide=wide, bounds=bounds)
 

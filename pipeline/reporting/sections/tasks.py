@@ -36,7 +36,7 @@ def make_tasks_section(run: RunRecord) -> str:
 
 
 def describe_judging_days(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Names the days of :func:`~..analysis.scores.select_judging_lines`: ``the held-out day (day_011, 65,536 rows)``."""
+    """Names the days of :func:`~.scores.select_judging_lines`: ``the held-out day (day_011, 65,536 rows)``."""
     names = [str(line.get("day", "without a name")) for line in lines]
     days = join_words(names) if len(names) <= 3 else f"{names[0]} to {names[-1]}"
     rows = [line.get("rows") for line in lines]
