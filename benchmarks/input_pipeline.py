@@ -127,20 +127,10 @@ def compare_readers(folder: Path) -> None:
 
 def run_in_process(name: str, folder: Path) -> dict:
     """Runs one reader in a new process and returns its measurements, or why it was skipped."""
-    process = subprocess.run(
-        [
-            sys.executable,
-            __file__,
-            f"--reader={name}",
-            f"--folder={folder}",
-            f"--rows={ROWS.value}",
-            f"--slow_groups={SLOW_GROUPS.value}",
-            f"--row_group={ROW_GROUP.value}",
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    flag_values = {"reader": name, "folder": folder}
+    flag_values |= {flag.name: flag.value for flag in (ROWS, SLOW_GROUPS, ROW_GROUP)}
+    command = [sys.executable, __file__, *(f"--{flag}={value}" for flag, value in flag_values.items())]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
     if process.returncode:
         return {"skipped": (process.stderr.strip().splitlines() or ["the process failed without a message"])[-1]}
     return json.loads(process.stdout.splitlines()[-1])
