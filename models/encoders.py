@@ -1,6 +1,7 @@
-"""From raw columns to one dense vector a row, inside the model, so that serving reads what training read.
+"""Encodes raw columns as one dense vector per row, inside the model, so that serving and training read the same columns.
 
-Shapes: B rows of a batch, L places of a bag, E columns of an embedding table, D width of the encoded row.
+Shapes: B rows of a batch, L values of a bag, W width of a numerical feature, E columns of an embedding table, D width of the
+encoded row.
 """
 
 from __future__ import annotations
@@ -17,25 +18,25 @@ from .statistics import Statistics
 
 
 class Encoder(tf_keras.layers.Layer):
-    """Encodes every feature of a schema and concatenates the results, in the schema's order.
+    """Encodes each feature of a schema and concatenates the results in the schema's order.
 
-    Numbers are normalised, ids and strings are looked up in embedding tables, bags are combined. The embedding tables
-    are variables called ``<table>/embeddings``.
+    Numbers are normalized, ids and strings are looked up in embedding tables, and the embeddings of a bag are combined. An
+    embedding table is a variable named ``<table>/embeddings``.
 
     Args:
-      schema: Names the features.
-      statistics: Mean and deviation of each normalised feature. A feature that it lacks is an error.
+      schema: The features.
+      statistics: Mean and standard deviation of each normalized feature.
       name: Name of the layer.
 
-    Input: a mapping from feature name to ``[B]``, or ``[B, L]`` for vectors and bags. Output: ``[B, D]`` in the layer's
-    compute dtype.
+    Input: a mapping from feature name to ``[B]``, or to ``[B, W]`` for a vector and ``[B, L]`` for a bag. Output: ``[B, D]`` in the
+    layer's compute dtype.
 
     Raises:
-      ValueError: When ``statistics`` lacks a feature, or a vocabulary is still to be learned.
+      ValueError: If ``statistics`` lacks a normalized feature, or a vocabulary is not known yet.
     """
 
     def __init__(self, schema: Schema, statistics: Statistics, name: str = "encoder"):
-        # Raw counters do not fit float16: the columns are read in float32, whatever the policy, and cast at the end.
+        # Raw counters overflow float16, so the columns stay in their dtype under any policy and are cast at the end.
         super().__init__(name=name, autocast=False)
         self._features = schema.features
         self._normalizers: dict[str, Normalizer] = {}
@@ -48,15 +49,16 @@ class Encoder(tf_keras.layers.Layer):
                 ids = IdLookup(feature)
                 self._ids[feature.table_name] = ids
                 self._tables[feature.table_name] = tf_keras.layers.Embedding(
-                    ids.rows, feature.embedding_width, name=feature.table_name
+                    ids.num_rows, feature.embedding_width, name=feature.table_name
                 )
 
     def call(self, columns: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """The rows' encodings."""
+        """Returns the encoded rows, ``[B, D]``."""
         encoded = [self._encode(feature, tf.convert_to_tensor(columns[feature.name])) for feature in self._features]
         return tf.concat([tf.cast(part, self.compute_dtype) for part in encoded], axis=-1)
 
     def _encode(self, feature: Feature, column: tf.Tensor) -> tf.Tensor:
+        """Encodes one column as ``[B, W]`` or ``[B, E]``."""
         if feature.kind == "numerical":
             return self._normalizers[feature.name](column)
         ids = self._ids[feature.table_name](column)
@@ -64,18 +66,27 @@ class Encoder(tf_keras.layers.Layer):
         if feature.kind == "categorical":
             return embeddings
         missing = MISSING_STRING if feature.dtype == "string" else MISSING_INTEGER
-        there = tf.cast(tf.not_equal(column, missing), embeddings.dtype)[..., tf.newaxis]
-        total = tf.reduce_sum(embeddings * there, axis=1)
+        mask_BL1 = tf.cast(tf.not_equal(column, missing), embeddings.dtype)[..., tf.newaxis]
+        sum_BE = tf.reduce_sum(embeddings * mask_BL1, axis=1)
         if feature.combiner == "sum":
-            return total
-        return tf.math.divide_no_nan(total, tf.reduce_sum(there, axis=1))
+            return sum_BE
+        return tf.math.divide_no_nan(sum_BE, tf.reduce_sum(mask_BL1, axis=1))
 
 
 class Normalizer(tf_keras.layers.Layer):
-    """A numerical column, within the feature's bounds, as numbers of mean 0 and deviation 1 on the data from which the statistics were learned.
+    """Clips a numerical column to the feature's bounds and normalizes it to mean 0 and standard deviation 1.
 
-    Input ``[B]`` or ``[B, width]``, output ``[B, width]``, float32 whatever the policy. Mean and deviation are weights
-    that do not train: they travel with checkpoints and exports.
+    Mean and standard deviation come from the statistics. They are weights that do not train, so that checkpoints and exports
+    contain them.
+
+    Args:
+      feature: The numerical feature.
+      statistics: Its mean and standard deviation, unless ``feature.normalization`` is ``none``.
+
+    Input: ``[B]`` or ``[B, W]``. Output: ``[B, W]``, float32 under any policy.
+
+    Raises:
+      ValueError: If ``statistics`` lacks the feature.
     """
 
     def __init__(self, feature: Feature, statistics: Statistics):
@@ -83,43 +94,47 @@ class Normalizer(tf_keras.layers.Layer):
         self._feature = feature
         if feature.normalization == "none":
             return
-        for what, given in (("mean", statistics.mean), ("deviation", statistics.deviation)):
-            if feature.name not in given:
+        for quantity, values in (("mean", statistics.mean), ("deviation", statistics.deviation)):
+            if feature.name not in values:
                 raise ValueError(
-                    f"feature '{feature.name}' has normalization '{feature.normalization}', but the statistics hold no "
-                    f"{what} for it; learn them from data or use normalization 'none'"
+                    f"feature '{feature.name}' has normalization '{feature.normalization}', but the statistics have no "
+                    f"{quantity} for it; compute them from data or use normalization 'none'"
                 )
-        constant = tf_keras.initializers.Constant
-        shape = (feature.width,)
-        self._mean = self.add_weight(
-            name="mean", shape=shape, initializer=constant(statistics.mean[feature.name]), trainable=False
-        )
-        self._deviation = self.add_weight(
-            name="deviation", shape=shape, initializer=constant(statistics.deviation[feature.name]), trainable=False
-        )
+        self._mean = self._add_constant("mean", statistics.mean[feature.name])
+        self._deviation = self._add_constant("deviation", statistics.deviation[feature.name])
+
+    def _add_constant(self, name: str, value: np.ndarray) -> tf.Variable:
+        initializer = tf_keras.initializers.Constant(value)
+        return self.add_weight(name=name, shape=(self._feature.width,), initializer=initializer, trainable=False)
 
     def call(self, column: tf.Tensor) -> tf.Tensor:
-        """The normalised column."""
-        numbers = tf.reshape(tf.cast(column, tf.float32), [-1, self._feature.width])
+        """Returns the normalized column, ``[B, W]``."""
+        x_BW = tf.reshape(tf.cast(column, tf.float32), [-1, self._feature.width])
         if self._feature.default is not None:
-            numbers = tf.where(tf.math.is_nan(numbers), self._feature.default, numbers)
+            x_BW = tf.where(tf.math.is_nan(x_BW), self._feature.default, x_BW)
         low, high = self._feature.bounds
         if (low, high) != (-np.inf, np.inf):
-            # NaN stays NaN: it must be seen.
-            numbers = tf.clip_by_value(numbers, low, high)
+            # NaN stays NaN, so that a fault of the data is not hidden.
+            x_BW = tf.clip_by_value(x_BW, low, high)
         if self._feature.normalization == "none":
-            return numbers
+            return x_BW
         if self._feature.normalization == "log":
-            numbers = signed_log(numbers, tf.math)
-        return (numbers - self._mean) / self._deviation
+            x_BW = signed_log(x_BW, tf.math)
+        return (x_BW - self._mean) / self._deviation
 
 
 class IdLookup(tf_keras.layers.Layer):
-    """Rows of an embedding table for ids or strings.
+    """Converts ids or strings to row numbers of an embedding table.
+
+    Args:
+      feature: A categorical feature or a bag.
 
     Attributes:
-      rows: Rows that the table needs. Row 0 is shared by all values that a vocabulary or a range of ids does not hold,
-        the missing one among them.
+      num_rows: Number of rows of the table. With a vocabulary or a range of ids, row 0 is shared by all other values and the missing
+        value.
+
+    Raises:
+      ValueError: If the feature has a ``vocabulary_size`` instead of a vocabulary.
     """
 
     def __init__(self, feature: Feature):
@@ -127,23 +142,23 @@ class IdLookup(tf_keras.layers.Layer):
         self._feature = feature
         if feature.vocabulary_size:
             raise ValueError(
-                f"feature '{feature.name}' wants a vocabulary of {feature.vocabulary_size} values that is not learned yet; "
-                "`compute_statistics` in steadyrank.pipeline.data.feature_statistics gives the schema that has it"
+                f"feature '{feature.name}' needs a vocabulary of {feature.vocabulary_size} values, which is not known yet; "
+                "`compute_statistics` in steadyrank.pipeline.data.feature_statistics returns a schema with the vocabulary"
             )
         if feature.vocabulary:
             lookup = tf_keras.layers.StringLookup if feature.dtype == "string" else tf_keras.layers.IntegerLookup
             self._lookup = lookup(vocabulary=list(feature.vocabulary), num_oov_indices=1)
-            self.rows = len(feature.vocabulary) + 1
+            self.num_rows = len(feature.vocabulary) + 1
         elif feature.hash_buckets:
             self._lookup = tf_keras.layers.Hashing(feature.hash_buckets)
-            self.rows = feature.hash_buckets
+            self.num_rows = feature.hash_buckets
         else:
             self._lookup = None
-            self.rows = feature.num_ids + 1
+            self.num_rows = feature.num_ids + 1
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
-        """Rows, int64, of ``values``' shape."""
+        """Returns row numbers, int64, of the values' shape."""
         if self._lookup is not None:
             return self._lookup(values)
-        known = (values >= 0) & (values < self._feature.num_ids)
-        return tf.where(known, values + 1, tf.zeros_like(values))
+        is_known = (values >= 0) & (values < self._feature.num_ids)
+        return tf.where(is_known, values + 1, tf.zeros_like(values))

@@ -1,4 +1,7 @@
-"""What is measured of one task, accumulated inside the training step and read when it is published."""
+"""The metrics of one task, accumulated inside the training step and read when they are published.
+
+Shapes: B rows of a batch, K buckets of the histogram of logits.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ import tf_keras
 from ..foundation.auc import auc_from_rank_sum
 from .schema import Task
 
-# AUC is computed from a histogram of logits. Buckets of 1/32 between -16 and 16: pairs that fall into one bucket count
-# half, which changes the AUC of a ranker by far less than 1e-4.
+# The AUC is computed from a histogram of logits, in buckets of 1/32 between -16 and 16. A pair within one bucket counts half,
+# which changes the AUC of a ranker by far less than 1e-4.
 _LOGIT_LIMIT = 16.0
 _BUCKETS = 1024
 _SUMS = ("examples", "loss", "prediction", "label", "label_squared", "error_squared")
@@ -18,14 +21,19 @@ _SUMS = ("examples", "loss", "prediction", "label", "label_squared", "error_squa
 class TaskMetrics(tf_keras.metrics.Metric):
     """Loss, means and quality of one task over the rows that have a label.
 
-    Sums are kept in float64, so that a window of any length is exact. A prediction that is not finite ranks as a tie
-    with all others of its kind, so that a diverged model has the AUC of chance and no metric raises; it makes the
-    loss of its window non-finite, and that is how it is seen.
+    The sums are float64, so that they are exact over any number of rows. All predictions that are not finite rank as a tie.
+    A diverged model therefore has the AUC of chance and no metric raises; its loss is not finite, which shows the divergence.
 
-    Result: a mapping with, for a task ``t``, ``loss/t``, ``prediction_mean/t``, ``label_mean/t``, ``examples/t`` (rows
-    with a label), and ``auc/t`` for a binary task, or ``rmse/t`` and ``rmse_of_mean/t`` (the RMSE of always predicting
-    the mean label: chance) for a regression task. What has no value yet is NaN: everything without labels, ``auc/t``
-    without both classes.
+    | key, for a task ``t`` | meaning |
+    |---|---|
+    | ``loss/t`` | mean loss |
+    | ``prediction_mean/t``, ``label_mean/t`` | mean prediction and mean label |
+    | ``examples/t`` | number of rows with a label |
+    | ``auc/t`` | binary tasks: area under the ROC curve |
+    | ``rmse/t`` | regression tasks: root mean squared error |
+    | ``rmse_of_mean/t`` | regression tasks: RMSE of always predicting the mean label, the level of chance |
+
+    A metric without a value is NaN: all of them without labels, ``auc/t`` without both classes.
 
     Args:
       task: The task.
@@ -42,35 +50,43 @@ class TaskMetrics(tf_keras.metrics.Metric):
         """Adds rows.
 
         Args:
-          y_true: Labels, ``[B]`` or ``[B, 1]``, finite also where the mask is 0.
-          y_pred: Logits of a binary task, predictions of a regression task, of the labels' shape.
-          sample_weight: 1 for a row with a label, 0 for one without, of the labels' shape. Default: all ones.
+          y_true: Labels, ``[B]`` or ``[B, 1]``; finite also where the mask is 0.
+          y_pred: Logits of a binary task or predictions of a regression task, in the labels' shape.
+          sample_weight: 1 for a row with a label, 0 for a row without, in the labels' shape. Default: all ones.
         """
-        label = tf.cast(tf.reshape(y_true, [-1]), tf.float64)
-        logit = tf.cast(tf.reshape(y_pred, [-1]), tf.float64)
-        mask = tf.ones_like(label) if sample_weight is None else tf.cast(tf.reshape(sample_weight, [-1]), tf.float64)
-        prediction = tf.sigmoid(logit) if self._task.kind == "binary" else logit
-        error = prediction - label
-        rows = [tf.ones_like(label), tf.zeros_like(label), prediction, label, tf.square(label), tf.square(error)]
-        # A mask of 0 must also silence a prediction that is not finite: 0 * NaN would not.
-        masked = tf.where(mask[:, tf.newaxis] > 0, tf.stack(rows, axis=1), 0.0)
+        label_B = tf.cast(tf.reshape(y_true, [-1]), tf.float64)
+        logit_B = tf.cast(tf.reshape(y_pred, [-1]), tf.float64)
+        mask_B = tf.ones_like(label_B)
+        if sample_weight is not None:
+            mask_B = tf.cast(tf.reshape(sample_weight, [-1]), tf.float64)
+        prediction_B = tf.sigmoid(logit_B) if self._task.kind == "binary" else logit_B
+        summands = [
+            tf.ones_like(label_B),
+            tf.zeros_like(label_B),
+            prediction_B,
+            label_B,
+            tf.square(label_B),
+            tf.square(prediction_B - label_B),
+        ]
+        # tf.where, because a mask of 0 times a prediction that is not finite would be NaN.
+        masked = tf.where(mask_B[:, tf.newaxis] > 0, tf.stack(summands, axis=1), 0.0)
         self._sums.assign_add(tf.reduce_sum(masked, axis=0))
         if self._task.kind == "binary":
-            self._histogram.assign_add(histogram_of(label, logit, mask))
+            self._histogram.assign_add(logit_histogram(label_B, logit_B, mask_B))
 
     def add_loss_sum(self, loss: tf.Tensor) -> None:
-        """Adds the loss of the rows of the last update, summed over them; a scalar."""
+        """Adds the summed loss of the rows of the last update, a scalar."""
         index = _SUMS.index("loss")
         self._sums.assign_add(tf.one_hot(index, len(_SUMS), dtype=tf.float64) * tf.cast(loss, tf.float64))
 
     def reset_state(self) -> None:
-        """Starts a new window."""
-        # Keras's own resets every weight to the scalar 0, which does not fit a vector.
+        """Resets all sums to 0."""
+        # Keras's implementation assigns the scalar 0, which does not fit a vector.
         for weight in self.weights:
             weight.assign(tf.zeros_like(weight))
 
     def result(self) -> dict[str, tf.Tensor]:
-        """The metrics over all rows since the last reset."""
+        """Returns the metrics over all rows since the last reset."""
         examples, loss, prediction, label, label_squared, error_squared = tf.unstack(self._sums)
         name = self._task.name
         label_mean = label / examples
@@ -89,22 +105,24 @@ class TaskMetrics(tf_keras.metrics.Metric):
         return results
 
 
-def histogram_of(label: tf.Tensor, logit: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """Counts of negatives and positives in buckets of growing logits, ``[buckets, 2]``, from ``[B]``, float64 each."""
-    finite = tf.where(tf.math.is_finite(logit), logit, tf.zeros_like(logit))
-    place = (tf.clip_by_value(finite, -_LOGIT_LIMIT, _LOGIT_LIMIT) + _LOGIT_LIMIT) / (2 * _LOGIT_LIMIT)
-    bucket = tf.cast(place * (_BUCKETS - 1), tf.int32)
-    classes = tf.stack([mask * (1 - label), mask * label], axis=1)
-    return tf.math.unsorted_segment_sum(classes, bucket, _BUCKETS)
+def logit_histogram(label_B: tf.Tensor, logit_B: tf.Tensor, mask_B: tf.Tensor) -> tf.Tensor:
+    """Counts negatives and positives in buckets of increasing logits, ``[K, 2]``. All arguments are float64."""
+    finite_B = tf.where(tf.math.is_finite(logit_B), logit_B, tf.zeros_like(logit_B))
+    share_B = (tf.clip_by_value(finite_B, -_LOGIT_LIMIT, _LOGIT_LIMIT) + _LOGIT_LIMIT) / (2 * _LOGIT_LIMIT)
+    bucket_B = tf.cast(share_B * (_BUCKETS - 1), tf.int32)
+    classes_B2 = tf.stack([mask_B * (1 - label_B), mask_B * label_B], axis=1)
+    return tf.math.unsorted_segment_sum(classes_B2, bucket_B, _BUCKETS)
 
 
-def histogram_auc(histogram: tf.Tensor) -> tf.Tensor:
-    """AUC from counts of negatives and positives in buckets of growing logits, ``[buckets, 2]``; a scalar.
+def histogram_auc(histogram_K2: tf.Tensor) -> tf.Tensor:
+    """Computes the AUC from a :func:`logit_histogram`; a scalar.
 
-    The share of pairs of a negative and a positive in which the positive stands in the higher bucket; pairs in one
-    bucket count half. NaN without both classes.
+    The AUC is the share of pairs of a negative and a positive whose positive is in the higher bucket. A pair within one bucket
+    counts half. NaN without both classes.
     """
-    negatives, positives = histogram[:, 0], histogram[:, 1]
-    rows = negatives + positives
-    mean_ranks = tf.cumsum(rows, exclusive=True) + (rows + 1.0) / 2.0
-    return auc_from_rank_sum(tf.reduce_sum(positives * mean_ranks), tf.reduce_sum(positives), tf.reduce_sum(negatives))
+    negatives_K, positives_K = histogram_K2[:, 0], histogram_K2[:, 1]
+    rows_K = negatives_K + positives_K
+    mean_ranks_K = tf.cumsum(rows_K, exclusive=True) + (rows_K + 1.0) / 2.0
+    return auc_from_rank_sum(
+        tf.reduce_sum(positives_K * mean_ranks_K), tf.reduce_sum(positives_K), tf.reduce_sum(negatives_K)
+    )

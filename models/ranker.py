@@ -1,6 +1,7 @@
-"""The multitask ranker: encoder, shared layers, one tower for each task.
+"""The multitask ranker: an encoder, shared layers and one tower per task.
 
-Shapes: B rows of a batch, T tasks.
+Shapes: B rows of a batch, L values of a bag, T tasks. ``inputs`` are the columns of a batch by name: the schema's features and
+labels in one mapping. ``outputs`` are the towers' outputs by task, ``[B, 1]`` each.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import tensorflow_recommenders as tfrs
 import tf_keras
 
 from ..foundation.constant_baseline import constant_cross_entropy, smoothed_share
+from ..foundation.metric_key import MetricKey
 from .encoders import Encoder
-from .heads import Head, Sums
+from .heads import Head, LabeledSums
 from .metrics import histogram_auc
 from .schema import Schema
 from .statistics import Statistics
@@ -21,35 +23,37 @@ from .trunks import CrossNetwork, SharedBottom
 
 
 class MultitaskRanker(tfrs.Model):
-    """A ranker for several tasks over shared layers, as a Keras model.
+    """A Keras model that ranks by several tasks over shared layers.
 
-    When to use it: one row is one impression, several things are to be predicted of it, some of them missing in some
-    rows. It trains with Keras ``fit`` under any strategy, on batches that map column names to tensors: the schema's
-    features and labels in one mapping.
+    Use it if each row is one impression and several outcomes are to be predicted, some of which may be missing in some rows. It
+    trains with Keras ``fit`` under any strategy, on batches that map column names to tensors: the schema's features and labels in
+    one mapping.
 
-    The loss is ``sum_t weight_t * (sum of task t's losses / rows with a label of task t) + regularisation``. Rows are
-    counted over the whole batch, all replicas together, so that N replicas take the step that one would take. A task
-    without any label in the batch contributes 0 and no gradient.
+    The loss is ``sum_t weight_t * (sum of task t's losses) / (rows with a label of task t) + regularization``. Rows are counted over
+    the batches of all replicas, so that N replicas take the same step as one. A task without any label in the batch
+    contributes 0 and no gradient.
 
     Args:
-      schema: What enters and leaves.
-      statistics: What was learned from data: means and deviations for the normalisation, mean labels for the towers'
-        first biases. Default: none, for a schema without normalised features.
-      shared_units: Widths of the shared bottom.
-      cross_layers: Layers of the DCN-v2 in front of it; 0 for none.
-      cross_projection: Rank of the DCN-v2's matrices; 0 for full rank.
-      cross_layer_norm: Whether a layer normalisation stands in front of the DCN-v2.
-      tower_units: Widths of each tower's hidden layers.
-      l2: Factor of the squared kernels of shared layers and towers in the loss.
-      name: The model's name.
+      schema: The features and tasks.
+      statistics: Means and standard deviations for the normalization, and mean labels for the towers' initial biases. Default:
+        none, for a schema without normalized features.
+      shared_units: Widths of the layers of the shared bottom.
+      cross_layers: Number of DCN-v2 layers before the shared bottom; 0 for none.
+      cross_projection: Rank of the weight matrices of DCN-v2; 0 for full rank.
+      cross_layer_norm: Whether a layer normalization precedes DCN-v2.
+      tower_units: Widths of the hidden layers of each tower.
+      l2: Factor of the L2 regularization of the shared layers and the towers.
+      name: Name of the model.
 
-    Call: a mapping with the schema's features, ``[B]`` or ``[B, L]`` (further keys are ignored), to a mapping from
-    task to ``[B]``: the probability of a binary task, the value of a regression task, float32.
+    Input: a mapping that holds the schema's features, ``[B]`` or ``[B, L]``; other keys are ignored. Output: a mapping from task to
+    ``[B]``, float32: the probability of a binary task, the value of a regression task.
 
     Raises:
-      ValueError: When the statistics lack a normalised feature.
+      ValueError: If the statistics lack a normalized feature.
 
     Example:
+    >>> import tensorflow as tf
+    >>> from steadyrank.models import Feature, Task
     >>> schema = Schema(
     ...     features=(Feature("age", "numerical", normalization="none"),),
     ...     tasks=(Task("click", "binary"), Task("minutes", "regression", weight=0.1)),
@@ -72,9 +76,9 @@ class MultitaskRanker(tfrs.Model):
         l2: float = 0.0,
         name: str = "ranker",
     ):
-        # The encoder casts, after normalising: a raw counter in float16 would be infinite.
+        # The encoder casts after normalizing, because a raw counter in float16 would be infinite.
         super().__init__(name=name, autocast=False)
-        # What a step returns is measured over all replicas already; Keras would add the replicas' values up.
+        # A step returns metrics that already cover all replicas; by default Keras would add up the replicas' values.
         self.distribute_reduction_method = "first"
         self.on_step_metrics: Callable[[dict[str, tf.Tensor]], None] | None = None
         statistics = statistics or Statistics()
@@ -85,155 +89,169 @@ class MultitaskRanker(tfrs.Model):
         self._shared = SharedBottom(shared_units, l2)
         self._heads = [Head(task, tower_units, l2, statistics.label_mean.get(task.name)) for task in schema.tasks]
         self._regularization = tf_keras.metrics.Mean(name="regularization_loss")
-        # One row creates every variable: a checkpoint can be restored and an export made before any training.
-        self(_one_row(schema))
+        # The first call creates every variable, so that a checkpoint can be restored or an export made before any training.
+        self(_make_dummy_row(schema))
 
     def call(self, columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The predictions, by task."""
-        outputs = self._outputs(columns)
-        return {head.task.name: head.predict_from(outputs[head.task.name]) for head in self._heads}
+        """Returns the predictions by task."""
+        outputs = self._compute_outputs(columns)
+        return {head.task.name: head.convert_to_prediction(outputs[head.task.name]) for head in self._heads}
 
     def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """The data's part of the loss on one replica's share of a batch, a scalar; the replicas' parts add up.
+        """Computes one replica's part of the loss, without the regularization; the parts of all replicas add up. A scalar.
 
         Args:
           inputs: The schema's features and labels.
-          training: Unused: no layer here behaves differently in training.
+          training: Unused, because no layer behaves differently in training.
         """
         del training
-        return self._loss_and_sums(inputs, self._outputs(inputs))[0]
+        return self._compute_loss_and_sums(inputs, self._compute_outputs(inputs))[0]
 
     def train_step(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One step of Keras ``fit``; returns the metrics since they were last reset.
+        """Takes one step of Keras ``fit`` and returns the metrics since the last reset.
 
-        When ``on_step_metrics`` is set, it is called while the step is traced, before the optimizer, with what is measured of
-        this step alone: scalars over the whole batch, all replicas together. They are ``loss``, and for each task t
-        ``loss/t``; ``examples/t``, its rows with a label; ``normalized_loss/t``, the loss in units of that of the best constant
-        prediction for this batch; ``calibration/t``, mean prediction over mean label; ``auc/t`` of a binary task. Without
-        labels the loss and what follows it have no meaning.
+        If the attribute ``on_step_metrics`` is a function, the step calls it before the optimizer, while it is traced. The
+        argument holds the metrics of this step alone, as scalars over the batches of all replicas:
+
+        | key, for a task ``t`` | meaning |
+        |---|---|
+        | ``loss``, ``loss/t`` | weighted sum of the tasks' mean losses; mean loss |
+        | ``examples/t`` | number of rows with a label |
+        | ``normalized_loss/t`` | loss divided by the loss of the best constant prediction for this batch |
+        | ``calibration/t`` | mean prediction divided by mean label |
+        | ``auc/t`` | binary tasks: area under the ROC curve; 0.5 if a class is missing |
+
+        If a task has no label in the batch, its metrics other than ``examples/t`` have no meaning.
         """
         with tf.GradientTape() as tape:
-            outputs = self._outputs(inputs)
-            loss, sums = self._loss_and_sums(inputs, outputs)
-            loss += self._regularization_loss()
+            outputs = self._compute_outputs(inputs)
+            loss, sums = self._compute_loss_and_sums(inputs, outputs)
+            loss += self._update_regularization()
             if self.on_step_metrics is not None:
-                self.on_step_metrics(self._measures(sums) | self._areas(inputs, outputs))
-            scaled = loss
+                self.on_step_metrics(self._compute_step_metrics(sums) | self._compute_step_auc(inputs, outputs))
+            scaled_loss = loss
             if isinstance(self.optimizer, tf_keras.mixed_precision.LossScaleOptimizer):
-                scaled = self.optimizer.get_scaled_loss(loss)
-        gradients = tape.gradient(scaled, self.trainable_variables)
-        if scaled is not loss:
+                scaled_loss = self.optimizer.get_scaled_loss(loss)
+        gradients = tape.gradient(scaled_loss, self.trainable_variables)
+        if scaled_loss is not loss:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         return self.get_metrics_result()
 
     def test_step(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One step of Keras ``evaluate``; returns the metrics over all rows so far."""
+        """Takes one step of Keras ``evaluate`` and returns the metrics over all rows so far."""
         self.compute_loss(inputs)
-        self._regularization_loss()
+        self._update_regularization()
         return self.get_metrics_result()
 
     def task_losses(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Each task's weighted mean loss on a batch, by one replica alone; no metric is updated.
+        """Computes each task's weighted mean loss on a batch of one replica, without updating metrics.
 
         Args:
           inputs: The schema's features and labels.
         """
-        outputs = self._outputs(inputs)
+        outputs = self._compute_outputs(inputs)
         return {
             head.task.name: head.task.weight * head.mean_loss(inputs[head.task.label_column], outputs[head.task.name])
             for head in self._heads
         }
 
     def get_metrics_result(self) -> dict[str, tf.Tensor]:
-        """Every metric since the last reset, by its key.
+        """Returns every metric since the last reset, by its key.
 
-        ``loss`` is the weighted sum of the tasks' mean losses over *all* rows since then, plus the regularisation; tasks
-        without labels count 0. The tasks' keys are those of :class:`~.metrics.TaskMetrics`.
+        ``loss`` is the weighted sum of the tasks' mean losses over *all* rows since the reset, plus the regularization. A task without
+        labels contributes 0. :class:`~.metrics.TaskMetrics` lists the keys of the tasks.
         """
         results: dict[str, tf.Tensor] = {}
         total = tf.cast(self._regularization.result(), tf.float64)
         for head in self._heads:
-            measured = head.window.result()
+            metrics = head.task_metrics.result()
             name = head.task.name
-            total += tf.where(measured[f"examples/{name}"] > 0, head.task.weight * measured[f"loss/{name}"], 0.0)
-            results |= measured
+            total += tf.where(metrics[f"examples/{name}"] > 0, head.task.weight * metrics[f"loss/{name}"], 0.0)
+            results |= metrics
         return {"loss": total, "regularization_loss": self._regularization.result()} | results
 
-    def _loss_and_sums(
+    def _compute_loss_and_sums(
         self, inputs: Mapping[str, tf.Tensor], outputs: Mapping[str, tf.Tensor]
-    ) -> tuple[tf.Tensor, Sums]:
-        """One replica's part of the loss; and the tasks' sums over all replicas, ``[T]`` each."""
-        own = [head.sums(inputs[head.task.label_column], outputs[head.task.name]) for head in self._heads]
-        losses = tf.stack([sums.loss for sums in own])
-        together = tf.stack([tf.stack([tf.cast(each, tf.float64) for each in sums]) for sums in own], axis=1)
-        all_sums = Sums(*tf.unstack(_over_replicas(together)))
-        examples = tf.cast(all_sums.examples, tf.float32)
-        return tf.reduce_sum(self._weights() * tf.math.divide_no_nan(losses, examples)), all_sums
+    ) -> tuple[tf.Tensor, LabeledSums]:
+        """Returns one replica's part of the loss, and the tasks' sums over all replicas, ``[T]`` each."""
+        replica_sums = [
+            head.update_metrics(inputs[head.task.label_column], outputs[head.task.name]) for head in self._heads
+        ]
+        loss_T = tf.stack([sums.loss for sums in replica_sums])
+        # One reduction for all sums, because each one costs a round of communication.
+        stacked = tf.stack([tf.stack([tf.cast(value, tf.float64) for value in sums]) for sums in replica_sums], axis=1)
+        global_sums = LabeledSums(*tf.unstack(_sum_over_replicas(stacked)))
+        examples_T = tf.cast(global_sums.examples, tf.float32)
+        return tf.reduce_sum(self._weights() * tf.math.divide_no_nan(loss_T, examples_T)), global_sums
 
-    def _measures(self, sums: Sums) -> dict[str, tf.Tensor]:
-        """See :meth:`train_step`."""
-        loss, prediction, label, square = (
-            each / sums.examples for each in (sums.loss, sums.prediction, sums.label, sums.label_squared)
+    def _compute_step_metrics(self, sums: LabeledSums) -> dict[str, tf.Tensor]:
+        """Computes the metrics of one step other than the AUC; see :meth:`train_step`."""
+        loss_T, prediction_T, label_T, label_squared_T = (
+            total / sums.examples for total in (sums.loss, sums.prediction, sums.label, sums.label_squared)
         )
-        # A batch of one class must not have an entropy of 0.
-        entropy = constant_cross_entropy(label, smoothed_share(sums.label, sums.examples), tf.math.log)
-        binary = tf.constant([head.task.kind == "binary" for head in self._heads])
-        constant = tf.where(binary, entropy, square - tf.square(label))
-        of_tasks = {
-            "loss": loss,
+        # Smoothed, because a batch of one class would have an entropy of 0.
+        entropy_T = constant_cross_entropy(label_T, smoothed_share(sums.label, sums.examples), tf.math.log)
+        is_binary_T = tf.constant([head.task.kind == "binary" for head in self._heads])
+        constant_loss_T = tf.where(is_binary_T, entropy_T, label_squared_T - tf.square(label_T))
+        task_metrics = {
+            "loss": loss_T,
             "examples": sums.examples,
-            # Where all labels are the same, no prediction is better than the constant one.
-            "normalized_loss": tf.where(constant > 0, loss / constant, 0.0),
-            "calibration": prediction / label,
+            # If all labels are equal, no prediction is better than the constant one.
+            "normalized_loss": tf.where(constant_loss_T > 0, loss_T / constant_loss_T, 0.0),
+            "calibration": prediction_T / label_T,
         }
-        weighted = tf.cast(self._weights(), tf.float64) * tf.where(sums.examples > 0, loss, 0.0)
-        measures = {"loss": tf.reduce_sum(weighted)}
-        for kind, values in of_tasks.items():
-            names = [f"{kind}/{head.task.name}" for head in self._heads]
-            measures |= dict(zip(names, tf.unstack(values, len(names)), strict=True))
-        return measures
+        weighted_T = tf.cast(self._weights(), tf.float64) * tf.where(sums.examples > 0, loss_T, 0.0)
+        metrics = {"loss": tf.reduce_sum(weighted_T)}
+        for kind, values_T in task_metrics.items():
+            keys = [str(MetricKey(kind, head.task.name)) for head in self._heads]
+            metrics |= dict(zip(keys, tf.unstack(values_T, len(keys)), strict=True))
+        return metrics
 
-    def _areas(self, inputs: Mapping[str, tf.Tensor], outputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The AUC of each binary task on this batch; that of chance where one of its classes is missing."""
-        binary = [head for head in self._heads if head.task.kind == "binary"]
-        if not binary:
+    def _compute_step_auc(
+        self, inputs: Mapping[str, tf.Tensor], outputs: Mapping[str, tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        """Computes the AUC of each binary task on this batch; 0.5 if a class is missing."""
+        binary_heads = [head for head in self._heads if head.task.kind == "binary"]
+        if not binary_heads:
             return {}
-        counts = [head.histogram(inputs[head.task.label_column], outputs[head.task.name]) for head in binary]
-        areas = [histogram_auc(each) for each in tf.unstack(_over_replicas(tf.stack(counts)))]
+        histograms = tf.stack(
+            [head.count_logits(inputs[head.task.label_column], outputs[head.task.name]) for head in binary_heads]
+        )
+        aucs = [histogram_auc(histogram) for histogram in tf.unstack(_sum_over_replicas(histograms))]
         return {
-            f"auc/{head.task.name}": tf.where(tf.math.is_nan(area), tf.cast(0.5, area.dtype), area)
-            for head, area in zip(binary, areas, strict=True)
+            f"auc/{head.task.name}": tf.where(tf.math.is_nan(auc), tf.cast(0.5, auc.dtype), auc)
+            for head, auc in zip(binary_heads, aucs, strict=True)
         }
 
     def _weights(self) -> tf.Tensor:
         return tf.constant([head.task.weight for head in self._heads])
 
-    def _outputs(self, columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        shared = self._encoder({feature.name: columns[feature.name] for feature in self.schema.features})
+    def _compute_outputs(self, columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        x = self._encoder({feature.name: columns[feature.name] for feature in self.schema.features})
         if self._cross:
-            shared = self._cross(shared)
-        shared = self._shared(shared)
-        return {head.task.name: head(shared) for head in self._heads}
+            x = self._cross(x)
+        x = self._shared(x)
+        return {head.task.name: head(x) for head in self._heads}
 
-    def _regularization_loss(self) -> tf.Tensor:
-        # Each replica adds its share, since the gradients of the replicas are summed.
+    def _update_regularization(self) -> tf.Tensor:
+        """Records the regularization loss and returns this replica's share, because the replicas' gradients are added up."""
         loss = tf.add_n([tf.cast(part, tf.float32) for part in self.losses]) if self.losses else tf.zeros([])
         self._regularization.update_state(loss)
         return loss / tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def _over_replicas(numbers: tf.Tensor) -> tf.Tensor:
-    """The sum of the replicas' numbers, without a gradient."""
+def _sum_over_replicas(numbers: tf.Tensor) -> tf.Tensor:
+    """Adds up the replicas' numbers, without a gradient."""
     if tf.distribute.in_cross_replica_context():
-        raise RuntimeError("compute_loss runs on one replica: call it from a train_step, or inside strategy.run")
+        raise RuntimeError("compute_loss runs on one replica; call it from a train_step or inside strategy.run")
     numbers = tf.stop_gradient(numbers)
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
         numbers = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, numbers)
     return numbers
 
 
-def _one_row(schema: Schema) -> dict[str, tf.Tensor]:
+def _make_dummy_row(schema: Schema) -> dict[str, tf.Tensor]:
     return {
         feature.name: tf.zeros([1, *feature.shape], feature.dtype)
         if feature.dtype != "string"

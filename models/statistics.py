@@ -1,4 +1,4 @@
-"""What a ranker learns from data before it trains."""
+"""Statistics of the data that a ranker needs before it trains."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Statistics:
-    """Means and deviations of features and labels.
+    """Means and standard deviations of features, and means of labels.
 
     Attributes:
-      mean: For each normalised numerical feature, the mean of its values (of their :func:`~steadyrank.foundation.signed_log.signed_log`, where its
-        normalization is ``log``), shape ``(width,)``.
-      deviation: Likewise the standard deviation, above 0.
-      label_mean: For each task, the mean of the labels that are there.
+      mean: Mean of each normalized numerical feature, by name, each of shape ``(width,)``. For ``normalization="log"``, the mean of
+        :func:`~steadyrank.foundation.signed_log.signed_log` of the values.
+      deviation: Standard deviation of the same values, above 0.
+      label_mean: Mean of the labels that are present, by task. A tower's bias starts there.
+
+    Example:
+    >>> statistics = Statistics(mean={"age": np.array([35.0])}, deviation={"age": np.array([12.0])}, label_mean={"click": 0.1})
+    >>> statistics.label_mean["click"]
+    0.1
     """
 
     mean: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)

@@ -1,8 +1,11 @@
-"""Gets a trained ranker to a server, or says why it must not go there.
+"""Exports a trained ranker for serving, unless something speaks against it.
 
-from steadyrank.pipeline.serving import export_ranker
+    from steadyrank.pipeline.serving import export_ranker
 
-export_ranker(ranker, "models/feed")  # models/feed/<version>/, loadable with TensorFlow alone
+    export_ranker(ranker, "models/feed")  # writes models/feed/<version>/, which TensorFlow alone can load
+
+:func:`find_export_blockers` lists the reasons against an export. Where to start reading: :mod:`.publish`, which writes the
+SavedModel; :mod:`.gate` decides and :mod:`.signatures` defines the inputs.
 """
 
 from .gate import find_export_blockers

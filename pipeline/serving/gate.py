@@ -1,28 +1,30 @@
-"""Decides whether a ranker may be published, and says why not."""
+"""Decides whether a ranker may be exported."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
+from ...foundation.run_terms import Verdict
 from ...models.ranker import MultitaskRanker
 
 
-def find_export_blockers(ranker: MultitaskRanker, verdict: str) -> list[str]:
-    """Every reason that stands against publishing, in words; empty when there is none.
+def find_export_blockers(ranker: MultitaskRanker, verdict: Verdict) -> list[str]:
+    """Lists every reason against exporting a ranker, in words; empty if there is none.
 
     Args:
       ranker: The trained ranker.
-      verdict: The verdict on its training: ``healthy``, ``micro`` or ``full``.
+      verdict: The verdict on its training.
     """
-    reasons = []
+    blockers = []
     if verdict == "full":
-        reasons.append("the training fully diverged")
-    broken = [v.name for v in ranker.trainable_variables if not _finite(v)]
+        blockers.append("the training fully diverged")
+    broken = [variable.name for variable in ranker.trainable_variables if not _is_finite(variable)]
     if broken:
-        more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
-        reasons.append(f"the variable {broken[0]}{more} holds values that are not finite")
-    return reasons
+        others = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+        verb = "hold" if len(broken) > 1 else "holds"
+        blockers.append(f"the variable {broken[0]}{others} {verb} values that are not finite")
+    return blockers
 
 
-def _finite(variable: tf.Variable) -> bool:
+def _is_finite(variable: tf.Variable) -> bool:
     return bool(tf.reduce_all(tf.math.is_finite(variable)))

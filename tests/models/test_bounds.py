@@ -1,4 +1,4 @@
-"""Defaults and bounds of features and labels: what the ranker does with them, and what is refused."""
+"""Defaults and bounds of features and labels: how the ranker uses them, and which are refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from steadyrank.models import Feature, Schema, Task
 
 
-def test_the_ranker_replaces_a_missing_number_by_the_default():
+def test_the_ranker_replaces_a_missing_number_with_the_default():
     import tensorflow as tf
 
     from steadyrank.models import MultitaskRanker, Statistics
@@ -21,8 +21,8 @@ def test_the_ranker_replaces_a_missing_number_by_the_default():
         deviation=dict.fromkeys(("age", "price"), np.array([2.0])),
     )
     ranker = MultitaskRanker(Schema(features, (Task("click", "binary"),)), statistics, shared_units=())
-    given = {"price": tf.constant([1.0, 1.0]), "age": tf.constant([30.0, np.nan])}
-    one, other = ranker(given)["click"].numpy()
+    columns = {"price": tf.constant([1.0, 1.0]), "age": tf.constant([30.0, np.nan])}
+    one, other = ranker(columns)["click"].numpy()
     assert one == other
 
 
@@ -47,11 +47,14 @@ def test_the_ranker_clips_features_to_their_bounds():
 @pytest.mark.parametrize(
     ("make", "problem"),
     [
-        (lambda: Feature("a", "categorical", hash_buckets=2, minimum=0), "stand with numerical features only"),
+        (
+            lambda: Feature("a", "categorical", hash_buckets=2, minimum=0),
+            "minimum is allowed for numerical features only",
+        ),
         (lambda: Feature("a", "numerical", minimum=2, maximum=1), "minimum must not be above maximum"),
-        (lambda: Feature("a", "numerical", maximum=float("inf")), "a bound must be a finite number"),
-        (lambda: Task("t", "binary", maximum=1), "stand with regression tasks only"),
-        (lambda: Task("t", "regression", minimum=float("nan")), "a bound must be a finite number"),
+        (lambda: Feature("a", "numerical", maximum=float("inf")), "maximum must be a finite number"),
+        (lambda: Task("t", "binary", maximum=1), "are allowed for regression tasks only"),
+        (lambda: Task("t", "regression", minimum=float("nan")), "minimum must be a finite number"),
     ],
     ids=["categorical", "order", "infinite", "binary", "nan"],
 )
@@ -60,12 +63,12 @@ def test_invalid_bounds_are_refused(make, problem):
         make()
 
 
-def test_a_name_of_both_a_feature_and_a_label_is_refused():
+def test_a_column_that_is_both_a_feature_and_a_label_is_refused():
     features = (Feature("a", "numerical", column="click"),)
     with pytest.raises(ValueError, match="both a feature and a label"):
         Schema(features, (Task("click", "binary"),))
     with pytest.raises(ValueError, match="both a feature and a label"):
         Schema((Feature("click", "numerical", column="a"),), (Task("click", "binary"),))
-    with pytest.raises(ValueError, match="default must be a finite number"):
+    with pytest.raises(ValueError, match="default is allowed for numerical features only"):
         Feature("a", "categorical", hash_buckets=2, default=1.0)
     assert dataclasses.asdict(Task("t", "binary", mask="m"))["mask"] == "m"

@@ -1,3 +1,5 @@
+"""The encoder: normalization, lookup of ids, and bags."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -15,12 +17,12 @@ def encoder(*features, **statistics):
     return Encoder(Schema(features, TASKS), Statistics(**statistics))
 
 
-def test_standard_normalisation_by_hand():
+def test_standard_normalization_equals_hand_computed_values():
     encode = encoder(Feature("x", "numerical"), mean={"x": np.array([10.0])}, deviation={"x": np.array([4.0])})
     np.testing.assert_allclose(encode({"x": tf.constant([2.0, 14.0])}), [[-2.0], [1.0]])
 
 
-def test_log_normalisation_is_odd_and_by_hand():
+def test_log_normalization_equals_hand_computed_values_and_is_odd():
     feature = Feature("x", "numerical", normalization="log")
     encode = encoder(feature, mean={"x": np.array([1.0])}, deviation={"x": np.array([2.0])})
     e = np.e - 1
@@ -28,7 +30,7 @@ def test_log_normalisation_is_odd_and_by_hand():
     np.testing.assert_allclose(signed_log(np.array([e, -e])), [1.0, -1.0])
 
 
-def test_vectors_pass_and_all_parts_are_joined_in_the_schemas_order():
+def test_encodings_are_concatenated_in_the_order_of_the_schema():
     encode = encoder(
         Feature("b", "numerical", width=2, normalization="none"), Feature("a", "numerical", normalization="none")
     )
@@ -36,8 +38,8 @@ def test_vectors_pass_and_all_parts_are_joined_in_the_schemas_order():
     np.testing.assert_array_equal(joined, [[1.0, 2.0, 5.0]])
 
 
-def test_normalisation_without_statistics_is_refused():
-    with pytest.raises(ValueError, match="feature 'x' has normalization 'standard', but the statistics hold no mean"):
+def test_normalization_without_statistics_is_refused():
+    with pytest.raises(ValueError, match="feature 'x' has normalization 'standard', but the statistics have no mean"):
         encoder(Feature("x", "numerical"))
 
 
@@ -49,21 +51,21 @@ def test_normalisation_without_statistics_is_refused():
         (Feature("x", "categorical", dtype="string", vocabulary=("a", "b")), ["b", "a", "", "z"], [2, 1, 0, 0]),
     ],
 )
-def test_ids_find_their_rows_and_the_unknown_share_row_0(feature, values, rows):
+def test_known_ids_have_their_own_rows_and_unknown_ids_share_row_0(feature, values, rows):
     lookup = IdLookup(feature)
     assert lookup(tf.constant(values)).numpy().tolist() == rows
-    assert max(rows) < lookup.rows
+    assert max(rows) < lookup.num_rows
 
 
-def test_hashed_ids_stay_in_their_buckets_and_spread():
+def test_hashed_ids_fill_all_buckets():
     lookup = IdLookup(Feature("x", "categorical", hash_buckets=50))
     rows = lookup(tf.range(1000, dtype=tf.int64)).numpy()
     assert rows.min() >= 0
-    assert rows.max() < lookup.rows == 50
+    assert rows.max() < lookup.num_rows == 50
     assert len(set(rows.tolist())) == 50
 
 
-def test_a_bag_averages_what_is_there():
+def test_a_bag_averages_the_values_that_are_present():
     encode = encoder(Feature("h", "bag", width=3, num_ids=4, embedding_width=2))
     encode({"h": tf.constant([[0, 0, 0]], tf.int64)})
     [table] = encode.trainable_variables
@@ -73,7 +75,7 @@ def test_a_bag_averages_what_is_there():
     np.testing.assert_allclose(encode({"h": bags}), [[4.0, 5.0], [8.0, 9.0], [0.0, 0.0]])
 
 
-def test_a_bag_may_sum_and_may_be_longer_or_shorter_than_in_training():
+def test_a_bag_can_be_summed_and_can_have_any_length():
     encode = encoder(Feature("h", "bag", width=3, num_ids=4, embedding_width=1, combiner="sum"))
     encode({"h": tf.constant([[0]], tf.int64)})
     encode.trainable_variables[0].assign([[0.0], [1.0], [2.0], [3.0], [4.0]])
@@ -81,7 +83,7 @@ def test_a_bag_may_sum_and_may_be_longer_or_shorter_than_in_training():
     np.testing.assert_allclose(encode({"h": tf.constant([[3]], tf.int64)}), [[4.0]])
 
 
-def test_features_that_name_a_table_share_it():
+def test_features_with_the_same_table_share_embeddings():
     encode = encoder(
         Feature("video", "categorical", num_ids=4, embedding_width=2),
         Feature("h", "bag", width=2, num_ids=4, embedding_width=2, table="video"),

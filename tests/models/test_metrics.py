@@ -1,3 +1,5 @@
+"""The metrics of one task."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -16,18 +18,18 @@ def pairwise_auc(labels, scores):
 
 
 @settings(deadline=None, max_examples=40)
-@given(seed=st.integers(0, 10**6), share=st.floats(0.02, 0.9), centre=st.floats(-6, 3), spread=st.floats(0.3, 3))
-def test_auc_is_that_of_all_pairs(seed, share, centre, spread):
+@given(seed=st.integers(0, 10**6), share=st.floats(0.02, 0.9), center=st.floats(-6, 3), spread=st.floats(0.3, 3))
+def test_auc_equals_the_share_of_correctly_ranked_pairs(seed, share, center, spread):
     rng = np.random.default_rng(seed)
     labels = (rng.random(600) < share).astype(np.float32)
     labels[:2] = 0, 1
-    logits = (rng.normal(size=600) * spread + centre + labels).astype(np.float32)
+    logits = (rng.normal(size=600) * spread + center + labels).astype(np.float32)
     metrics = TaskMetrics(Task("t", "binary"))
     metrics.update_state(labels, logits)
     assert abs(float(metrics.result()["auc/t"]) - pairwise_auc(labels, logits)) < 5e-3
 
 
-def test_auc_of_many_rows_is_exact_to_the_fourth_digit():
+def test_auc_of_many_rows_is_exact_to_four_digits():
     rng = np.random.default_rng(0)
     labels = (rng.random(20_000) < 0.05).astype(np.float32)
     logits = (rng.normal(size=20_000) - 3 + labels).astype(np.float32)
@@ -36,12 +38,12 @@ def test_auc_of_many_rows_is_exact_to_the_fourth_digit():
     assert abs(float(metrics.result()["auc/t"]) - pairwise_auc(labels, logits)) < 1e-4
 
 
-def test_auc_by_hand():
+def test_auc_equals_a_hand_computed_value():
     # One negative below, one in the same bucket, one above a positive: (1 + 1/2 + 0) / 3.
     assert float(histogram_auc(tf.constant([[1.0, 0.0], [1.0, 1.0], [1.0, 0.0]]))) == 0.5
 
 
-def test_masked_rows_count_nowhere():
+def test_masked_rows_change_no_metric():
     task = Task("t", "regression")
     whole, masked = TaskMetrics(task), TaskMetrics(task)
     whole.update_state([1.0, 3.0], [2.0, 2.0])
@@ -59,17 +61,17 @@ def test_masked_rows_count_nowhere():
         }
 
 
-def test_windows_of_any_length_are_exact():
+def test_sums_over_any_number_of_rows_are_exact():
     metrics = TaskMetrics(Task("t", "binary"))
     metrics.add_loss_sum(float(2**40))
     for _ in range(10):
         metrics.add_loss_sum(1.0)
     metrics.update_state([1.0], [0.0])
-    # In float32 the ones would have been lost.
+    # float32 would have lost the ones.
     assert float(metrics.result()["loss/t"]) == 2**40 + 10
 
 
-def test_a_diverged_model_has_the_auc_of_chance_and_its_loss_shows_it():
+def test_a_diverged_model_has_the_auc_of_chance_and_a_nan_loss():
     metrics = TaskMetrics(Task("t", "binary"))
     metrics.update_state([0.0, 1.0], [np.nan, np.nan])
     metrics.add_loss_sum(np.nan)
@@ -77,7 +79,7 @@ def test_a_diverged_model_has_the_auc_of_chance_and_its_loss_shows_it():
     assert np.isnan(float(metrics.result()["loss/t"]))
 
 
-def test_reset_forgets():
+def test_reset_clears_all_sums():
     metrics = TaskMetrics(Task("t", "binary"))
     metrics.update_state([1.0, 0.0], [1.0, 0.0])
     metrics.reset_state()

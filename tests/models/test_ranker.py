@@ -1,4 +1,4 @@
-"""The ranker: its losses by hand, missing labels, replicas, and the faults that others have."""
+"""The ranker: hand-computed losses, missing labels, replicas, and mistakes that other implementations make."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCHEMA = Schema(
 )
 
 
-def rows(count: int, seed: int = 0, answered: float = 0.5) -> dict[str, np.ndarray]:
+def rows(count: int, seed: int = 0, label_share: float = 0.5) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(count, 4)).astype(np.float32)
     minutes = (x[:, 1] * 2 + rng.normal(size=count)).astype(np.float32)
@@ -32,15 +32,15 @@ def rows(count: int, seed: int = 0, answered: float = 0.5) -> dict[str, np.ndarr
         "user": rng.integers(0, 50, count),
         "history": rng.integers(-1, 9, (count, 3)),
         "click": (x[:, 0] + rng.normal(size=count) > 0).astype(np.float32),
-        "minutes": np.where(rng.random(count) < answered, minutes, np.nan).astype(np.float32),
+        "minutes": np.where(rng.random(count) < label_share, minutes, np.nan).astype(np.float32),
     }
 
 
 def ranker(optimizer=None, seed: int = 0, **arguments) -> MultitaskRanker:
     tf_keras.utils.set_random_seed(seed)
-    made = MultitaskRanker(SCHEMA, **({"shared_units": (8, 8), "tower_units": (4,)} | arguments))
-    made.compile(optimizer=optimizer or ClippyAdagrad(0.1, export_clipping_factors=True))
-    return made
+    model = MultitaskRanker(SCHEMA, **({"shared_units": (8, 8), "tower_units": (4,)} | arguments))
+    model.compile(optimizer=optimizer or ClippyAdagrad(0.1, export_clipping_factors=True))
+    return model
 
 
 def batches(columns: dict[str, np.ndarray], size: int) -> tf.data.Dataset:
@@ -50,18 +50,18 @@ def batches(columns: dict[str, np.ndarray], size: int) -> tf.data.Dataset:
 def expected_loss(model: MultitaskRanker, columns: dict[str, np.ndarray]) -> float:
     predicted = {name: value.numpy().astype(np.float64) for name, value in model(columns).items()}
     p, y = predicted["click"], columns["click"]
-    there = ~np.isnan(columns["minutes"])
-    squared = (predicted["minutes"][there] - columns["minutes"][there]) ** 2
-    return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)) + 0.25 * (squared.mean() if there.any() else 0.0)
+    present = ~np.isnan(columns["minutes"])
+    squared = (predicted["minutes"][present] - columns["minutes"][present]) ** 2
+    return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)) + 0.25 * (squared.mean() if present.any() else 0.0)
 
 
 class TestLoss:
-    def test_is_the_weighted_sum_of_the_means_over_rows_with_a_label(self):
+    def test_loss_is_the_weighted_sum_of_means_over_labeled_rows(self):
         model, columns = ranker(), rows(64)
         assert float(model.compute_loss(columns)) == pytest.approx(expected_loss(model, columns), rel=1e-5)
 
-    def test_a_batch_without_any_label_of_a_task_gives_no_gradient_to_its_tower(self):
-        model, columns = ranker(), rows(32, answered=0.0)
+    def test_a_task_without_labels_in_the_batch_gets_no_gradient(self):
+        model, columns = ranker(), rows(32, label_share=0.0)
         before = {v.name: v.numpy() for v in model.trainable_variables}
         model.fit(batches(columns, 32), verbose=0)
         for variable in model.trainable_variables:
@@ -69,7 +69,7 @@ class TestLoss:
             assert moved == ("tower_minutes" not in variable.name), variable.name
         assert all(np.isfinite(v.numpy()).all() for v in model.trainable_variables)
 
-    def test_a_batch_without_any_label_at_all_changes_nothing(self):
+    def test_a_batch_without_labels_changes_nothing(self):
         model, columns = ranker(), rows(8)
         columns["click"][:] = columns["minutes"][:] = np.nan
         before = [v.numpy() for v in model.trainable_variables]
@@ -77,9 +77,9 @@ class TestLoss:
         for old, new in zip(before, model.trainable_variables, strict=True):
             np.testing.assert_array_equal(old, new.numpy())
 
-    def test_filling_rows_without_labels_change_neither_loss_nor_step(self):
+    def test_padding_rows_change_neither_loss_nor_step(self):
         columns = rows(24)
-        filled = {
+        padded_columns = {
             name: np.concatenate(
                 [column, np.full((8, *column.shape[1:]), np.nan if name in SCHEMA.label_columns else 0, column.dtype)]
             )
@@ -87,7 +87,7 @@ class TestLoss:
         }
         plain, padded = ranker(), ranker()
         plain.fit(batches(columns, 24), verbose=0)
-        padded.fit(batches(filled, 32), verbose=0)
+        padded.fit(batches(padded_columns, 32), verbose=0)
         for a, b in zip(plain.trainable_variables, padded.trainable_variables, strict=True):
             np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6, err_msg=a.name)
         ours, theirs = plain.get_metrics_result(), padded.get_metrics_result()
@@ -97,16 +97,18 @@ class TestLoss:
 
 
 class TestReplicas:
-    def test_two_with_half_the_batch_each_take_the_step_of_one(self, two_replicas):
-        # Few answers, spread unevenly: a mean over each replica's own answers would weigh them wrongly.
-        columns = rows(256, answered=0.1)
+    def test_two_replicas_with_half_the_batch_each_take_the_step_of_one(self, two_replicas):
+        # Few labels, spread unevenly: a mean over each replica's labels would weight them wrongly.
+        columns = rows(256, label_share=0.1)
         one = ranker(ClippyAdagrad(2.0, export_clipping_factors=True), l2=1e-2)
         with two_replicas.scope():
             two = ranker(ClippyAdagrad(2.0, export_clipping_factors=True), l2=1e-2)
         logs = [model.fit(batches(columns, 32), verbose=0).history for model in (one, two)]
         assert {k: pytest.approx(v[0], rel=1e-4) for k, v in logs[0].items()} == {k: v[0] for k, v in logs[1].items()}
         ours, theirs = one.optimizer.read_explanations(), two.optimizer.read_explanations()
-        assert min(c.smallest_factor for c in ours.values()) < 0.5, "nothing was clipped: the test would show nothing"
+        assert min(c.smallest_factor for c in ours.values()) < 0.5, (
+            "nothing was clipped, so the test would prove nothing"
+        )
         assert {name: c.clipped_steps for name, c in ours.items()} == {
             name: c.clipped_steps for name, c in theirs.items()
         }
@@ -119,27 +121,27 @@ class TestReplicas:
         assert {k: pytest.approx(v, rel=1e-4) for k, v in single.items()} == double
 
 
-class TestFaultsOfOthers:
-    """What other implementations get wrong, each shown not to be so here."""
+class TestKnownMistakes:
+    """Mistakes that other implementations make."""
 
-    def test_the_epochs_loss_is_not_the_last_batchs(self):
+    def test_the_loss_of_an_epoch_covers_all_batches(self):
         columns = rows(96)
-        columns["minutes"][64:] = 50.0  # The last batch is unlike the others.
+        columns["minutes"][64:] = 50.0  # The last batch differs from the others.
         model = ranker(ClippyAdagrad(0.0))
         history = model.fit(batches(columns, 32), verbose=0).history
         assert history["loss"][0] == pytest.approx(expected_loss(model, columns), rel=1e-4)
         last = {name: column[64:] for name, column in columns.items()}
         assert history["loss"][0] < 0.8 * expected_loss(model, last)
 
-    def test_evaluation_counts_every_row_once_whatever_the_batches(self):
+    def test_evaluation_counts_every_row_once_for_any_batch_size(self):
         columns, model = rows(96), ranker()
         a = model.evaluate(batches(columns, 32), verbose=0, return_dict=True)
         b = model.evaluate(batches(columns, 96), verbose=0, return_dict=True)
         assert a == {key: pytest.approx(value, rel=1e-5) for key, value in b.items()}
 
-    def test_regularisation_is_not_multiplied_by_the_replicas(self, two_replicas):
+    def test_regularization_is_not_multiplied_by_the_number_of_replicas(self, two_replicas):
         columns = rows(32)
-        columns["click"][:] = columns["minutes"][:] = np.nan  # What moves is moved by the regularisation alone.
+        columns["click"][:] = columns["minutes"][:] = np.nan  # Only the regularization moves the weights.
         one = ranker(tf_keras.optimizers.SGD(1.0), l2=0.1)
         with two_replicas.scope():
             two = ranker(tf_keras.optimizers.SGD(1.0), l2=0.1)
@@ -156,7 +158,7 @@ class TestFaultsOfOthers:
     def test_the_loss_is_scaled_under_mixed_precision(self):
         columns = rows(64)
         columns["click"][:] = np.nan
-        # Gradients of about 1e-9: float16 knows nothing between 0 and 6e-8.
+        # Gradients are about 1e-9; the smallest float16 above 0 is 6e-8.
         columns["minutes"] = np.full(64, 1e-6, np.float32)
 
         def moved(optimizer):
@@ -175,7 +177,7 @@ class TestFaultsOfOthers:
             )
             assert moved(scaling) > 0
             assert moved(tf_keras.optimizers.SGD(1e9)) == 0, (
-                "without scaling nothing arrives: the test shows the difference"
+                "without scaling, no gradient arrives; otherwise the test would prove nothing"
             )
         finally:
             tf_keras.mixed_precision.set_global_policy("float32")
@@ -192,7 +194,7 @@ class TestFaultsOfOthers:
             tf_keras.mixed_precision.set_global_policy("float32")
         assert all(p.dtype == tf.float32 and np.isfinite(p.numpy()).all() for p in predicted.values())
 
-    def test_one_row_is_predicted_and_trained_like_many(self):
+    def test_a_single_row_is_predicted_and_trained_like_many(self):
         model, columns = ranker(), rows(5)
         many = model(columns)
         for i in range(5):
@@ -204,7 +206,7 @@ class TestFaultsOfOthers:
         assert np.isfinite(history["loss"][0])
 
 
-def test_learns_and_beats_chance():
+def test_the_ranker_learns_and_beats_chance():
     model = ranker(ClippyAdagrad(0.3))
     model.fit(batches(rows(8192), 128), verbose=0)
     measured = model.evaluate(batches(rows(2048, seed=1), 256), verbose=0, return_dict=True)
@@ -212,7 +214,7 @@ def test_learns_and_beats_chance():
     assert measured["rmse/minutes"] < 0.75 * measured["rmse_of_mean/minutes"]
 
 
-def test_cross_layers_stand_in_front_of_the_shared_bottom():
+def test_cross_layers_precede_the_shared_bottom():
     names = [v.name for v in ranker(cross_layers=2).trainable_variables]
     assert sum("dcn/layer_norm" in name for name in names) == 2
     assert sum("dcn/cross_" in name and "kernel" in name for name in names) == 2
@@ -226,12 +228,12 @@ def test_the_towers_biases_start_at_the_mean_label():
     zero = model(
         {"x": tf.zeros([1, 4]), "user": tf.zeros([1], tf.int64), "history": tf.fill([1, 3], tf.constant(-1, tf.int64))}
     )
-    # The embedding of user 0 is small: the predictions are near the means.
+    # The embedding of user 0 is small, so the predictions are near the means.
     np.testing.assert_allclose(zero["click"], [0.2], atol=0.03)
     np.testing.assert_allclose(zero["minutes"], [3.0], atol=0.2)
 
 
-def test_one_line_when_keras_3_was_chosen_before():
+def test_the_import_explains_that_keras_3_was_chosen_before():
     code = "import tensorflow as tf; tf.keras.layers; import steadyrank.models"
     environment = {"PATH": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
@@ -244,26 +246,26 @@ def test_one_line_when_keras_3_was_chosen_before():
     assert "TF_USE_LEGACY_KERAS=1" in ran.stderr
 
 
-class TestWhatAStepMeasures:
-    def measured(self, columns, model=None) -> dict[str, float]:
+class TestStepMetrics:
+    def measure(self, columns, model=None) -> dict[str, float]:
         model = model or ranker(ClippyAdagrad(0.0))
-        told: dict = {}
-        model.on_step_metrics = told.update
+        metrics: dict = {}
+        model.on_step_metrics = metrics.update
         model.train_step({name: tf.constant(value) for name, value in columns.items()})
-        return {name: float(value) for name, value in told.items()}
+        return {name: float(value) for name, value in metrics.items()}
 
-    def test_equals_the_same_by_hand(self):
+    def test_step_metrics_equal_hand_computed_values(self):
         columns = rows(64)
-        told = self.measured(columns)
+        metrics = self.measure(columns)
         predicted = {name: value.numpy().astype(np.float64) for name, value in ranker()(columns).items()}
         y, p = columns["click"].astype(np.float64), predicted["click"]
-        there = ~np.isnan(columns["minutes"])
-        minutes = columns["minutes"][there].astype(np.float64)
+        present = ~np.isnan(columns["minutes"])
+        minutes = columns["minutes"][present].astype(np.float64)
         crossed = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
         smooth = (y.sum() + 0.5) / 65
         entropy = -(y.mean() * np.log(smooth) + (1 - y.mean()) * np.log(1 - smooth))
-        squared = np.mean((predicted["minutes"][there] - minutes) ** 2)
-        # Logits that share a bucket of the histogram are ties.
+        squared = np.mean((predicted["minutes"][present] - minutes) ** 2)
+        # Logits within one bucket of the histogram are ties.
         bucket = ((np.log(p / (1 - p)) + 16) / 32 * 1023).astype(int)
         up, down = bucket[y == 1][:, None], bucket[y == 0]
         expected = {
@@ -273,26 +275,26 @@ class TestWhatAStepMeasures:
             "normalized_loss/click": crossed / entropy,
             "normalized_loss/minutes": squared / minutes.var(),
             "calibration/click": p.mean() / y.mean(),
-            "calibration/minutes": predicted["minutes"][there].mean() / minutes.mean(),
+            "calibration/minutes": predicted["minutes"][present].mean() / minutes.mean(),
             "examples/click": 64,
             "auc/click": ((up > down).mean() + (up == down).mean() / 2),
-            "examples/minutes": there.sum(),
+            "examples/minutes": present.sum(),
         }
-        assert told.keys() == expected.keys()
+        assert metrics.keys() == expected.keys()
         for name, value in expected.items():
-            assert told[name] == pytest.approx(value, rel=1e-5), name
+            assert metrics[name] == pytest.approx(value, rel=1e-5), name
 
-    def test_without_labels_the_others_are_measured(self):
+    def test_a_task_without_labels_does_not_affect_the_others(self):
         columns = rows(32) | {"minutes": np.full(32, np.nan, np.float32)}
-        told = self.measured(columns)
-        assert told["examples/minutes"] == 0
-        assert told["loss"] == pytest.approx(told["loss/click"])
+        metrics = self.measure(columns)
+        assert metrics["examples/minutes"] == 0
+        assert metrics["loss"] == pytest.approx(metrics["loss/click"])
 
-    def test_a_batch_of_one_class_has_a_constant_to_compare_with(self):
-        told = self.measured(rows(32) | {"click": np.zeros(32, np.float32)})
-        assert np.isfinite(told["normalized_loss/click"])
+    def test_a_batch_of_one_class_has_a_finite_normalized_loss(self):
+        metrics = self.measure(rows(32) | {"click": np.zeros(32, np.float32)})
+        assert np.isfinite(metrics["normalized_loss/click"])
 
-    def test_the_tasks_losses_add_up_and_touch_no_metric(self):
+    def test_task_losses_add_up_and_update_no_metric(self):
         columns, model = rows(64), ranker()
         losses = model.task_losses({name: tf.constant(value) for name, value in columns.items()})
         assert float(tf.add_n(list(losses.values()))) == pytest.approx(expected_loss(model, columns), rel=1e-5)

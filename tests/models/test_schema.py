@@ -1,3 +1,5 @@
+"""The schema: its columns, its plain form, and the mistakes that it refuses."""
+
 from __future__ import annotations
 
 import pytest
@@ -9,7 +11,7 @@ def click() -> tuple[Task, ...]:
     return (Task("click", "binary"),)
 
 
-def test_columns_are_features_then_labels():
+def test_the_columns_are_the_features_and_then_the_labels():
     schema = Schema(
         (
             Feature("age", "numerical"),
@@ -30,7 +32,7 @@ def test_columns_are_features_then_labels():
     assert list(schema.columns)[-2:] == ["click", "seen"]
 
 
-def test_plain_form_holds_what_is_not_default():
+def test_the_plain_form_omits_defaults():
     feature = Feature("country", "categorical", dtype="string", vocabulary=("de",))
     schema = Schema((feature,), (Task("click", "binary", weight=2.0),))
     assert schema.to_dict() == {
@@ -40,7 +42,7 @@ def test_plain_form_holds_what_is_not_default():
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "problem"),
     [
         (lambda: Feature("no-dash", "numerical"), "letters, digits and underscores"),
         (lambda: Feature("x", "numeric"), "kind must be one of numerical, categorical, bag, got 'numeric'"),
@@ -51,14 +53,17 @@ def test_plain_form_holds_what_is_not_default():
         ),
         (lambda: Feature("x", "bag", num_ids=3, hash_buckets=3), "got num_ids and hash_buckets"),
         (lambda: Feature("x", "categorical", num_ids=3, width=2), "width of a categorical feature must be 1"),
-        (lambda: Feature("x", "categorical", vocabulary=("a",)), "a vocabulary for dtype int64 holds int values"),
+        (lambda: Feature("x", "categorical", vocabulary=("a",)), "a vocabulary for dtype int64 must hold int values"),
         (lambda: Feature("x", "categorical", vocabulary=(1, 1)), "holds 1 twice"),
         (lambda: Feature("x", "categorical", dtype="string", num_ids=3), "num_ids needs dtype int64"),
+        (lambda: Feature("x", "categorical", num_ids=-1), "num_ids must be positive, got -1"),
+        (lambda: Feature("x", "categorical", num_ids=3, embedding_width=0), "embedding_width must be positive, got 0"),
+        (lambda: Feature("x", "numerical", default=float("nan")), "default must be a finite number, got nan"),
         (lambda: Task("t", "binary", weight=0.0), "weight must be a finite number above 0"),
         (lambda: Task("t", "ranking"), "kind must be one of binary, regression"),
         (lambda: Schema((), click()), "at least one feature"),
         (lambda: Schema((Feature("click", "numerical"),), click()), "both a feature and a label"),
-        (lambda: Schema((Feature("x", "numerical"),) * 2, click()), "two features are called 'x'"),
+        (lambda: Schema((Feature("x", "numerical"),) * 2, click()), "two features are named 'x'"),
         (
             lambda: Schema(
                 (Feature("v", "categorical", num_ids=3), Feature("h", "bag", num_ids=4, table="v")), click()
@@ -67,7 +72,7 @@ def test_plain_form_holds_what_is_not_default():
         ),
     ],
 )
-def test_mistakes_are_named(make, said):
-    with pytest.raises(ValueError, match=said) as error:
+def test_a_mistake_is_refused_in_one_line(make, problem):
+    with pytest.raises(ValueError, match=problem) as error:
         make()
     assert "\n" not in str(error.value)

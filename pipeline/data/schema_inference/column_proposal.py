@@ -6,7 +6,7 @@ import dataclasses
 import re
 from typing import Any
 
-from ....models.schema import Feature, Task
+from ....models.schema import Feature, FeatureKind, Task, TaskKind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ColumnProposal:
     reason_left_out: str = ""
 
 
-def make_feature(column: str, kind: str, **arguments: Any) -> Feature:
+def make_feature(column: str, kind: FeatureKind, **arguments: Any) -> Feature:
     """Makes the feature of a log's column; the feature gets a valid name and keeps the column's name as ``column``.
 
     Example:
@@ -42,7 +42,7 @@ def make_feature(column: str, kind: str, **arguments: Any) -> Feature:
     return Feature(name=name, kind=kind, column="" if name == column else column, **arguments)
 
 
-def make_task(column: str, kind: str, weight: float) -> Task:
+def make_task(column: str, kind: TaskKind, weight: float) -> Task:
     """Makes the task of a label's column; see :func:`make_feature`."""
     name = make_valid_name(column)
     return Task(name, kind, label="" if name == column else column, weight=weight)
