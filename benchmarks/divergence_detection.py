@@ -1,17 +1,17 @@
-"""How well the detector finds what is known to have happened: many short runs, labelled by a rule that is not the detector's.
+"""Measures how well the detector finds divergence, on many short runs that are labeled by another rule than the detector's.
 
     python benchmarks/divergence_detection.py
 
-Every run trains the same small ranker on a simulated log, under one rule, rate, seed and hazard; beside it stands a *reference*
-run (Clippy at rate 0.1) on the very same batches. The label, from the losses and AUCs of single steps:
+Every run trains the same small ranker on a log, with one rule, learning rate, seed and hazard. A *reference* run (Clippy at learning rate
+0.1) trains on the very same batches. The label of a run comes from the losses and AUCs of single steps:
 
-* a run is *off* at a step when its loss, averaged over 5 steps, is not finite or more than twice the reference's, or when the mean
-  AUC of its binary tasks over 32 steps has less than a quarter of the reference's lead over chance;
-* times that are fewer than 32 steps apart count as one, if at least half of its steps are off;
-* off for 64 steps or more, or during all that is left of the run: **full**, from the first step of that time on; else, off for
-  3 steps or more: **micro**; else **healthy**.
+* A run is *off* at a step if its loss, averaged over 5 steps, is not finite or more than twice the reference's, or if the mean AUC of its
+  binary tasks over 32 steps has less than a quarter of the reference's lead over chance.
+* Periods less than 32 steps apart count as one if at least half of its steps are off.
+* A run is **full** if it is off for 64 steps or more, or to its end, from the first step of that period on; otherwise **micro** if it is
+  off for 3 steps or more; otherwise **healthy**.
 
-Prints for each kind how many were found, how soon, and what was found that is not there.
+The benchmark prints, for each label, how many runs the detector found and how soon, and its false alarms.
 """
 
 from __future__ import annotations
@@ -23,25 +23,31 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from absl import app, flags
 
+if TYPE_CHECKING:
+    from steadyrank.pipeline.config.settings import Config
+
 WORK = flags.DEFINE_string(
-    "work", "", "Folder in which finished runs are kept and found again; empty: a temporary one."
+    "work", "", "Folder that keeps finished runs, so that they are not trained again. Empty: a temporary folder."
 )
-JOBS = flags.DEFINE_integer("jobs", 2, "Runs side by side.", lower_bound=1)
-SEEDS = flags.DEFINE_list("seeds", ["2", "3"], "Seeds of the logs and of the weights.")
-TFDS_DIR = flags.DEFINE_string("tfds_dir", "", "Prepared MovieLens 100K; with it, runs on MovieLens are made as well.")
-ONE = flags.DEFINE_string("one", "", "Internal: the run to make, as JSON.")
+JOBS = flags.DEFINE_integer("jobs", 2, "Runs that train at the same time.", lower_bound=1)
+SEEDS = flags.DEFINE_list("seeds", ["2", "3"], "Seeds of the logs and the weights.")
+TFDS_DIR = flags.DEFINE_string(
+    "tfds_dir", "", "Folder with the prepared MovieLens 100K. If it is set, there are runs on MovieLens too."
+)
+ONE = flags.DEFINE_string("one", "", "Internal: the run to train, as JSON.")
 
 DAYS, ROWS = 8, 32768
-# MovieLens is small: its batches are, so that there are steps enough.
+# MovieLens is small, so its batches are small too; otherwise there would be too few steps.
 BATCH = {"simulated": 512, "movielens": 64}
 EVERY = 16
-# The first step on the day of the hazards.
+# The first step on the day of the hazard.
 FIRST_BAD = 3 * ROWS // BATCH["simulated"] + 1
 
 
@@ -57,14 +63,14 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Of its files."""
+        """The name of the run, and of its files."""
         return f"{self.source}-{self.rule}-{self.rate:g}-{self.seed}-{self.hazard or 'calm'}".replace("@", "_").replace(
             "*", "x"
         )
 
 
-def cases() -> list[Case]:
-    """All runs: healthy ones, such as diverge at once, and what lies between."""
+def list_cases() -> list[Case]:
+    """Lists the runs: healthy ones, some that diverge at once, and what lies between."""
     chosen = []
     seeds = [int(seed) for seed in SEEDS.value]
     for seed in seeds:
@@ -81,29 +87,18 @@ def cases() -> list[Case]:
     return chosen
 
 
-def reference_of(case: Case) -> Case:
-    """The run beside which a case is labelled."""
+def make_reference(case: Case) -> Case:
+    """Returns the run that a case is compared with."""
     return dataclasses.replace(case, rule="clippy", rate=0.1)
 
 
-def train(case: Case, path: Path) -> None:
-    """Makes one run and writes what every step measured, and the events with the steps at which they were found."""
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"
-    from steadyrank.pipeline.config.quiet import quiet_import
+def make_config(case: Case) -> Config:
+    """Makes the configuration of a run."""
+    from steadyrank.pipeline.config.settings import Config, Data, Model, Movielens, Optimizer, Simulated
 
-    with quiet_import():
-        import tf_keras
-
-        from steadyrank.pipeline.config.settings import Config, Data, Model, Movielens, Optimizer, Simulated
-        from steadyrank.pipeline.data.batching.dataset import count_steps, make_training_batches
-        from steadyrank.pipeline.data.feature_statistics import compute_statistics
-        from steadyrank.pipeline.data.open import open_source
-        from steadyrank.pipeline.divergence import Detector, DivergenceMonitor
-        from steadyrank.pipeline.training.build import make_ranker
-
-    hazards, batch = (case.hazard,) if case.hazard else (), BATCH[case.source]
+    hazards = (case.hazard,) if case.hazard else ()
     data = Data(
-        batch_size=batch,
+        batch_size=BATCH[case.source],
         source=case.source,
         statistics_rows=8192,
         simulated=Simulated(days=DAYS, rows_per_day=ROWS, users=5000, videos=2000, hazards=hazards, seed=case.seed),
@@ -118,42 +113,59 @@ def train(case: Case, path: Path) -> None:
         rule_options=rule_options.get(case.rule, {}),
         max_skipped_steps=10**6,
     )
-    config = Config(data=data, model=Model(shared_units=(128, 128, 128), tower_units=(32,)), optimizer=optimizer)
+    return Config(data=data, model=Model(shared_units=(128, 128, 128), tower_units=(32,)), optimizer=optimizer)
+
+
+def train(case: Case, path: Path) -> None:
+    """Trains one run; writes the metrics of every step, and what the detector observed."""
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    from steadyrank.pipeline.config.quiet import quiet_import
+
+    with quiet_import():
+        import tf_keras
+
+        from steadyrank.pipeline.data.batching.dataset import count_steps, make_training_batches
+        from steadyrank.pipeline.data.feature_statistics import compute_statistics
+        from steadyrank.pipeline.data.open import open_source
+        from steadyrank.pipeline.divergence import Detector, DivergenceMonitor
+        from steadyrank.pipeline.training.build import make_ranker
+
+    config, batch = make_config(case), BATCH[case.source]
     source = open_source(config.data)
     tf_keras.utils.set_random_seed(case.seed)
-    ranker = make_ranker(config, source.schema, compute_statistics(source, data.statistics_rows).statistics, 1)
+    ranker = make_ranker(config, source.schema, compute_statistics(source, config.data.statistics_rows).statistics, 1)
     ranker.compile(optimizer=ranker.optimizer)
 
-    shown: list[dict] = []
+    observations: list[dict] = []
 
-    class Recording(Detector):
-        """Keeps what it is shown, so that another detector can be shown the same later."""
+    class RecordingDetector(Detector):
+        """Keeps what it observes, so that another detector can judge the same run later."""
 
         def observe_window(self, before, window):
-            shown.append({"before": before} | window.to_dict())
+            observations.append({"before": before} | window.to_dict())
             return super().observe_window(before, window)
 
         def observe_metrics(self, step, metrics):
-            shown.append({"step": step, "metrics": dict(metrics)})
+            observations.append({"step": step, "metrics": dict(metrics)})
             return super().observe_metrics(step, metrics)
 
-    monitor = DivergenceMonitor(every=EVERY, detector=Recording())
-    lines = []
+    monitor = DivergenceMonitor(every=EVERY, detector=RecordingDetector())
+    step_metrics: list[dict[str, float]] = []
 
-    class Recorder(tf_keras.callbacks.Callback):
+    class StepRecorder(tf_keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
-            lines.append({key: float(value) for key, value in logs.items()})
+            step_metrics.append({key: float(value) for key, value in logs.items()})
             ranker.reset_metrics()
 
     published: dict[str, list[float]] = {}
 
     class Publisher(tf_keras.callbacks.Callback):
-        """Publishes every 32 steps, from sums over the steps, as the job does."""
+        """Publishes metrics every 32 steps, as the job does."""
 
         def on_train_batch_end(self, batch, logs=None):
             for key, value in logs.items():
                 published.setdefault(key, []).append(float(value))
-            if len(lines) % 32 == 31:
+            if len(step_metrics) % 32 == 31:
                 metrics = {k: float(np.nanmean(v)) for k, v in published.items() if not np.all(np.isnan(v))}
                 metrics |= {k: float(np.sum(v)) for k, v in published.items() if k.startswith("examples/")}
                 metrics |= {k: v for k, v in monitor.read_metrics().items() if k.startswith("clip")}
@@ -166,41 +178,53 @@ def train(case: Case, path: Path) -> None:
             source, day, batch_size=batch, seed=case.seed, pass_index=0, shuffle=True, start=0, replicas=1
         )
         ranker.fit(
-            batches, steps_per_epoch=count_steps(rows, batch), verbose=0, callbacks=[monitor, Publisher(), Recorder()]
+            batches,
+            steps_per_epoch=count_steps(rows, batch),
+            verbose=0,
+            callbacks=[monitor, Publisher(), StepRecorder()],
         )
-    keys = sorted(lines[0])
+    write_run(case, path, step_metrics, observations)
+
+
+def write_run(
+    case: Case, path: Path, step_metrics: Sequence[Mapping[str, float]], observations: Sequence[Mapping[str, object]]
+) -> None:
+    """Writes the metrics of every step, and what the detector observed."""
+    keys = sorted(step_metrics[0])
     np.savez(
         path.with_name(f"{path.name}.npz"),
         keys=np.array(keys),
-        values=np.array([[line[key] for key in keys] for line in lines]),
+        values=np.array([[metrics[key] for key in keys] for metrics in step_metrics]),
     )
-    path.with_name(f"{path.name}.json").write_text(json.dumps({"case": dataclasses.asdict(case), "shown": shown}))
+    path.with_name(f"{path.name}.json").write_text(
+        json.dumps({"case": dataclasses.asdict(case), "observations": observations})
+    )
 
 
-def series(path: Path) -> dict[str, np.ndarray]:
-    """By key what every step measured."""
-    with np.load(path.with_name(f"{path.name}.npz")) as held:
-        return dict(zip(held["keys"].tolist(), held["values"].T, strict=True))
+def read_step_metrics(path: Path) -> dict[str, np.ndarray]:
+    """Reads the metrics of every step, by key."""
+    with np.load(path.with_name(f"{path.name}.npz")) as file:
+        return dict(zip(file["keys"].tolist(), file["values"].T, strict=True))
 
 
-def mean_over(values: np.ndarray, steps: int) -> np.ndarray:
-    """For each step the mean over it and those before; NaN spreads to those that hold it."""
+def average_over(values: np.ndarray, steps: int) -> np.ndarray:
+    """Computes, for each step, the mean over the last steps; NaN if one of them is NaN."""
     padded = np.concatenate([np.full(steps - 1, values[0]), values])
     return np.convolve(padded, np.ones(steps) / steps, mode="valid")
 
 
-def off_steps(run: dict[str, np.ndarray], reference: dict[str, np.ndarray]) -> np.ndarray:
-    """For each step whether the run is off, by the rule above."""
+def find_off_steps(run: dict[str, np.ndarray], reference: dict[str, np.ndarray]) -> np.ndarray:
+    """Returns, for each step, whether the run is off by the rule above."""
     with np.errstate(invalid="ignore", over="ignore"):
-        off = ~(mean_over(run["loss"], 5) <= 2.0 * mean_over(reference["loss"], 5))
+        off = ~(average_over(run["loss"], 5) <= 2.0 * average_over(reference["loss"], 5))
     aucs = [key for key in run if key.startswith("auc/")]
-    lead, best = (mean_over(np.nanmean([each[key] for key in aucs], axis=0) - 0.5, 32) for each in (run, reference))
-    # In its first steps the reference knows nothing either.
+    lead, best = (average_over(np.nanmean([each[key] for key in aucs], axis=0) - 0.5, 32) for each in (run, reference))
+    # In its first steps, the reference has not learned anything either.
     return off | ((best > 0.05) & (lead < 0.25 * best))
 
 
-def label(off: np.ndarray) -> tuple[str, int]:
-    """``full``, ``micro`` or ``healthy``, and the step, counted from 1, at which it began."""
+def label_run(off: np.ndarray) -> tuple[str, int]:
+    """Returns ``full``, ``micro`` or ``healthy``, and the step at which it began, counted from 1."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], off, [False]]).astype(int)))
     times: list[tuple[int, int]] = []
     for first, last in ((int(first), int(last)) for first, last in edges.reshape(-1, 2)):
@@ -216,108 +240,106 @@ def label(off: np.ndarray) -> tuple[str, int]:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """A run's label and what the detector found.
+    """The label of a run, and what the detector found.
 
     Attributes:
-      name: Of the run.
+      name: Name of the run.
       truth, since: The label, and the step at which it began.
-      verdict: The worst that the detector said of the run at any time.
-      found: The step at which it first declared a full divergence, 0 for never.
-      changed: Whether the run's features changed on the hazard's day.
-      shifts: The steps at which it said that a feature changed.
+      verdict: The detector's worst verdict at any time.
+      full_step: The step at which the detector first reported a full divergence; 0 for never.
+      has_shift: Whether features change on the hazard's day.
+      shift_steps: The steps at which the detector reported a feature shift.
     """
 
     name: str
     truth: str
     since: int
     verdict: str
-    found: int
-    changed: bool
-    shifts: tuple[int, ...]
+    full_step: int
+    has_shift: bool
+    shift_steps: tuple[int, ...]
 
 
-def result_of(case: Case, work: Path) -> Result:
-    """Labels a finished run, and shows the detector what it saw."""
+def judge_run(case: Case, work: Path) -> Result:
+    """Labels a finished run, and lets the detector judge it."""
     from steadyrank.pipeline.divergence import Detector, WindowStatistics
 
-    detector, found = Detector(), 0
-    for shown in json.loads((work / f"{case.name}.json").read_text())["shown"]:
-        if "metrics" in shown:
-            step, new = shown["step"], detector.observe_metrics(shown["step"], shown["metrics"])
+    detector, full_step = Detector(), 0
+    for observation in json.loads((work / f"{case.name}.json").read_text())["observations"]:
+        if "metrics" in observation:
+            step, new = observation["step"], detector.observe_metrics(observation["step"], observation["metrics"])
         else:
-            window = WindowStatistics.from_dict(shown)
-            step = shown["before"] + window.steps
-            new = detector.observe_window(shown["before"], window)
-        if not found and any(event.kind == "full_divergence" for event in new):
-            found = step
-    shifts = tuple(event.step for event in detector.events if event.kind == "feature_shift")
-    changed = case.hazard.partition("@")[0] in ("shift", "corruption")
-    truth, since = label(off_steps(series(work / case.name), series(work / reference_of(case).name)))
-    return Result(case.name, truth, since, "full" if found else detector.verdict, found, changed, shifts)
-
-
-def summary(results: Sequence[Result]) -> str:
-    """What was found, and what was found that is not there."""
-    by_truth = {truth: [each for each in results if each.truth == truth] for truth in ("full", "micro", "healthy")}
-    delays = sorted(each.found - each.since for each in by_truth["full"] if each.found)
-    false = [each.name for each in results if each.found and each.truth != "full"]
-    said = [each for each in results if each.verdict == "micro"]
-    right = sum(each.truth == "micro" for each in said)
-    found = sum(each.verdict != "healthy" for each in by_truth["micro"])
-    changes = [each for each in results if each.changed]
-    seen = sum(any(0 <= step - FIRST_BAD < 2 * EVERY for step in each.shifts) for each in changes)
-    early = sum(step < FIRST_BAD for each in changes for step in each.shifts)
-    none = [each for each in results if not each.changed]
-    lines = [
-        ", ".join(f"{len(each)} {truth}" for truth, each in by_truth.items())
-        + f" of {len(results)} runs by the label.",
-        f"Full: {len(delays)} of {len(by_truth['full'])} found, after {delays[0] if delays else '-'} to "
-        f"{delays[-1] if delays else '-'} steps; {sum(delay <= 50 for delay in delays)} within 50.",
-        f"False full alarms: {len(false)}{': ' if false else ''}{', '.join(false)}.",
-        f"Micro: {right} of the {len(said)} runs called so are (precision), {found} of {len(by_truth['micro'])} are found "
-        "(recall).",
-        f"Healthy: {sum(each.verdict == 'healthy' for each in by_truth['healthy'])} of {len(by_truth['healthy'])} called so.",
-    ]
-    lines.append(
-        f"Features: a change is told within {2 * EVERY} steps in {seen} of the {len(changes)} runs that have one, and {early} times "
-        f"before; {sum(len(each.shifts) for each in none)} times in {len(none)} runs that have none."
+            window = WindowStatistics.from_dict(observation)
+            step = observation["before"] + window.steps
+            new = detector.observe_window(observation["before"], window)
+        if not full_step and any(event.kind == "full_divergence" for event in new):
+            full_step = step
+    shift_steps = tuple(event.step for event in detector.events if event.kind == "feature_shift")
+    has_shift = case.hazard.partition("@")[0] in ("shift", "corruption")
+    truth, since = label_run(
+        find_off_steps(read_step_metrics(work / case.name), read_step_metrics(work / make_reference(case).name))
     )
+    verdict = "full" if full_step else detector.verdict
+    return Result(case.name, truth, since, verdict, full_step, has_shift, shift_steps)
+
+
+def summarize(results: Sequence[Result]) -> str:
+    """Summarizes what the detector found, and its false alarms, as a list in Markdown."""
+    by_truth = {truth: [run for run in results if run.truth == truth] for truth in ("full", "micro", "healthy")}
+    delays = sorted(run.full_step - run.since for run in by_truth["full"] if run.full_step)
+    false_alarms = [run.name for run in results if run.full_step and run.truth != "full"]
+    called_micro = [run for run in results if run.verdict == "micro"]
+    with_shift = [run for run in results if run.has_shift]
+    without_shift = [run for run in results if not run.has_shift]
+    seen = sum(any(0 <= step - FIRST_BAD < 2 * EVERY for step in run.shift_steps) for run in with_shift)
+    early = sum(step < FIRST_BAD for run in with_shift for step in run.shift_steps)
+    shortest, longest = (delays[0], delays[-1]) if delays else ("-", "-")
+    lines = [
+        f"Labels of the {len(results)} runs: " + ", ".join(f"{len(runs)} {truth}" for truth, runs in by_truth.items()),
+        f"Full: {len(delays)} of {len(by_truth['full'])} found, after {shortest} to {longest} steps; "
+        f"{sum(delay <= 50 for delay in delays)} within 50",
+        f"False full alarms: {', '.join([str(len(false_alarms)), *false_alarms])}",
+        f"Micro: precision {sum(run.truth == 'micro' for run in called_micro)} of {len(called_micro)}, "
+        f"recall {sum(run.verdict != 'healthy' for run in by_truth['micro'])} of {len(by_truth['micro'])}",
+        f"Healthy: {sum(run.verdict == 'healthy' for run in by_truth['healthy'])} of {len(by_truth['healthy'])} called healthy",
+        f"Feature shifts: reported within {2 * EVERY} steps in {seen} of {len(with_shift)} runs with a shift, {early} times before it; "
+        f"{sum(len(run.shift_steps) for run in without_shift)} times in {len(without_shift)} runs without one",
+    ]
     return "\n".join(f"- {line}" for line in lines)
 
 
-def main(argv: list[str]) -> None:
-    """Runs everything, prints the tables."""
-    del argv
-    if ONE.value:
-        given = json.loads(ONE.value)
-        train(Case(**given["case"]), Path(given["path"]))
-        return
-    work = Path(WORK.value or f"/tmp/steadyrank-detection-{os.getpid()}")
-    work.mkdir(parents=True, exist_ok=True)
-    everything = list(dict.fromkeys([*(reference_of(case) for case in cases()), *cases()]))
-    waiting = [case for case in everything if not (work / f"{case.name}.json").exists()]
+def train_missing(cases: Sequence[Case], work: Path) -> None:
+    """Trains the runs that ``work`` does not hold yet, some at a time, each in a process of its own."""
+    waiting = [case for case in cases if not (work / f"{case.name}.json").exists()]
     running: list[subprocess.Popen] = []
     while waiting or running:
         running = [process for process in running if process.poll() is None]
         while waiting and len(running) < JOBS.value:
             case = waiting.pop(0)
             one = json.dumps({"case": dataclasses.asdict(case), "path": str(work / case.name)})
-            running.append(
-                subprocess.Popen(
-                    [sys.executable, __file__, f"--one={one}", f"--tfds_dir={TFDS_DIR.value}"],
-                    stderr=subprocess.DEVNULL,
-                )
-            )
+            command = [sys.executable, __file__, f"--one={one}", f"--tfds_dir={TFDS_DIR.value}"]
+            running.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
             print(f"{len(waiting)} left, {case.name}", file=sys.stderr)
         time.sleep(0.2)
-    results = [result_of(case, work) for case in everything]
+
+
+def main(argv: list[str]) -> None:
+    """Trains and judges all runs, and prints the tables."""
+    del argv
+    if ONE.value:
+        one = json.loads(ONE.value)
+        train(Case(**one["case"]), Path(one["path"]))
+        return
+    work = Path(WORK.value or f"/tmp/steadyrank-detection-{os.getpid()}")
+    work.mkdir(parents=True, exist_ok=True)
+    cases = list(dict.fromkeys([*(make_reference(case) for case in list_cases()), *list_cases()]))
+    train_missing(cases, work)
+    results = [judge_run(case, work) for case in cases]
     print("| run | label | off from step | verdict | full found at | after steps |\n|---|---|---|---|---|---|")
-    for result in results:
-        delay = result.found - result.since if result.found and result.truth == "full" else ""
-        print(
-            f"| {result.name} | {result.truth} | {result.since or ''} | {result.verdict} | {result.found or ''} | {delay} |"
-        )
-    print(f"\n{summary(results)}")
+    for run in results:
+        delay = run.full_step - run.since if run.full_step and run.truth == "full" else ""
+        print(f"| {run.name} | {run.truth} | {run.since or ''} | {run.verdict} | {run.full_step or ''} | {delay} |")
+    print(f"\n{summarize(results)}")
     print(
         f"\n{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {platform.machine()}; command: python {' '.join(sys.argv)}"
     )

@@ -1,10 +1,10 @@
-"""What a rollback saves: runs that fully diverge, with and without it, beside the best rate that holds.
+"""Measures what rollback saves: runs that fully diverge, with and without it, compared with the best stable learning rate.
 
     python benchmarks/rollback.py
 
-The demo's ranker under plain Adagrad on a simulated log whose distribution shifts on day 4. First several rates without any
-treatment, of which the best on the held-out day is the one to reach; then the rates that fully diverge, with rollback on. Prints a
-table in Markdown.
+The ranker of the demo trains with plain Adagrad on a simulated log whose distribution shifts on day 4. First, several learning rates
+run without rollback. The best stable one, on the held-out day, is the reference. Then the rates that fully diverged run with rollback.
+The benchmark prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from absl import app, flags
 
@@ -32,36 +33,50 @@ SETTINGS = (
 )
 
 
-def run(folder: Path, rate: str, on_divergence: str) -> tuple[str, float | None, int]:
-    """Trains once; the verdict, the held-out AUC averaged over the binary tasks (None: not reached), and the rollbacks."""
+class Outcome(NamedTuple):
+    """How a run ended.
+
+    Attributes:
+      verdict: The worst verdict at any time.
+      auc: AUC on the held-out day, averaged over the binary tasks; None if the run did not get there.
+      rollbacks: Number of rollbacks.
+    """
+
+    verdict: str
+    auc: float | None
+    rollbacks: int
+
+
+def run(folder: Path, rate: str, on_divergence: str) -> Outcome:
+    """Trains once."""
     model_dir = folder / f"{on_divergence}-{rate}"
-    given = [*SETTINGS, f"--config.optimizer.learning_rate={rate}", f"--config.training.on_divergence={on_divergence}"]
-    command = [sys.executable, "-m", "steadyrank.pipeline.train", *given, f"--model_dir={model_dir}"]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    if ran.returncode not in (0, 3):
-        raise RuntimeError(ran.stderr)
-    told = json.loads((model_dir / "divergence.json").read_text())
+    flags_of_run = [f"--config.optimizer.learning_rate={rate}", f"--config.training.on_divergence={on_divergence}"]
+    command = [sys.executable, "-m", "steadyrank.pipeline.train", *SETTINGS, *flags_of_run, f"--model_dir={model_dir}"]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode not in (0, 3):
+        raise RuntimeError(process.stderr)
+    record = json.loads((model_dir / "divergence.json").read_text())
     held_out = [line for line in read_lines(model_dir / "metrics" / "eval.jsonl") if line["kind"] == "holdout"]
     aucs = [value for key, value in held_out[-1].items() if key.startswith("auc/")] if held_out else []
-    kinds = [event["kind"] for event in told["events"]]
-    verdict = "full" if "full_divergence" in kinds else told["verdict"]
-    return verdict, sum(aucs) / len(aucs) if aucs else None, kinds.count("rollback")
+    kinds = [event["kind"] for event in record["events"]]
+    verdict = "full" if "full_divergence" in kinds else record["verdict"]
+    return Outcome(verdict, sum(aucs) / len(aucs) if aucs else None, kinds.count("rollback"))
 
 
 def main(argv: list[str]) -> None:
     """Runs everything and prints the table."""
     del argv
+    with tempfile.TemporaryDirectory() as folder:
+        observed = {rate: run(Path(folder), rate, "observe") for rate in RATES.value}
+        diverged = [rate for rate, outcome in observed.items() if outcome.verdict == "full"]
+        rows = [(rate, "observe", outcome) for rate, outcome in observed.items()]
+        rows += [(rate, "rollback", run(Path(folder), rate, "rollback")) for rate in diverged]
+    best = max(o.auc for o in observed.values() if o.auc is not None and o.verdict != "full")
     print("| learning rate | on divergence | worst verdict | rollbacks | mean AUC, held out | to the best stable |")
     print("|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder:
-        rows = {rate: run(Path(folder), rate, "observe") for rate in RATES.value}
-        best = max(auc for verdict, auc, _ in rows.values() if auc is not None and verdict != "full")
-        diverged = [rate for rate, (verdict, _, _) in rows.items() if verdict == "full"]
-        told = [(rate, "observe", *row) for rate, row in rows.items()]
-        told += [(rate, "rollback", *run(Path(folder), rate, "rollback")) for rate in diverged]
-        for rate, action, verdict, auc, rollbacks in told:
-            reached = f"{auc:.4f} | {auc / best - 1:+.2%}" if auc is not None else "- | -"
-            print(f"| {rate} | {action} | {verdict} | {rollbacks} | {reached} |")
+    for rate, action, outcome in rows:
+        auc = "- | -" if outcome.auc is None else f"{outcome.auc:.4f} | {outcome.auc / best - 1:+.2%}"
+        print(f"| {rate} | {action} | {outcome.verdict} | {outcome.rollbacks} | {auc} |")
     print(
         f"\n{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; "
         f"command: python {' '.join(sys.argv)}"

@@ -1,10 +1,11 @@
-"""What clipping, explanations and watching cost in a whole training step: Adagrad and Clippy in turn on one ranker.
+"""Measures what clipping, explanations and watching cost in a whole training step.
 
     python benchmarks/training_step.py --config=large
 
-The ranker of a preset is made once for each optimizer; they take turns on the same batches, round after round. Prints
-medians and their ratios to ``tf_keras`` Adagrad. *Watched* has all probes of :mod:`steadyrank.pipeline.divergence.probes`, and
-waits for a bad step to save; last comes what measuring sharpness and the tasks' conflict every 200 steps adds.
+There is one ranker of a preset for each optimizer. The rankers take turns on the same batches, round after round. The benchmark prints
+medians and their ratios to ``tf_keras`` Adagrad. The last ranker is *watched*: it has all probes of
+:mod:`steadyrank.pipeline.divergence.probes`, and waits for a bad step to save. A last line says what it adds to measure sharpness and
+conflicts of tasks every 200 steps.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from absl import flags
@@ -24,84 +27,119 @@ from steadyrank.pipeline.config import Config, command
 from steadyrank.pipeline.config.quiet import quiet_import
 
 
+WATCHED = "Clippy, explaining, watched"
+BASELINE = "tf_keras Adagrad"
+CURVATURE_STEPS = 200
+
+
 def define_flags() -> None:
-    """The command's own flags."""
+    """Defines the command's flags."""
     flags.DEFINE_integer("rounds", 9, "Steps of each optimizer that are timed.", lower_bound=3)
 
 
-def main(arguments: flags.FlagValues, config: Config) -> int:
-    """Prints the table; returns the exit code."""
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"
-    with quiet_import():
-        import tensorflow as tf
-        import tf_keras
+def make_batches(source: Any, size: int) -> list[dict[str, Any]]:
+    """Makes the batches of the first block of a log."""
+    import tensorflow as tf
 
-        from steadyrank.pipeline.data.feature_statistics import compute_statistics
-        from steadyrank.pipeline.data.open import open_source
-        from steadyrank.pipeline.divergence import Bundles, DivergenceMonitor
-        from steadyrank.pipeline.divergence.probes import Probes
-        from steadyrank.pipeline.training.build import make_optimizer, make_ranker
-        from steadyrank.pipeline.training.curvature import CurvatureCallback
-
-    source = open_source(config.data)
-    statistics = compute_statistics(source, config.data.statistics_rows).statistics
-    block, size = source.block(0, 0), config.data.batch_size
-    batches = [
+    block = source.block(0, 0)
+    return [
         {
             name: tf.constant(column[start : start + size].tolist(), source.schema.columns[name][0])
             for name, column in block.items()
         }
         for start in range(0, len(next(iter(block.values()))) - size + 1, size)
     ]
-    rate = config.optimizer.learning_rate
-    variants = {
-        "tf_keras Adagrad": lambda: tf_keras.optimizers.Adagrad(rate),
-        "Adagrad, no rule": lambda: make_optimizer(
-            dataclasses.replace(config.optimizer, rule="none", explain=False), 1
-        ),
-        "Clippy": lambda: make_optimizer(dataclasses.replace(config.optimizer, explain=False), 1),
-        "Clippy, explaining": lambda: make_optimizer(config.optimizer, 1),
-        "Clippy, explaining, watched": lambda: make_optimizer(config.optimizer, 1),
+
+
+def make_rankers(config: Config, source: Any) -> dict[str, Any]:
+    """Makes a compiled and built ranker for each optimizer."""
+    import tf_keras
+
+    from steadyrank.pipeline.data.feature_statistics import compute_statistics
+    from steadyrank.pipeline.training.build import make_optimizer, make_ranker
+
+    statistics = compute_statistics(source, config.data.statistics_rows).statistics
+    settings = config.optimizer
+    optimizers = {
+        BASELINE: lambda: tf_keras.optimizers.Adagrad(settings.learning_rate),
+        "Adagrad, no rule": lambda: make_optimizer(dataclasses.replace(settings, rule="none", explain=False), 1),
+        "Clippy": lambda: make_optimizer(dataclasses.replace(settings, explain=False), 1),
+        "Clippy, explaining": lambda: make_optimizer(settings, 1),
+        WATCHED: lambda: make_optimizer(settings, 1),
     }
-    steps, weights = {}, 0
-    for name, make in variants.items():
+    rankers = {}
+    for name, make in optimizers.items():
         tf_keras.utils.set_random_seed(0)
         ranker = make_ranker(config, source.schema, statistics, 1)
         ranker.compile(optimizer=make())
         ranker.optimizer.build(ranker.trainable_variables)
-        weights = sum(v.shape.num_elements() for v in ranker.trainable_variables if "embeddings" not in v.name)
-        if name.endswith("watched"):
-            probes = Probes(ranker, loss_ratio=2.0, bundles=Bundles(tempfile.mkdtemp()))
-            probes.attach()
-            probes.recorder.set_alarm_thresholds({}, armed=True)
-        steps[name] = tf.function(ranker.train_step)
-        steps[name](batches[0])["loss"].numpy()
-    times = {name: [] for name in steps}
-    for _, batch in zip(range(arguments.rounds), itertools.cycle(batches), strict=False):
+        rankers[name] = ranker
+    return rankers
+
+
+def time_steps(
+    steps: Mapping[str, Callable[[Any], Any]], batches: Sequence[Any], rounds: int
+) -> dict[str, list[float]]:
+    """Times the steps in turns; returns the seconds of each round."""
+    for step in steps.values():
+        step(batches[0])["loss"].numpy()
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _, batch in zip(range(rounds), itertools.cycle(batches), strict=False):
         for name, step in steps.items():
             began = time.perf_counter()
             step(batch)["loss"].numpy()
-            times[name].append(time.perf_counter() - began)
-    print(
-        f"{weights:,} weights outside embeddings, batch {size:,}\n\n| optimizer | ms a step | least ms | ratio |\n|---|---|---|---|"
-    )
-    for name, seconds in times.items():
-        # Of pairs from one round, so that what slows the machine for a while slows both.
-        ratio = np.median(np.array(seconds) / np.array(times["tf_keras Adagrad"]))
-        print(f"| {name} | {np.median(seconds) * 1e3:.1f} | {min(seconds) * 1e3:.1f} | {ratio:.3f} |")
-    step = float(np.median(times["Clippy, explaining, watched"]))
-    curvature = CurvatureCallback(200, DivergenceMonitor())
+            seconds[name].append(time.perf_counter() - began)
+    return seconds
+
+
+def time_curvature(ranker: Any, rows: Mapping[str, Any]) -> tuple[float, float]:
+    """Times the measurement of sharpness and conflicts; returns the seconds of the first one and of later ones."""
+    from steadyrank.pipeline.divergence import DivergenceMonitor
+    from steadyrank.pipeline.training.curvature import CurvatureCallback
+
+    curvature = CurvatureCallback(CURVATURE_STEPS, DivergenceMonitor())
     curvature.set_model(ranker)
-    rows = {name: column[: config.training.sharpness_rows] for name, column in batches[0].items()}
-    measured = []
+    seconds = []
     for _ in range(4):
         began = time.perf_counter()
         curvature.measure(rows)
-        measured.append(time.perf_counter() - began)
-    seconds = float(np.median(measured[1:]))
+        seconds.append(time.perf_counter() - began)
+    return seconds[0], float(np.median(seconds[1:]))
+
+
+def main(arguments: flags.FlagValues, config: Config) -> int:
+    """Prints the table and returns the exit code."""
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    with quiet_import():
+        import tensorflow as tf
+
+        from steadyrank.pipeline.data.open import open_source
+        from steadyrank.pipeline.divergence import Bundles
+        from steadyrank.pipeline.divergence.probes import Probes
+
+    source = open_source(config.data)
+    batches = make_batches(source, config.data.batch_size)
+    rankers = make_rankers(config, source)
+    watched = rankers[WATCHED]
+    probes = Probes(watched, loss_ratio=2.0, bundles=Bundles(tempfile.mkdtemp()))
+    probes.attach()
+    probes.recorder.set_alarm_thresholds({}, armed=True)
+    steps = {name: tf.function(ranker.train_step) for name, ranker in rankers.items()}
+    seconds = time_steps(steps, batches, arguments.rounds)
+
+    weights = sum(v.shape.num_elements() for v in watched.trainable_variables if "embeddings" not in v.name)
+    print(f"{weights:,} weights outside embeddings, batch {config.data.batch_size:,}\n")
+    print("| optimizer | ms a step | least ms | ratio |\n|---|---|---|---|")
+    for name, rounds in seconds.items():
+        # The median of ratios within a round, because what slows the machine for a while slows both.
+        ratio = np.median(np.array(rounds) / np.array(seconds[BASELINE]))
+        print(f"| {name} | {np.median(rounds) * 1e3:.1f} | {min(rounds) * 1e3:.1f} | {ratio:.3f} |")
+    rows = {name: column[: config.training.sharpness_rows] for name, column in batches[0].items()}
+    first, later = time_curvature(watched, rows)
+    share = later / (CURVATURE_STEPS * float(np.median(seconds[WATCHED])))
     print(
-        f"\nsharpness and conflict on {config.training.sharpness_rows} rows: {seconds:.2f} s (the first {measured[0]:.1f} s), "
-        f"{seconds / (200 * step):.2%} of 200 steps"
+        f"\nsharpness and conflicts on {config.training.sharpness_rows} rows: {later:.2f} s (the first time {first:.1f} s), "
+        f"{share:.2%} of {CURVATURE_STEPS} steps"
     )
     print(
         f"\n{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {platform.machine()}, TensorFlow {tf.__version__}; "
