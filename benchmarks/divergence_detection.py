@@ -124,7 +124,8 @@ def train(case: Case, path: Path) -> None:
     with quiet_import():
         import tf_keras
 
-        from steadyrank.pipeline.data.batching.dataset import count_steps, make_training_batches
+        from steadyrank.pipeline.data.batching.dataset import make_training_batches
+        from steadyrank.pipeline.data.batching.windows import count_steps
         from steadyrank.pipeline.data.feature_statistics import compute_statistics
         from steadyrank.pipeline.data.open import open_source
         from steadyrank.pipeline.divergence import Detector, DivergenceMonitor

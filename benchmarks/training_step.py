@@ -26,7 +26,6 @@ from absl import flags
 from steadyrank.pipeline.config import Config, command
 from steadyrank.pipeline.config.quiet import quiet_import
 
-
 WATCHED = "Clippy, explaining, watched"
 BASELINE = "tf_keras Adagrad"
 CURVATURE_STEPS = 200
