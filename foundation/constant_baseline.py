@@ -1,7 +1,7 @@
 """The loss of the best constant prediction, the unit of the *normalized loss*.
 
-The normalized loss of a task is its loss divided by this one: 1 is as good as a constant, 0 is perfect, and more than 1 means
-that the task knows nothing. For a binary task it is known as normalized entropy (He et al., *Practical Lessons from Predicting
+The normalized loss of a task is its loss divided by this one: 0 is perfect, 1 is as good as the best constant, and above 1 is worse than
+a constant. For a binary task it is known as normalized entropy (He et al., *Practical Lessons from Predicting
 Clicks on Ads at Facebook*, 2014); for a regression it is one minus the coefficient of determination.
 """
 

@@ -30,10 +30,10 @@ def merge_moments(
     (2.0, 2.0, 2.0)
     """
     total = count + other_count
-    at_least_one = np.maximum(total, 1)
+    divisor = np.maximum(total, 1)
     difference = other_mean - mean
-    merged_squares = squares + (other_squares + difference * difference * count * other_count / at_least_one)
-    return total, mean + difference * other_count / at_least_one, merged_squares
+    merged_squares = squares + (other_squares + difference * difference * count * other_count / divisor)
+    return total, mean + difference * other_count / divisor, merged_squares
 
 
 class Moments:
@@ -65,8 +65,8 @@ class Moments:
         """Takes in the rows of ``values``, ``[rows, width]``."""
         finite = np.isfinite(values)
         count = finite.sum(axis=0)
-        at_least_one = np.maximum(count, 1)
-        mean = np.where(finite, values, 0).sum(axis=0) / at_least_one
+        divisor = np.maximum(count, 1)
+        mean = np.where(finite, values, 0).sum(axis=0) / divisor
         squares = np.where(finite, np.square(values - mean), 0).sum(axis=0)
         self.count, self.mean, self._squares = merge_moments(self.count, self.mean, self._squares, count, mean, squares)
 
