@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from absl import flags
 
+from steadyrank.optimizers.rules import RULES
 from steadyrank.pipeline.config import settings
 from steadyrank.pipeline.config.help import attribute_docs, help_text
 from steadyrank.pipeline.config.presets import PRESETS
@@ -81,7 +82,7 @@ def test_the_text_holds_the_flags_and_every_setting_with_its_value():
 def test_the_text_lists_the_allowed_values_and_the_options_of_the_rules():
     text = " ".join(help_text("Trains.", [], settings.Config()).split())
     assert "One of: simulated, movielens, files." in text
-    assert "One of: adagc, agc, clippy, gc, lamb, none." in text
+    assert f"One of: {', '.join(RULES)}." in text
     assert "clippy: relative=0.5, absolute=0.01, accumulator_relative=0.0, granularity=variable" in text
     assert ":mod:" not in text
 

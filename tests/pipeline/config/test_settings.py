@@ -26,7 +26,7 @@ from steadyrank.pipeline.config.settings import (
         ({"data": Data(source="csv")}, "data.source must be one of simulated, movielens, files, got 'csv'"),
         (
             {"optimizer": Optimizer(rule="clip")},
-            "optimizer.rule must be one of adagc, agc, clippy, gc, lamb, none, got 'clip'; did you mean 'clippy'?",
+            f"optimizer.rule must be one of {', '.join(RULES)}, got 'clip'; did you mean 'clippy'?",
         ),
         ({"training": Training(strategy="tpu")}, "training.strategy must be one of one_device, mirrored, got 'tpu'"),
         ({"model": Model(precision="half")}, "model.precision must be one of "),
