@@ -38,7 +38,7 @@ OF_CLIPPY = {
     "export_clipping_factors": True,
     "granularity": "row",
 }
-# Through ``**kwargs`` to Adagrad.
+# Passed through ``**kwargs`` to Adagrad.
 PASSED_ON = {"skip_nonfinite", "gradient_limit", "max_skipped_steps", "jit_compile"}
 
 
@@ -58,7 +58,7 @@ def _round_trip(kind: type[Adagrad], other: dict[str, Any], passed_on: set[str])
     assert restored._settings == optimizer._settings
     left_out = kind().get_config()
     same = [key for key, value in restored.get_config().items() if key in left_out and left_out[key] == value]
-    # What was not given above stays as it is.
+    # Arguments without a value above keep their defaults.
     unset = {"clipvalue", "global_clipnorm", "ema_momentum", "ema_overwrite_frequency", "loss_scale_factor"}
     assert set(same) <= unset | {"gradient_accumulation_steps"}, same
 
@@ -115,7 +115,7 @@ def a_pattern_that_matches_nothing_is_named_with_the_variables() -> None:
 def groups_have_rules_of_their_own_and_tables_none() -> None:
     model = ranker(ClippyAdagrad(0.1, export_clipping_factors=True, groups={"head": "lamb", "bias": None}))
     fit(model)
-    rules = {name: told.rule for name, told in model.optimizer.read_explanations().items()}
+    rules = {name: explanation.rule for name, explanation in model.optimizer.read_explanations().items()}
     assert rules == {
         "table/embeddings": "none",
         "lower/kernel": "clippy",
@@ -129,15 +129,15 @@ def groups_have_rules_of_their_own_and_tables_none() -> None:
 def schedules_of_rate_and_thresholds_are_followed() -> None:
     w = keras.Variable([0.0], name="w")
     schedules = keras.optimizers.schedules
-    # The steps asked for are of 1, 2 and 3; allowed are 0.5, 1.5 and 2.5.
+    # The proposed steps are 1, 2 and 3; the allowed ones 0.5, 1.5 and 2.5.
     rate = schedules.PolynomialDecay(1.0, 2, 3.0)
     allowed = schedules.PolynomialDecay(0.5, 2, 2.5)
-    told = {"variable_relative_threshold": 0.0, "absolute_threshold": allowed, "export_clipping_factors": True}
-    optimizer = ClippyAdagrad(rate, 0.0, epsilon=0.0, use_standard_accumulator_update=True, **told)
+    options = {"variable_relative_threshold": 0.0, "absolute_threshold": allowed, "export_clipping_factors": True}
+    optimizer = ClippyAdagrad(rate, 0.0, epsilon=0.0, use_standard_accumulator_update=True, **options)
     optimizer.build([w])
     for number, (asked, may) in enumerate([(1.0, 0.5), (2.0, 1.5), (3.0, 2.5)]):
         before = float(w[0])
-        # A gradient so much larger than those before that r is 1.
+        # Each gradient is much larger than those before, so that r is 1.
         optimizer.apply([ops.convert_to_tensor([-(1e3 ** (number + 1))])], [w])
         assert float(w[0]) - before == pytest.approx(may, rel=1e-5)
         assert optimizer.clipping_factors[0] == pytest.approx(may / asked, rel=1e-5)
@@ -205,7 +205,7 @@ def weight_decay_is_part_of_the_step_that_clippy_bounds() -> None:
     optimizer = ClippyAdagrad(1.0, weight_decay=1.0, export_clipping_factors=True)
     optimizer.build([w])
     optimizer.apply([ops.zeros((2,))], [w])
-    # The decay asks for 2; 0.5 * 2 + 0.01 is allowed.
+    # The decay proposes a step of 2; 0.5 * 2 + 0.01 is allowed.
     np.testing.assert_allclose(ops.convert_to_numpy(w), [0.99, 0.0], rtol=1e-6)
     assert optimizer.clipping_factors[0] == pytest.approx(0.505)
 
@@ -213,8 +213,8 @@ def weight_decay_is_part_of_the_step_that_clippy_bounds() -> None:
 @check
 def moving_averages_follow_the_weights_and_replace_them() -> None:
     w = keras.Variable([4.0], name="w")
-    told = {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2}
-    optimizer = Adagrad(1.0, initial_accumulator_value=0.0, epsilon=0.0, **told)
+    options = {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2}
+    optimizer = Adagrad(1.0, initial_accumulator_value=0.0, epsilon=0.0, **options)
     optimizer.build([w])
     optimizer.apply([ops.convert_to_tensor([1.0])], [w])
     assert float(w[0]) == pytest.approx(3.0)
@@ -225,9 +225,9 @@ def moving_averages_follow_the_weights_and_replace_them() -> None:
 
 @check
 def a_skipped_step_moves_no_average_and_replaces_no_weight() -> None:
-    told = {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2}
+    options = {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2}
     w = keras.Variable([4.0], name="w")
-    optimizer = Adagrad(1.0, initial_accumulator_value=0.0, epsilon=0.0, **told)
+    optimizer = Adagrad(1.0, initial_accumulator_value=0.0, epsilon=0.0, **options)
     optimizer.build([w])
     for gradient, expected in ((1.0, 3.0), (np.nan, 3.0), (1e3, 2.0), (np.inf, 2.0), (np.nan, 2.0)):
         optimizer.apply([ops.convert_to_tensor([gradient])], [w])
@@ -258,9 +258,9 @@ def gradients_accumulated_over_two_steps_are_one_step_with_their_mean() -> None:
 
 @check
 def what_nothing_binds_is_not_counted_as_clipped() -> None:
-    # So many variables that their factors are computed as a vector.
+    # Enough variables for vector kernels, which compute the factors of all of them.
     model = keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(4) for _ in range(5))])
     model.compile(ClippyAdagrad(1e-4, export_clipping_factors=True), "mse")
     model.fit(np.ones((8, 4)), np.ones((8, 4)), epochs=2, verbose=0)
     assert set(model.optimizer.clipping_factors) == {1.0}
-    assert {told.clipped_steps for told in model.optimizer.read_explanations().values()} == {0}
+    assert {explanation.clipped_steps for explanation in model.optimizer.read_explanations().values()} == {0}

@@ -35,7 +35,7 @@ def check(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def only_dense(gradient: Gradient, shape: Sequence[int]) -> Gradient:
-    """A gradient as the backend has it: only TensorFlow knows sparse ones."""
+    """A gradient as the backend represents it: only TensorFlow has sparse ones."""
     if ON_TENSORFLOW or not isinstance(gradient, tuple):
         return gradient
     summed = np.zeros(tuple(shape))
@@ -56,12 +56,12 @@ def tensor(gradient: Gradient, variable: Any) -> Any:
 
 
 def variables(dtype: str = "float32") -> list[keras.Variable]:
-    """The variables of the cases, as they begin."""
+    """The variables of the cases, with their initial weights."""
     return [keras.Variable(w, dtype=dtype, name=name) for name, w in zip(NAMES, WEIGHTS, strict=True)]
 
 
 def dense_or_rows(gradients: Sequence[Gradient]) -> list[Gradient]:
-    """The gradients of one step, as the backend has them."""
+    """The gradients of one step, as the backend represents them."""
     return [only_dense(gradient, w.shape) for gradient, w in zip(gradients, WEIGHTS, strict=True)]
 
 
@@ -94,11 +94,11 @@ def data(steps: int = STEPS) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]
 
 
 def fit(model: keras.Model, epochs: int = 1, steps: int = STEPS) -> list[float]:
-    """Losses by epoch."""
+    """Trains a model and returns its losses by epoch."""
     inputs, labels = data(steps)
     return model.fit(inputs, labels, batch_size=ROWS, epochs=epochs, shuffle=False, verbose=0).history["loss"]
 
 
 def weights(model: keras.Model) -> dict[str, np.ndarray]:
-    """By path."""
+    """The weights of a model by path."""
     return {variable.path: ops.convert_to_numpy(variable) for variable in model.trainable_variables}

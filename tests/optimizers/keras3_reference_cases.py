@@ -16,18 +16,18 @@ from tests.optimizers.reference_settings import EVERYTHING, SETTINGS, reference_
 
 
 class Comparison:
-    """An optimizer beside the reference."""
+    """Compares an optimizer with the reference."""
 
     def __init__(self, setting: str, **arguments: Any):
-        rule, told = SETTINGS[setting]
+        rule, options = SETTINGS[setting]
         self.reference = reference_of(setting)
-        self.optimizer = Adagrad(rule=rule, explain=True, **told, **arguments)
+        self.optimizer = Adagrad(rule=rule, explain=True, **options, **arguments)
         self.variables = variables()
         self.optimizer.build(self.variables)
         self._largest = [np.abs(w).max() for w in WEIGHTS]
 
     def step(self, where: str, gradients: Sequence[Gradient], apply: Callable[[list[Any]], None] | None = None) -> None:
-        """Both take one step, ours with ``apply`` or as it is, and are compared."""
+        """Takes one step with both, with ``apply`` for the optimizer if given, and compares them."""
         gradients = dense_or_rows(gradients)
         given = [tensor(gradient, v) for gradient, v in zip(gradients, self.variables, strict=True)]
         (apply or self._apply)(given)
@@ -48,7 +48,7 @@ class Comparison:
         self.optimizer.apply(given, self.variables)
 
     def compare_counts(self) -> None:
-        """What is counted for each variable."""
+        """Compares the counts of bad gradients."""
         bad = {name: count for name, count in zip(NAMES, self.reference.bad, strict=True) if count}
         assert self.optimizer.read_nonfinite_gradients() == bad
 

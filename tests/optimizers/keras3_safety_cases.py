@@ -25,9 +25,9 @@ def _bad(number: float, place: int) -> list[Any]:
 @check
 def a_bad_gradient_skips_the_step_and_is_counted() -> None:
     for number in (np.nan, np.inf, -np.inf, 1e11):
-        for told in ({}, {"clipvalue": 1.0}, {"clipnorm": 1.0}, {"global_clipnorm": 1.0}):
+        for options in ({}, {"clipvalue": 1.0}, {"clipnorm": 1.0}, {"global_clipnorm": 1.0}):
             vs = variables()
-            optimizer = Adagrad(0.1, "clippy", explain=True, **told)
+            optimizer = Adagrad(0.1, "clippy", explain=True, **options)
             optimizer.build(vs)
             optimizer.apply(_bad(1.0, 0), vs)
             before = [ops.convert_to_numpy(v) for v in [*vs, *optimizer._accumulators]]
@@ -42,7 +42,7 @@ def a_bad_gradient_skips_the_step_and_is_counted() -> None:
 
 
 def _error_of(step: Callable[[], Any]) -> str:
-    """The words of the error that a step ends with; which kind it is depends on the backend."""
+    """The message of the error that a step raises; its type depends on the backend."""
     try:
         step()
         if ON_JAX:
@@ -107,9 +107,9 @@ def explanations_equal_those_of_keras_2() -> None:
             with tf.device("CPU"):
                 given = [_for_keras_2(g, v) for g, v in zip(gradients, theirs, strict=True)]
             other.apply_gradients(zip(given, theirs, strict=True))
-        mine, told = optimizer.read_explanations(), other.read_explanations()
-        assert [f"{name}:0" for name in mine] == list(told)
-        for found, expected in zip(mine.values(), told.values(), strict=True):
+        mine, options = optimizer.read_explanations(), other.read_explanations()
+        assert [f"{name}:0" for name in mine] == list(options)
+        for found, expected in zip(mine.values(), options.values(), strict=True):
             assert_same_explanation(found, expected)
         assert any(found.bound_by for found in mine.values())
 

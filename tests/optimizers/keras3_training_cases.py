@@ -29,7 +29,7 @@ def the_documented_example_runs() -> None:
 
 @check
 def a_model_learns() -> None:
-    # Without a program JAX is slow.
+    # JAX is slow without compilation.
     assert_learns(ranker(ClippyAdagrad(0.3), jit_compile="auto" if ON_JAX else False))
 
 
@@ -55,7 +55,7 @@ def a_compiled_model_and_several_steps_at_once_give_the_same_weights() -> None:
     for way in ways:
         model = ranker(ClippyAdagrad(1.0, export_clipping_factors=True), **way)
         fit(model, steps=4)
-        clipped = {name: told.clipped_steps for name, told in model.optimizer.read_explanations().items()}
+        clipped = {name: explanation.clipped_steps for name, explanation in model.optimizer.read_explanations().items()}
         ends.append((weights(model), clipped))
     (expected, clipped), *others = ends
     assert any(clipped.values())
@@ -76,7 +76,7 @@ def half_precision_trains_with_a_scaled_loss() -> None:
     assert_learns(model)
     inner = model.optimizer.inner_optimizer
     assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
-    # Steps whose scaled gradients are beyond half precision are left out by Keras, and are none of the optimizer's.
+    # Keras leaves out steps whose scaled gradients exceed half precision; the optimizer does not see them.
     assert inner.skipped_steps == 0
     assert int(inner.iterations) >= 8 * STEPS - 2
 

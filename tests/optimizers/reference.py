@@ -1,4 +1,4 @@
-"""The optimizer a second time, in NumPy and float64, and sequences of gradients to compare the two on.
+"""A reference implementation in NumPy and float64, and sequences of gradients for the comparison.
 
 Written from the paper's formulas, variable by variable and as slowly as they read. A rule is a mapping with all its fields, so
 that no default is shared with the code under test. Two facts of float32 are taken over: the learning rate is rounded to it, and
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 Gradient = np.ndarray | tuple[Sequence[int], np.ndarray] | None
-"""Dense; or rows with the ids they belong to, which may repeat; or none at all."""
+"""A dense array; or ids, which may repeat, and their rows; or None."""
 
 _SMALLEST_SQUARE = float(np.finfo(np.float32).tiny)
 
@@ -53,7 +53,7 @@ class Reference:
         self.clip_accumulator = clip_accumulator
 
     def step(self, gradients: Sequence[Gradient]) -> None:
-        """One gradient for each variable; either all variables take their step or none does."""
+        """Takes one step with a gradient for each variable, or skips it for all variables."""
         places, values = {}, {}
         for i, gradient in enumerate(gradients):
             if gradient is not None:
@@ -145,7 +145,7 @@ class Reference:
 
 
 def _touched(gradient: np.ndarray | tuple[Sequence[int], np.ndarray], shape: tuple[int, ...]) -> tuple[Any, np.ndarray]:
-    """Where a gradient touches its variable, and with what; repeated ids summed."""
+    """The index and the values of the touched coordinates; repeated ids are summed."""
     if not isinstance(gradient, tuple):
         return (..., np.asarray(gradient, np.float64))
     ids, place = np.unique(np.asarray(gradient[0], np.int64), return_inverse=True)
@@ -167,7 +167,7 @@ def _ratio(allowed: Any, size: Any) -> np.ndarray:
 
 
 NAMES = ("matrix", "vector", "scalar", "table")
-"""The variables of the cases; the table's gradients are sparse."""
+"""The variables of the cases; the gradients of the table are sparse."""
 
 _rng = np.random.default_rng(20)
 WEIGHTS = (
@@ -179,7 +179,7 @@ WEIGHTS = (
 
 
 def _noise(rng: np.random.Generator, ids: Sequence[int] = (4, 1, 2), spread: float = 1.0) -> list[Gradient]:
-    """Gradients for all variables; each has a scale of its own, up to ``spread`` powers of ten from 1."""
+    """Gradients for all variables, each with its own scale, up to ``spread`` powers of ten from 1."""
     scales = 10.0 ** rng.uniform(-spread, spread, size=4)
     shapes = [w.shape for w in WEIGHTS[:3]]
     dense = [np.array(scale * rng.normal(size=shape)) for scale, shape in zip(scales[:3], shapes, strict=True)]
@@ -187,7 +187,7 @@ def _noise(rng: np.random.Generator, ids: Sequence[int] = (4, 1, 2), spread: flo
 
 
 def _changed(gradients: list[Gradient], variable: str, place: Any, value: float) -> list[Gradient]:
-    """With one coordinate set."""
+    """The gradients with one coordinate set to a value."""
     i = NAMES.index(variable)
     target = gradients[i][1] if isinstance(gradients[i], tuple) else gradients[i]
     target[place] = value
@@ -249,4 +249,4 @@ def _cases() -> dict[str, list[list[Gradient]]]:
 
 
 CASES = _cases()
-"""By name a sequence of steps, each with a gradient for every variable of :data:`NAMES`, which start at :data:`WEIGHTS`."""
+"""Sequences of steps by name; each step has a gradient for each variable of :data:`NAMES`, which start at :data:`WEIGHTS`."""

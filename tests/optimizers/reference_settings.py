@@ -52,8 +52,8 @@ EVERYTHING = [
 
 
 def reference_of(name):
-    rule, told = SETTINGS[name]
-    told = dict(told)
-    delayed = not told.pop("use_standard_accumulator_update", True)
-    clipped = told.pop("clip_accumulator_update", False)
-    return Reference(rule, weights=WEIGHTS, delayed=delayed, clip_accumulator=clipped, **told)
+    rule, options = SETTINGS[name]
+    options = dict(options)
+    delayed = not options.pop("use_standard_accumulator_update", True)
+    clipped = options.pop("clip_accumulator_update", False)
+    return Reference(rule, weights=WEIGHTS, delayed=delayed, clip_accumulator=clipped, **options)

@@ -1,4 +1,4 @@
-"""What an optimizer tells of its clipping: factors, norms, and the coordinate that bound, with no step unseen."""
+"""Explanations: factors, norms and the binding coordinate, over all steps since the last reading."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def noise(*shape, seed=0, scale=1.0):
 
 
 def apply(optimizer, variable, gradient):
-    """A gradient is dense, or rows with their ids."""
+    """Takes a step with a dense gradient, or with rows and their ids."""
     if isinstance(gradient, tuple):
         ids, rows = gradient
         gradient = tf.IndexedSlices(tf.constant(rows, variable.dtype), tf.constant(ids), tf.constant(variable.shape))
@@ -44,7 +44,7 @@ def only(optimizer, reset=True):
 
 
 def binding(w, g, accumulator, *, eta, iteration, ids=None):
-    """By NumPy: the coordinate that Clippy finds to demand most, and its factor."""
+    """The factor of Clippy and its binding coordinate, computed with NumPy."""
     r = g / np.sqrt(accumulator + g**2 + 1e-7)
     demand = eta * np.abs(r) / (0.5 * np.abs(w) + 1e-2)
     place = np.unravel_index(demand.argmax(), demand.shape)
@@ -81,7 +81,7 @@ def assert_coordinate(found, expected):
     ids=str,
 )
 @pytest.mark.parametrize("sparse", [False, True])
-def test_factors_counts_and_norms_are_those_of_numpy(rule, plain, sparse):
+def test_factors_counts_and_norms_equal_those_of_numpy(rule, plain, sparse):
     start = noise(5, 3)
     variable = tf.Variable(start, dtype=tf.float32)
     optimizer, reference = Adagrad(0.4, rule, explain=True), Reference(plain, weights=[start], learning_rate=0.4)
@@ -107,10 +107,10 @@ def test_factors_counts_and_norms_are_those_of_numpy(rule, plain, sparse):
     assert seen.parameter_norm == pytest.approx(parameter_norm, rel=1e-5)
 
 
-class TestTheCoordinateThatBound:
+class TestBindingCoordinate:
     @pytest.mark.parametrize("shape", SHAPES + [pytest.param(s, id=f"rows of {s}") for s in TABLES], ids=str)
     @pytest.mark.parametrize("granularity", ["variable", "row"])
-    def test_it_is_that_of_the_tightest_step(self, shape, granularity):
+    def test_it_belongs_to_the_step_with_the_smallest_factor(self, shape, granularity):
         sparse = shape in TABLES
         variable = tf.Variable(noise(*shape, seed=9, scale=0.1), dtype=tf.float32)
         optimizer = Adagrad(0.3, Clippy(granularity=granularity), explain=True)
@@ -139,14 +139,14 @@ class TestTheCoordinateThatBound:
         assert_coordinate(only(optimizer).bound_by, Coordinate(0, (3, 1), 0.0, 3.0, 1.0, 3 / np.sqrt(10)))
 
     @pytest.mark.parametrize("rule", [GradientClipping(0.01), AdaGC(absolute=0.01), Lamb()], ids=str)
-    def test_there_is_none_where_a_rule_looks_at_norms(self, rule):
+    def test_a_rule_that_looks_at_norms_has_none(self, rule):
         w, optimizer = tf.Variable([0.1, 0.1]), Adagrad(0.1, rule, explain=True)
         apply(optimizer, w, [10.0, 20.0])
         seen = only(optimizer)
         assert seen.smallest_factor < 1
         assert seen.bound_by is None
 
-    def test_there_is_none_where_no_step_was_shortened(self):
+    def test_an_unclipped_variable_has_none(self):
         w, optimizer = tf.Variable([1.0, 1.0]), Adagrad(0.1, "clippy", explain=True)
         apply(optimizer, w, [1.0, 2.0])
         assert only(optimizer) == Explanation(
@@ -186,7 +186,7 @@ class TestBetweenTwoReadings:
         assert seen.update_norm == pytest.approx(0.01)
         assert seen.bound_by.iteration == 1
 
-    def test_reading_starts_anew(self):
+    def test_reading_resets_the_explanations(self):
         w, optimizer = tf.Variable([0.0]), Adagrad(1.0, "clippy", explain=True)
         apply(optimizer, w, [100.0])
         first = only(optimizer)
@@ -200,20 +200,20 @@ class TestBetweenTwoReadings:
         apply(optimizer, w, [100.0])
         assert only(optimizer).bound_by.iteration == 2
 
-    def test_reading_without_reset_leaves_everything(self):
+    def test_reading_without_reset_changes_nothing(self):
         w, optimizer = tf.Variable([0.0]), Adagrad(1.0, "clippy", explain=True)
         apply(optimizer, w, [100.0])
         assert only(optimizer, reset=False) == only(optimizer, reset=False) == only(optimizer)
         assert only(optimizer).clipped_steps == 0
 
-    def test_a_skipped_step_leaves_everything(self):
+    def test_a_skipped_step_changes_no_explanation(self):
         w, optimizer = tf.Variable([0.0, 1.0]), Adagrad(1.0, "clippy", explain=True)
         apply(optimizer, w, [100.0, 1.0])
         before = only(optimizer, reset=False)
         apply(optimizer, w, [1e9, np.nan])
         assert only(optimizer) == before
 
-    def test_a_variable_without_gradient_keeps_what_was_told_of_it(self):
+    def test_a_variable_without_a_gradient_keeps_its_explanation(self):
         w, other = tf.Variable([0.0], name="w"), tf.Variable([0.0], name="other")
         optimizer = Adagrad(1.0, "clippy", explain=True)
         optimizer.apply_gradients([(tf.constant([5.0]), w), (tf.constant([5.0]), other)])
@@ -224,7 +224,7 @@ class TestBetweenTwoReadings:
         assert after["w:0"].gradient_norm == 9.0
 
     @pytest.mark.parametrize("gradient", [[[1.0], [0.5]], ([0, 1], [[1.0], [0.5]])], ids=["dense", "sparse"])
-    def test_a_tiny_factor_of_one_row_is_told_as_it_is(self, gradient):
+    def test_a_tiny_factor_of_one_row_is_reported_exactly(self, gradient):
         # The first row may move by 1e-9 of the step that Adagrad asks for, the second by 1.
         table = tf.Variable([[0.0], [1.0]])
         optimizer = Adagrad(1.0, Clippy(relative=1.0, absolute=1e-9, granularity="row"), explain=True, epsilon=0.0)
@@ -234,7 +234,7 @@ class TestBetweenTwoReadings:
         assert only(optimizer).smallest_factor == pytest.approx(1e-9, rel=1e-3)
 
 
-def test_two_replicas_tell_what_one_tells(two_replicas):
+def test_two_replicas_report_what_one_replica_reports(two_replicas):
     gradients = noise(4, 2, 3, scale=30.0).astype(np.float32)
 
     def start():
@@ -300,8 +300,8 @@ def test_a_block_divides_the_rows_and_is_not_small(shape, rows, monkeypatch):
 
 @pytest.mark.parametrize("block", [measurement._BLOCK, 6])
 @pytest.mark.parametrize("rule", [Clippy(), Clippy(granularity="row"), Lamb(), GradientClipping(0.1)], ids=str)
-def test_compiled_tells_what_plain_tells(rule, block, monkeypatch):
-    def told():
+def test_compiled_steps_report_what_plain_steps_report(rule, block, monkeypatch):
+    def report():
         shapes = [*SHAPES, (18,), (12, 2), (12, 1, 2)]
         variables = [tf.Variable(noise(*s, seed=sum(s)), dtype=tf.float32, name=f"v{s}") for s in shapes]
         table = tf.Variable(noise(6, 2, seed=2), dtype=tf.float32, name="table")
@@ -314,10 +314,10 @@ def test_compiled_tells_what_plain_tells(rule, block, monkeypatch):
             optimizer.apply_gradients([*zip(dense, variables, strict=True), (rows, table)])
         return optimizer.read_explanations(), [v.numpy() for v in (*variables, table)]
 
-    plain, weights = told()
+    plain, weights = report()
     monkeypatch.setattr(programs, "_SMALLEST_PROGRAM", 0)
     monkeypatch.setattr(measurement, "_BLOCK", block)
-    compiled, same_weights = told()
+    compiled, same_weights = report()
     for name, one in plain.items():
         other = compiled[name]
         assert one.clipped_steps == other.clipped_steps
@@ -333,7 +333,7 @@ def test_compiled_tells_what_plain_tells(rule, block, monkeypatch):
 
 
 class TestSwitchingOn:
-    def test_off_by_default_and_then_nothing_is_kept_for_it(self):
+    def test_explanations_are_off_by_default_and_then_cost_no_variable(self):
         w = tf.Variable([1.0])
         plain, explained = Adagrad(0.1, "clippy"), Adagrad(0.1, "clippy", explain=True)
         for optimizer in (plain, explained):
@@ -345,11 +345,11 @@ class TestSwitchingOn:
         assert (plain.explain, explained.explain) == (False, True)
 
     @pytest.mark.parametrize("optimizer", [Adagrad(), ClippyAdagrad()], ids=["Adagrad", "ClippyAdagrad"])
-    def test_reading_what_was_not_asked_for_says_how_to_ask(self, optimizer):
+    def test_reading_without_explain_raises_an_error_with_the_argument_to_set(self, optimizer):
         with pytest.raises(ValueError, match=r"explain=True.*export_clipping_factors=True"):
             optimizer.read_explanations()
 
-    def test_before_the_first_step_there_is_nothing_to_tell(self):
+    def test_there_are_no_explanations_before_the_first_step(self):
         optimizer = Adagrad(explain=True)
         assert optimizer.read_explanations() == {}
         assert optimizer.clipping_factors == []
@@ -360,14 +360,14 @@ class TestSwitchingOn:
         optimizer.apply_gradients([(tf.constant([1.0]), free), (tf.constant([1.0]), bound)])
         assert [float(factor) for factor in optimizer.clipping_factors] == pytest.approx([1.0, 0.01])
 
-    def test_variables_of_one_name_are_told_apart(self):
+    def test_variables_of_one_name_are_distinguished(self):
         optimizer = Adagrad(1.0, "clippy", explain=True)
         first, second = tf.Variable([0.0], name="w"), tf.Variable([0.0], name="w")
         optimizer.apply_gradients([(tf.constant([1.0]), first), (tf.constant([2.0]), second)])
         norms = {name: seen.gradient_norm for name, seen in optimizer.read_explanations().items()}
         assert norms == {"w:0#0": 1.0, "w:0#1": 2.0}
 
-    def test_of_a_variable_that_no_rule_clips_the_norms_are_told(self):
+    def test_a_variable_without_a_rule_has_norms(self):
         w, optimizer = tf.Variable([3.0, 4.0]), Adagrad(1.0, explain=True, initial_accumulator_value=0.0, epsilon=0.0)
         apply(optimizer, w, [6.0, -8.0])
         assert only(optimizer) == Explanation("none", 1.0, 1.0, 0, 10.0, pytest.approx(np.sqrt(2)), 5.0, None)

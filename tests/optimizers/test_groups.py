@@ -1,4 +1,4 @@
-"""Rules for groups of variables: which rule holds for which variable, and what one group leaves to the others."""
+"""Rules for groups of variables: which variable has which rule, and that groups do not affect each other."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def factors(optimizer, gradients, held):
 
 
 class TestPatterns:
-    def test_the_first_pattern_that_is_found_decides(self):
+    def test_the_first_matching_pattern_decides(self):
         groups = {"shared/": "gc", "kernel": "agc"}
         assert rules(Adagrad(groups=groups, explain=True)) == ["none", "gc", "gc", "agc"]
         turned = dict(reversed(groups.items()))
         assert rules(Adagrad(groups=turned, explain=True)) == ["none", "agc", "gc", "agc"]
 
-    def test_what_no_pattern_matches_has_the_optimizers_rule(self):
+    def test_a_variable_without_a_matching_pattern_has_the_optimizers_rule(self):
         assert rules(Adagrad(rule="clippy", groups={"bias": "lamb"}, explain=True)) == [
             "clippy",
             "clippy",
@@ -52,45 +52,45 @@ class TestPatterns:
         assert rules(Adagrad(groups={r"^(user|tower)/": "gc"}, explain=True)) == ["gc", "none", "none", "gc"]
 
     @pytest.mark.parametrize("kind", [Adagrad, ClippyAdagrad, tfrs.ClippyAdagrad])
-    def test_a_pattern_that_matches_nothing_is_an_error_that_shows_the_names(self, kind):
+    def test_a_pattern_that_matches_nothing_is_an_error_with_the_names_of_the_variables(self, kind):
         optimizer = kind(groups={"shared": "gc", "kernle": "agc"})
         with pytest.raises(ValueError, match=r"'kernle' matches none of the 4 variables.*shared/kernel:0"):
             optimizer.build(variables())
 
-    def test_of_many_variables_only_some_are_shown(self):
+    def test_the_error_shows_only_some_of_many_variables(self):
         with pytest.raises(ValueError, match="none of the 30 variables") as caught:
             Adagrad(groups={"x": None}).build(variables(*(f"layer_{i}" for i in range(30))))
         assert "layer_7:0, …" in str(caught.value)
         assert "layer_8" not in str(caught.value)
 
-    def test_a_group_of_embeddings_that_the_user_gave_must_match(self):
+    def test_a_group_of_embeddings_must_match_a_variable(self):
         with pytest.raises(ValueError, match="'embeddings'"):
             ClippyAdagrad(groups={"embeddings": "gc"}).build(variables("kernel"))
 
 
 class TestExclusions:
-    def test_clippy_leaves_embedding_tables_alone_by_default(self):
+    def test_clippy_adagrad_does_not_clip_embedding_tables_by_default(self):
         optimizer = ClippyAdagrad(1.0, 0.0, epsilon=0.0, export_clipping_factors=True)
         table, kernel = held = variables("user/embeddings", "shared/kernel")
         assert factors(optimizer, [[1.0], [1.0]], held) == pytest.approx([1.0, 0.01])
         np.testing.assert_allclose(table.numpy(), [-1.0])
         np.testing.assert_allclose(kernel.numpy(), [-0.01], rtol=1e-6)
 
-    def test_there_need_not_be_any_embedding_tables(self):
+    def test_the_default_exclusion_need_not_match(self):
         assert rules(ClippyAdagrad(export_clipping_factors=True), "kernel") == ["clippy"]
 
     def test_tfrs_clips_embedding_tables(self):
         assert rules(tfrs.ClippyAdagrad(export_clipping_factors=True)) == ["clippy"] * 4
 
-    def test_adagrad_excludes_nothing_by_default_and_tables_where_it_is_told(self):
+    def test_adagrad_excludes_nothing_by_default_and_tables_with_none(self):
         assert rules(Adagrad(rule="gc", explain=True)) == ["gc"] * 4
         assert rules(Adagrad(rule="gc", exclude_from_clipping=None, explain=True)) == ["none", "gc", "gc", "gc"]
 
-    def test_exclusions_of_ones_own_replace_the_default(self):
+    def test_exclusions_replace_the_default(self):
         optimizer = ClippyAdagrad(exclude_from_clipping=["bias", "tower"], export_clipping_factors=True)
         assert rules(optimizer) == ["clippy", "clippy", "none", "none"]
 
-    def test_groups_come_before_exclusions(self):
+    def test_groups_take_precedence_over_exclusions(self):
         optimizer = ClippyAdagrad(groups={"user": "gc"}, export_clipping_factors=True)
         assert rules(optimizer) == ["gc", "clippy", "clippy", "clippy"]
         optimizer = ClippyAdagrad(
@@ -104,13 +104,13 @@ class TestExclusions:
 
 
 class TestGroupsTogether:
-    def test_a_norm_over_all_variables_is_one_over_its_group(self):
+    def test_a_global_norm_covers_its_group_only(self):
         optimizer = Adagrad(0.1, groups={"trunk": GradientClipping(5.0, granularity="global")}, explain=True)
         held = variables("trunk/a", "head", "trunk/b")
         assert factors(optimizer, [[3.0], [100.0], [4.0]], held) == pytest.approx([1.0, 1.0, 1.0])
         assert factors(optimizer, [[6.0], [100.0], [8.0]], held) == pytest.approx([0.5, 1.0, 0.5])
 
-    def test_groups_with_the_same_rule_but_other_thresholds_are_apart(self):
+    def test_groups_with_different_thresholds_are_separate(self):
         groups = {
             "trunk": GradientClipping(5.0, granularity="global"),
             "head": GradientClipping(1.0, granularity="global"),
@@ -127,7 +127,7 @@ class TestGroupsTogether:
         # Gamma is 1: a norm of 2 is allowed.
         assert factors(optimizer, [[0.0], [8.0]], held) == pytest.approx([1.0, 0.25])
 
-    def test_thresholds_by_schedule_move_in_their_group_alone(self):
+    def test_a_scheduled_threshold_affects_its_group_only(self):
         opening = tf_keras.optimizers.schedules.PiecewiseConstantDecay([0], [1.0, 3.0])
         optimizer = Adagrad(0.1, GradientClipping(1.0), groups={"trunk": GradientClipping(opening)}, explain=True)
         held = variables("head", "trunk")
@@ -136,18 +136,18 @@ class TestGroupsTogether:
 
 
 class TestRows:
-    def test_one_row_slows_the_others_unless_each_has_its_own_factor(self):
+    def test_one_row_shortens_the_steps_of_the_others_unless_each_has_its_own_factor(self):
         moved = {}
         for granularity in ("variable", "row"):
             table = tf.Variable([[1.0], [0.0]], name="table")
             optimizer = Adagrad(1.0, Clippy(granularity=granularity), initial_accumulator_value=0.0, epsilon=0.0)
-            # Both ask for a step of 1; the rare row has a weight of 0 and may move by 0.01.
+            # Both propose a step of 1; the rare row has a weight of 0 and may move by 0.01.
             optimizer.apply_gradients([(tf.IndexedSlices([[1.0], [1.0]], [0, 1], (2, 1)), table)])
             moved[granularity] = table.numpy()[:, 0]
         np.testing.assert_allclose(moved["variable"], [1 - 0.01, -0.01], rtol=1e-6)
         np.testing.assert_allclose(moved["row"], [1 - 0.51, -0.01], rtol=1e-6)
 
-    def test_tables_by_row_beside_a_trunk_as_a_whole(self):
+    def test_a_table_by_row_next_to_a_trunk_by_variable(self):
         optimizer = ClippyAdagrad(
             1.0, 0.0, epsilon=0.0, groups={"embeddings": Clippy(granularity="row")}, export_clipping_factors=True
         )
@@ -159,7 +159,7 @@ class TestRows:
 
 
 @pytest.mark.parametrize("kind", [Adagrad, ClippyAdagrad, tfrs.ClippyAdagrad])
-def test_groups_survive_serialisation_in_their_order(kind):
+def test_groups_survive_serialization_in_their_order(kind):
     groups = {
         "tower/": None,
         "shared/kernel": Clippy(WarmUp(0.5, 3), absolute=0.1, granularity="row"),

@@ -1,4 +1,4 @@
-"""The optimizers for Keras 3: the properties of keras3_cases.py on its three backends, and what only TensorFlow has."""
+"""The optimizers for Keras 3: the properties of keras3_cases.py on three backends, and features of TensorFlow only."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ OTHERS = {
     "jax": "it is in the extra 'dev', pip install 'steadyrank[dev]'",
     "torch": "pip install torch",
 }
-"""The backends beside TensorFlow, and how to install them."""
+"""The other backends, and how to install them."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def other_backends(request, tmp_path_factory) -> Iterator[dict[str, tuple[subprocess.Popen, Path]]]:
-    """The processes that try JAX and Torch, and their logs, started with the first test, so that they run beside TensorFlow's."""
-    wanted = any("wrong_on" in item.fixturenames for item in request.session.items)
+    """The processes for JAX and Torch, and their logs; started with the first test so that they run in parallel."""
+    wanted = any("failures_on" in item.fixturenames for item in request.session.items)
     running = {}
     with contextlib.ExitStack() as stack:
         for backend in OTHERS if wanted else ():
@@ -55,8 +55,8 @@ def other_backends(request, tmp_path_factory) -> Iterator[dict[str, tuple[subpro
 
 
 @pytest.fixture(scope="module")
-def wrong_on(other_backends) -> Callable[[str], dict[str, str]]:
-    """Of a backend, by check what is wrong with it; "" for nothing."""
+def failures_on(other_backends) -> Callable[[str], dict[str, str]]:
+    """A function from a backend to the failures of its checks, "" for none."""
 
     @functools.cache
     def wrong(backend: str) -> dict[str, str]:
@@ -96,8 +96,8 @@ class TestSparseGradients:
         np.testing.assert_allclose(sparse.numpy(), dense.numpy(), rtol=1e-6)
         assert of_sparse.clipping_factors == pytest.approx(of_dense.clipping_factors)
         assert of_sparse.clipping_factors[0] < 0.5
-        [told] = of_sparse.read_explanations().values()
-        assert told.bound_by.index == (0, 0)
+        [explanation] = of_sparse.read_explanations().values()
+        assert explanation.bound_by.index == (0, 0)
 
     def test_only_touched_rows_are_written(self):
         # A decay would move every row of a dense variable.
@@ -117,12 +117,12 @@ class TestSparseGradients:
         assert optimizer.clipping_factors == [1.0]
 
     @pytest.mark.parametrize(
-        "told",
+        "options",
         [{}, {"rule": "clippy", "explain": True}, {"clipvalue": 1.0}, {"clipnorm": 1.0}, {"global_clipnorm": 1.0}],
     )
-    def test_they_stay_sparse(self, told):
+    def test_sparse_gradients_stay_sparse(self, options):
         table = keras.Variable(np.ones((1000, 4)), name="table")
-        optimizer = Adagrad(0.1, **told)
+        optimizer = Adagrad(0.1, **options)
         optimizer.build([table])
 
         @tf.function
@@ -135,7 +135,7 @@ class TestSparseGradients:
         assert len(shapes) > 10
         assert not [shape for shape in shapes if shape.rank and shape[0] == 1000]
 
-    def test_a_model_gives_them(self):
+    def test_a_model_produces_sparse_gradients(self):
         model = ranker(ClippyAdagrad(0.3), jit_compile=False)
         kept = model.layers[[layer.name for layer in model.layers].index("table")].embeddings
         before = kept.numpy()
@@ -163,7 +163,7 @@ class TestExecution:
             ends.append(w.numpy())
         np.testing.assert_allclose(*ends, rtol=1e-6)
 
-    def test_large_variables_are_stepped_by_programs_with_the_same_numbers(self):
+    def test_compiled_steps_of_large_variables_equal_plain_steps(self):
         ends = []
         for jit_compile in (True, False):
             keras.utils.set_random_seed(0)
@@ -191,7 +191,7 @@ class TestExecution:
 
 class TestTwoReplicas:
     @pytest.mark.parametrize("rule", ["clippy", "adagc"])
-    def test_equal_one(self, rule, two_replicas):
+    def test_two_replicas_equal_one_replica(self, rule, two_replicas):
         one = ranker(Adagrad(1.0, rule, explain=True), jit_compile=False)
         with two_replicas.scope():
             two = ranker(Adagrad(1.0, rule, explain=True), jit_compile=False)
@@ -204,16 +204,16 @@ class TestTwoReplicas:
                 np.testing.assert_allclose(copy.numpy(), expected[message], rtol=1e-4, atol=1e-5, err_msg=message)
         ours, theirs = (model.optimizer.read_explanations() for model in (two, one))
         assert list(ours) == list(theirs)
-        for name, told in theirs.items():
-            assert ours[name].clipped_steps == told.clipped_steps, name
-            assert ours[name].smallest_factor == pytest.approx(told.smallest_factor, rel=1e-3), name
-        assert min(told.smallest_factor for told in theirs.values()) < 0.9
+        for name, explanation in theirs.items():
+            assert ours[name].clipped_steps == explanation.clipped_steps, name
+            assert ours[name].smallest_factor == pytest.approx(explanation.smallest_factor, rel=1e-3), name
+        assert min(explanation.smallest_factor for explanation in theirs.values()) < 0.9
 
-    def test_a_nan_on_one_skips_the_step_on_both(self, two_replicas):
+    def test_a_nan_on_one_replica_skips_the_step_on_both(self, two_replicas):
         with two_replicas.scope():
             model = ranker(ClippyAdagrad(0.1), jit_compile=False)
         (ids, numbers), labels = data()
-        # The second half of a batch is the second replica's.
+        # The second half of a batch goes to the second replica.
         numbers[ROWS - 1] = np.nan
         model.fit((ids, numbers), labels, batch_size=ROWS, shuffle=False, verbose=0)
         assert model.optimizer.skipped_steps == 1
@@ -231,13 +231,13 @@ def test_keras_2_under_the_name_keras_is_refused(tmp_path):
     assert "needs Keras 3" in ended.stderr.splitlines()[-1]
 
 
-# Last, since the process has been running meanwhile.
+# Last, since these processes run in parallel with the tests above.
 
 
 @pytest.mark.parametrize(
     ("backend", "name"),
     [("jax", name) for name in [*CHECKS, *ONLY_JAX]] + [("torch", name) for name in CHECKS if name not in NOT_ON_TORCH],
 )
-def test_on_the_other_backends(backend, name, wrong_on):
-    wrong = wrong_on(backend)[name]
+def test_on_the_other_backends(backend, name, failures_on):
+    wrong = failures_on(backend)[name]
     assert not wrong, wrong

@@ -1,4 +1,4 @@
-"""The optimizer against its second implementation, step by step, over gradients of every kind."""
+"""The optimizer compared with the NumPy reference, step by step, over gradients of every kind."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.optimizers.reference_settings import EVERYTHING, SETTINGS, reference_
 
 
 def optimizer_of(name, **arguments):
-    rule, told = SETTINGS[name]
-    return Adagrad(rule=rule, **told, **arguments)
+    rule, options = SETTINGS[name]
+    return Adagrad(rule=rule, **options, **arguments)
 
 
 def tensor(gradient, like):
@@ -28,7 +28,7 @@ def tensor(gradient, like):
 
 
 class Comparison:
-    """Both implementations side by side; says where they part."""
+    """Compares both implementations; a failure names the step and the variable."""
 
     def __init__(self, name, **arguments):
         self.reference = reference_of(name)
@@ -46,7 +46,7 @@ class Comparison:
         self.reference.step(gradients)
         for i, name in enumerate(NAMES):
             w, expected = self.variables[i].numpy(), self.reference.weights[i]
-            # What was rounded once, at the size that the weights had then, stays.
+            # A rounding error, relative to the weights at that step, remains.
             self.largest[i] = max(self.largest[i], np.abs(expected).max())
             tolerance = 2e-5 * self.largest[i]
             assert np.isfinite(w).all(), f"{where}: {name} is not finite"
@@ -56,7 +56,7 @@ class Comparison:
         assert self.optimizer.skipped_steps == self.reference.skipped, f"{where}: skipped steps"
 
     def steps_in_a_graph(self, rows=None):
-        """All cases, one after another, with the factors, which are returned; or those with so many rows in the table."""
+        """Takes the steps of all cases, or of those with ``rows`` rows in the table; returns the factors of the reference."""
         dense = [tf.TensorSpec(v.shape, v.dtype) for v in self.variables[:3]]
 
         @tf.function(input_signature=[dense, tf.TensorSpec([rows, 2]), tf.TensorSpec([rows], tf.int64)])
@@ -108,7 +108,7 @@ def test_eager_steps_equal_the_reference(name, case):
 def test_steps_in_a_graph_equal_the_reference_and_report_its_factors(name):
     compared = Comparison(name, explain=True)
     factors = compared.steps_in_a_graph()
-    # The comparison is worth something only if the rule acted, and not always.
+    # The comparison only means something if the rule clipped, and not always.
     if SETTINGS[name][0]["rule"] != "none":
         assert min(factors) < 0.1
         assert max(factors) >= 1.0
@@ -118,7 +118,7 @@ def test_steps_in_a_graph_equal_the_reference_and_report_its_factors(name):
 def test_compiled_steps_equal_the_reference(name, monkeypatch):
     monkeypatch.setattr(programs, "_SMALLEST_PROGRAM", 0)
     compared = Comparison(name, explain=True)
-    # With as many rows in each step, the summing of repeated ones is compiled, too.
+    # With the same number of rows in each step, the sum of repeated rows is compiled, too.
     compared.steps_in_a_graph(rows=3)
     compiled = [key[0] for key in compared.optimizer._programs.keys]
     assert {"measure_variables", "sum_squares", "write", "sum rows"} <= set(compiled)

@@ -1,4 +1,4 @@
-"""A bad gradient changes nothing and is counted, too many of them are an error, and no sequence of gradients can do harm."""
+"""Bad gradients change nothing and are counted, too many of them are an error, and everything stays finite."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Model:
         optimizer.build(self.variables)
 
     def step(self, seed, **bad):
-        """One step of noise; ``bad`` puts a value into the gradient of the variable of that name."""
+        """Takes one step with random gradients; ``bad`` sets a value in the gradient of the variable of that name."""
         rng = np.random.default_rng(seed)
         gradients = {name: rng.normal(size=shape) for name, shape in (("matrix", (3, 2)), ("table", (3, 2)))}
         gradients["scalar"] = np.array(rng.normal())
@@ -55,7 +55,7 @@ def assert_same(mine, theirs):
 @pytest.mark.parametrize("rule", RULES, ids=str)
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("where", ["matrix", "scalar", "table"])
-def test_a_bad_gradient_changes_nothing_and_later_steps_are_as_if_it_had_not_been(rule, bad, where):
+def test_a_bad_gradient_changes_nothing_now_or_in_later_steps(rule, bad, where):
     struck, spared = Model(Adagrad(0.1, rule)), Model(Adagrad(0.1, rule))
     for model in (struck, spared):
         model.step(seed=0)
@@ -65,7 +65,7 @@ def test_a_bad_gradient_changes_nothing_and_later_steps_are_as_if_it_had_not_bee
     for model in (struck, spared):
         model.step(seed=2)
     assert_same(struck.kept(), spared.kept())
-    # The coordinate that was struck moves on.
+    # The coordinate with the bad gradient moves again.
     assert (struck.kept()[0] != before[0]).all()
     assert struck.optimizer.skipped_steps == 1
     assert struck.optimizer.read_nonfinite_gradients() == {f"{where}:0": 1}
@@ -87,7 +87,7 @@ def test_before_the_first_step_nothing_is_counted():
     assert optimizer.read_nonfinite_gradients() == {}
 
 
-def test_a_bad_gradient_of_a_variable_that_no_rule_clips_counts_as_well():
+def test_a_bad_gradient_of_a_variable_without_a_rule_skips_the_step():
     model = Model(Adagrad(0.1, "clippy", groups={"table": None}))
     before = model.kept()
     model.step(0, table=np.nan)
@@ -105,7 +105,7 @@ def test_gradients_up_to_the_limit_are_good():
 
 @pytest.mark.parametrize("switch", ["clipnorm", "global_clipnorm", "clipvalue"])
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_clipping_by_keras_does_not_hide_what_is_not_finite(switch, bad):
+def test_clipping_by_keras_does_not_hide_bad_gradients(switch, bad):
     model = Model(Adagrad(0.1, **{switch: 1.0}))
     before = model.kept()
     model.step(0, matrix=bad)
@@ -116,11 +116,11 @@ def test_clipping_by_keras_does_not_hide_what_is_not_finite(switch, bad):
 
 @pytest.mark.parametrize("explain", [False, True])
 @pytest.mark.parametrize(
-    "told", [{"skip_nonfinite": False}, {"gradient_limit": 1e38}, {"gradient_limit": 1e200}], ids=str
+    "options", [{"skip_nonfinite": False}, {"gradient_limit": 1e38}, {"gradient_limit": 1e200}], ids=str
 )
-def test_clippy_bounds_a_step_whose_gradient_has_no_square(told, explain):
+def test_clippy_bounds_a_step_whose_squared_gradient_overflows(options, explain):
     w = tf.Variable([1.0, 1.0])
-    optimizer = Adagrad(1.0, "clippy", explain=explain, **told)
+    optimizer = Adagrad(1.0, "clippy", explain=explain, **options)
     for g in ([1e30, 1.0], [1e30, -1.0], [1.0, 1.0]):
         before = w.numpy()
         optimizer.apply_gradients([(tf.constant(g), w)])
@@ -187,7 +187,7 @@ class TestTooManyInARow:
             model.step(2, table=np.nan)
         assert_same(model.kept(), before)
 
-    def test_a_good_step_begins_the_row_anew(self):
+    def test_a_good_step_resets_the_count_in_a_row(self):
         model = Model(Adagrad(0.1, max_skipped_steps=2))
         for seed, bad in enumerate([True, True, False, True, True]):
             model.step(seed, **({"scalar": np.inf} if bad else {}))
@@ -215,7 +215,7 @@ class TestTooManyInARow:
             model.step(20, matrix=np.nan)
 
     @pytest.mark.parametrize("in_a_graph", [False, True])
-    def test_the_error_is_told_from_others(self, in_a_graph):
+    def test_the_error_is_distinguished_from_others(self, in_a_graph):
         model = Model(Adagrad(0.1, max_skipped_steps=0))
         if in_a_graph:
             model.apply = tf.function(model.apply)
@@ -230,7 +230,7 @@ class TestTooManyInARow:
         assert skipped_too_often(other.value) == ""
 
 
-class TestWhatASkippedStepLeavesAlone:
+class TestASkippedStepDoesNotChange:
     @pytest.mark.parametrize("dtype", ["float16", "float32"])
     def test_weights_near_the_largest_number(self, dtype):
         largest = float(tf.as_dtype(dtype).max)
@@ -240,7 +240,7 @@ class TestWhatASkippedStepLeavesAlone:
         optimizer.apply_gradients([(tf.zeros(3, dtype), w), (tf.constant(np.nan), other)])
         np.testing.assert_array_equal(w.numpy(), before)
 
-    def test_moving_averages_and_what_they_replace(self):
+    def test_moving_averages_and_the_weights_they_replace(self):
         model = Model(Adagrad(0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=2))
         model.step(0)
         averages = [average.numpy() for average in model.optimizer._model_variables_moving_average]
@@ -250,7 +250,7 @@ class TestWhatASkippedStepLeavesAlone:
         assert_same([average.numpy() for average in model.optimizer._model_variables_moving_average], averages)
 
 
-class TestNothingDoesHarm:
+class TestEverythingStaysFinite:
     @settings(deadline=None, max_examples=100)
     @given(data=st.data(), rule=st.sampled_from(RULES), dtype=st.sampled_from(["float16", "bfloat16", "float32"]))
     def test_weights_and_slots_stay_finite(self, data, rule, dtype):
@@ -282,13 +282,13 @@ class TestNothingDoesHarm:
         for variable in (w, table, scalar, *optimizer.variables):
             assert np.isfinite(tf.cast(variable, tf.float64).numpy()).all(), variable.name
 
-    def test_nor_does_a_decay_of_more_than_the_whole_weight_at_a_rate_of_zero(self):
+    def test_with_a_decay_above_1_and_a_learning_rate_of_0(self):
         w = tf.Variable([3e38])
         Adagrad(0.0, weight_decay=10.0).apply_gradients([(tf.constant([1.0]), w)])
         np.testing.assert_array_equal(w.numpy(), np.float32([3e38]))
 
     @pytest.mark.parametrize("rate", [float("inf"), float("nan"), 1e39])
-    def test_nor_does_a_rate_that_is_not_finite(self, rate):
+    def test_with_a_learning_rate_that_is_not_finite(self, rate):
         models = {str(rule): Model(Adagrad(0.1, rule)) for rule in RULES}
         for model in models.values():
             model.optimizer.learning_rate = rate
@@ -297,7 +297,7 @@ class TestNothingDoesHarm:
         assert not harmed
 
 
-def test_bad_gradients_pass_when_they_are_not_to_be_skipped():
+def test_bad_gradients_are_applied_without_skip_nonfinite():
     model = Model(Adagrad(0.1, skip_nonfinite=False, max_skipped_steps=0))
     before = model.kept()
     model.step(0, matrix=np.nan)

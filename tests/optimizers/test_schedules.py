@@ -6,16 +6,16 @@ import tf_keras
 from steadyrank.optimizers import WarmUp
 
 
-def test_rises_in_a_straight_line_and_stays():
+def test_the_rate_rises_linearly_and_then_stays():
     rate = WarmUp(0.4, steps=4)
     assert [float(rate(t)) for t in range(6)] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.4, 0.4])
 
 
-def test_without_steps_it_is_the_target():
+def test_without_warm_up_steps_the_rate_is_the_target():
     assert float(WarmUp(0.4, steps=0)(0)) == pytest.approx(0.4)
 
 
-def test_follows_a_schedule_and_survives_serialisation():
+def test_a_target_schedule_is_followed_and_survives_serialization():
     decay = tf_keras.optimizers.schedules.ExponentialDecay(1.0, decay_steps=10, decay_rate=0.5)
     rate = WarmUp(decay, steps=2)
     restored = tf_keras.optimizers.schedules.deserialize(tf_keras.optimizers.schedules.serialize(rate))

@@ -1,4 +1,4 @@
-"""The drop-in for TensorFlow Recommenders' ClippyAdagrad, side by side with the real one."""
+"""The drop-in for the ClippyAdagrad of TensorFlow Recommenders, compared with the original."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def start():
 
 
 def gradients(steps, seed=0):
-    """Dense and sparse ones, over some powers of ten, with repeated ids."""
+    """Dense and sparse gradients over several powers of ten, with repeated ids."""
     rng = np.random.default_rng(seed)
     for _ in range(steps):
         scales = 10.0 ** rng.uniform(-2, 2, size=3)
@@ -64,11 +64,11 @@ def gradients(steps, seed=0):
 
 
 def assert_same_steps(ours, mine, other, their, steps):
-    """Applies the same gradients to both, and compares all numbers after each."""
+    """Applies the same gradients to both optimizers and compares all numbers after each step."""
     smallest = 1.0
-    for n, given_gradients in enumerate(steps):
-        ours.apply_gradients(zip(given_gradients, mine, strict=True))
-        other.apply_gradients(zip(given_gradients, their, strict=True))
+    for n, step_gradients in enumerate(steps):
+        ours.apply_gradients(zip(step_gradients, mine, strict=True))
+        other.apply_gradients(zip(step_gradients, their, strict=True))
         for a, b in zip(mine, their, strict=True):
             np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-6, err_msg=f"step {n}: {a.name}")
         for a, b in zip(ours._accumulators, other._accumulators, strict=True):
@@ -80,7 +80,7 @@ def assert_same_steps(ours, mine, other, their, steps):
 
 
 class TestArguments:
-    def test_names_order_and_defaults_are_those_of_tfrs(self):
+    def test_names_order_and_defaults_equal_those_of_tfrs(self):
         def arguments(kind):
             parameters = inspect.signature(kind.__init__).parameters.values()
             return [(p.name, p.default) for p in parameters if p.kind == p.POSITIONAL_OR_KEYWORD]
@@ -89,13 +89,13 @@ class TestArguments:
         names = [name for name, _ in arguments(theirs.ClippyAdagrad)]
         assert [name for name, _ in arguments(ClippyAdagrad)] == names
 
-    def test_of_the_helper_too(self):
+    def test_shrink_by_references_has_the_arguments_of_tfrs(self):
         ours, their = (inspect.signature(module.shrink_by_references).parameters for module in (tfrs, theirs))
         assert list(ours) == list(their)
 
-    def test_attributes_are_those_of_tfrs(self):
-        told = {"learning_rate": 0.2, "absolute_threshold": 0.3, "export_clipping_factors": True, "epsilon": 1e-3}
-        ours, their = tfrs.ClippyAdagrad(**told), theirs.ClippyAdagrad(**told)
+    def test_attributes_equal_those_of_tfrs(self):
+        options = {"learning_rate": 0.2, "absolute_threshold": 0.3, "export_clipping_factors": True, "epsilon": 1e-3}
+        ours, their = tfrs.ClippyAdagrad(**options), theirs.ClippyAdagrad(**options)
         names = [n for n in inspect.signature(theirs.ClippyAdagrad.__init__).parameters if n not in ("self", "kwargs")]
         for name in names:
             assert getattr(ours, name) == getattr(their, name), name
@@ -122,7 +122,7 @@ class TestNumbers:
 
     @pytest.mark.parametrize("spike", [1e6, 1e9])
     def test_the_same_step_from_an_empty_accumulator(self, spike):
-        # The step that is asked for is some 1e19 times what is allowed.
+        # The proposed step is about 1e19 times the allowed one.
         ours, their = tf.Variable([0.0, 1.0]), tf.Variable([0.0, 1.0])
         for module, w in ((tfrs, ours), (theirs, their)):
             optimizer = module.ClippyAdagrad(0.1, initial_accumulator_value=0.0)
@@ -147,8 +147,8 @@ class TestNumbers:
             def step(given, held=held, optimizer=optimizer):
                 optimizer.apply_gradients(zip(given, held, strict=True))
 
-            for given_gradients in gradients(5):
-                step(given_gradients)
+            for step_gradients in gradients(5):
+                step(step_gradients)
             weights += [[v.numpy() for v in held]]
             optimizer.finalize_variable_values(held)
             weights[-1] += [v.numpy() for v in held]
@@ -187,11 +187,13 @@ class TestNumbers:
 class TestCheckpoints:
     @pytest.mark.parametrize("exported", [False, True])
     @pytest.mark.parametrize("built", [False, True])
-    def test_one_of_tfrs_is_restored_and_training_goes_on_with_the_same_numbers(self, tmp_path, exported, built):
+    def test_a_checkpoint_of_tfrs_is_restored_and_training_continues_with_the_same_numbers(
+        self, tmp_path, exported, built
+    ):
         their_weights = start()
         their = theirs.ClippyAdagrad(0.1, export_clipping_factors=exported)
-        for given_gradients in gradients(3):
-            their.apply_gradients(zip(given_gradients, their_weights, strict=True))
+        for step_gradients in gradients(3):
+            their.apply_gradients(zip(step_gradients, their_weights, strict=True))
         path = tf.train.Checkpoint(weights=their_weights, optimizer=their).save(tmp_path / "theirs")
 
         weights = [tf.Variable(tf.zeros_like(v), name=v.name.partition(":")[0]) for v in their_weights]
@@ -208,29 +210,29 @@ class TestCheckpoints:
         for a, b in zip(ours._accumulators, their._accumulators, strict=True):
             np.testing.assert_array_equal(a.numpy(), b.numpy())
 
-        # The factors that are compared next are not in every checkpoint.
+        # Not every checkpoint contains the factors that are compared below.
         went_on = theirs.ClippyAdagrad(0.1, export_clipping_factors=True)
         went_on.build(their_weights)
         for a, b in zip(went_on._accumulators, their._accumulators, strict=True):
             a.assign(b)
         assert_same_steps(ours, weights, went_on, their_weights, gradients(6, seed=1))
 
-    def test_ours_resumes_to_the_bit(self, tmp_path):
+    def test_training_resumes_to_the_bit(self, tmp_path):
         whole, steps = start(), list(gradients(6))
         optimizer = tfrs.ClippyAdagrad(0.1)
-        for given_gradients in steps:
-            optimizer.apply_gradients(zip(given_gradients, whole, strict=True))
+        for step_gradients in steps:
+            optimizer.apply_gradients(zip(step_gradients, whole, strict=True))
         parts = self.resumed(tmp_path, steps, lambda: tfrs.ClippyAdagrad(0.1))
         for a, b in zip(whole, parts, strict=True):
             np.testing.assert_array_equal(a.numpy(), b.numpy())
 
-    def test_ours_resumes_to_the_bit_with_a_group_whose_rule_remembers(self, tmp_path):
+    def test_training_resumes_to_the_bit_with_a_rule_that_keeps_state(self, tmp_path):
         def make():
             return tfrs.ClippyAdagrad(0.1, groups={"kernel": AdaGC(start=2)})
 
         whole, steps, optimizer = start(), list(gradients(6)), make()
-        for given_gradients in steps:
-            optimizer.apply_gradients(zip(given_gradients, whole, strict=True))
+        for step_gradients in steps:
+            optimizer.apply_gradients(zip(step_gradients, whole, strict=True))
         for a, b in zip(whole, self.resumed(tmp_path, steps, make), strict=True):
             np.testing.assert_array_equal(a.numpy(), b.numpy())
 
@@ -243,13 +245,13 @@ class TestCheckpoints:
             checkpoint = tf.train.Checkpoint(weights=weights, optimizer=optimizer)
             if path:
                 checkpoint.restore(path).assert_existing_objects_matched()
-            for given_gradients in half:
-                optimizer.apply_gradients(zip(given_gradients, weights, strict=True))
+            for step_gradients in half:
+                optimizer.apply_gradients(zip(step_gradients, weights, strict=True))
             path = checkpoint.save(tmp_path / "ours")
         return weights
 
 
-def test_the_tests_that_tfrs_has_for_its_optimizer_pass_with_ours(tmp_path):
+def test_the_drop_in_passes_the_tests_of_tfrs(tmp_path):
     found = importlib.util.find_spec("tensorflow_recommenders.experimental.optimizers.clippy_adagrad_test")
     assert found is not None, "this release of TFRS does not carry its tests"
     source = Path(found.origin).read_text()

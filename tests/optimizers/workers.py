@@ -1,4 +1,4 @@
-"""What each process of a distributed run does, and the small ranker that all of them train.
+"""The processes of a distributed run, and the small ranker that they train.
 
 test_distribution.py starts this file as a process; what a process found, it leaves in a pickle. A process ends when the pipe
 to its standard input does, so that none outlives the tests.
@@ -33,13 +33,13 @@ from steadyrank.optimizers import (
 
 ROWS = 16
 IDS = 30
-# So wide that the dense variables are measured and written by compiled programs.
+# Wide enough for compiled programs.
 WIDTH = 256
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-# The ranker: an embedding table, three dense layers, and batches of which some have steep labels.
+# The ranker: an embedding table and three dense layers. Some batches have large labels.
 
 
 def ranker() -> tf_keras.Model:
@@ -60,7 +60,7 @@ def ranker() -> tf_keras.Model:
 
 
 def batches(steps: int) -> list[Batch]:
-    """Ids (repeated ones among them), numbers and labels of so many steps; every other step's labels are steep."""
+    """Ids (some of them repeated), numbers and labels of each step; the labels of every other step are large."""
     rng = np.random.default_rng(1)
     return [
         (
@@ -89,7 +89,7 @@ OPTIMIZERS: dict[str, Callable[[], Adagrad]] = {
 
 
 class Training:
-    """Trains the ranker step by step; each replica of the strategy takes its share of a batch's rows."""
+    """Trains the ranker step by step; each replica takes an equal part of a batch."""
 
     def __init__(self, strategy: tf.distribute.Strategy, make: Callable[[], Adagrad]):
         self._strategy = strategy
@@ -98,7 +98,7 @@ class Training:
         self._step = tf.function(lambda *batch: strategy.run(self._of_one_replica, args=batch), autograph=False)
 
     def run(self, steps: Iterable[Batch]) -> Training:
-        """Takes a step with each batch."""
+        """Takes one step for each batch."""
         for batch in steps:
             self._step(*(_shared_out(self._strategy, column) for column in batch))
         return self
@@ -108,9 +108,9 @@ class Training:
             loss = tf.reduce_sum(tf.square(labels - self._model([ids, numbers]))) / ROWS
         self._optimizer.minimize(loss, self._model.trainable_variables, tape=tape)
 
-    def tell(self) -> dict[str, Any]:
-        """What it has come to."""
-        return tell(self._strategy, self._model, self._optimizer)
+    def report_state(self) -> dict[str, Any]:
+        """Weights, accumulators and reports so far."""
+        return report_state(self._strategy, self._model, self._optimizer)
 
 
 def _shared_out(strategy: tf.distribute.Strategy, column: np.ndarray) -> Any:
@@ -120,8 +120,8 @@ def _shared_out(strategy: tf.distribute.Strategy, column: np.ndarray) -> Any:
     return strategy.experimental_distribute_values_from_function(share)
 
 
-def tell(strategy: tf.distribute.Strategy, model: tf_keras.Model, optimizer: Adagrad) -> dict[str, Any]:
-    """What a run ended with, for each local replica where replicas hold copies."""
+def report_state(strategy: tf.distribute.Strategy, model: tf_keras.Model, optimizer: Adagrad) -> dict[str, Any]:
+    """Weights, accumulators and reports at the end of a run, one copy for each local replica."""
     return {
         "weights": {v.name: _copies(strategy, v) for v in model.trainable_variables},
         "accumulators": [_copies(strategy, accumulator) for accumulator in optimizer._accumulators],
@@ -139,32 +139,32 @@ def _copies(strategy: tf.distribute.Strategy, variable: Any) -> list[np.ndarray]
 
 
 def with_nan(batch: Batch, row: int) -> Batch:
-    """A batch in which one row's numbers are NaN."""
+    """A batch with NaN in the numbers of one row."""
     ids, numbers, labels = batch
     return ids, np.where(np.arange(ROWS)[:, None] == row, np.float32("nan"), numbers), labels
 
 
 def peer() -> dict[str, Any]:
-    """Trains in step with the other workers that TF_CONFIG names."""
+    """Trains synchronously with the other workers in TF_CONFIG."""
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     good = batches(3)
-    # Row 1 is the second worker's.
+    # Row 1 belongs to the second worker.
     bad = with_nan(good[2], row=1)
-    found = {"good": Training(strategy, OPTIMIZERS["clippy on all"]).run(good).tell()}
-    spoilt = Training(strategy, lambda: ClippyAdagrad(0.2, max_skipped_steps=1)).run([good[0], bad, good[1]])
-    found["spoilt"] = spoilt.tell()
+    found = {"good": Training(strategy, OPTIMIZERS["clippy on all"]).run(good).report_state()}
+    training = Training(strategy, lambda: ClippyAdagrad(0.2, max_skipped_steps=1)).run([good[0], bad, good[1]])
+    found["with_nan"] = training.report_state()
     try:
-        spoilt.run([bad, bad])
+        training.run([bad, bad])
     except tf.errors.InvalidArgumentError as error:
         found["error"] = str(error)
     return found
 
 
-# ParameterServerStrategy: servers, and the coordinator that gives them steps to take.
+# ParameterServerStrategy: servers, and the coordinator that schedules steps.
 
 
 def serve() -> None:
-    """Is the worker or parameter server that TF_CONFIG says."""
+    """Runs the worker or parameter server of TF_CONFIG."""
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     tf.distribute.Server(
         resolver.cluster_spec(), job_name=resolver.task_type, task_index=resolver.task_id, protocol="grpc"
@@ -184,7 +184,7 @@ SHARDED_RULES = {
 
 
 def kernel_and_table() -> dict[str, np.ndarray]:
-    """First weights of two variables that a strategy may cut in two."""
+    """Initial weights of two variables that a strategy may cut into two shards."""
     rng = np.random.default_rng(2)
     return {
         "kernel": rng.normal(size=(6, 3)).astype(np.float32),
@@ -193,7 +193,7 @@ def kernel_and_table() -> dict[str, np.ndarray]:
 
 
 def gradients(step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The kernel's gradient, and rows and ids of the table's; what is large lies in the second half of each."""
+    """The gradient of the kernel, and rows and ids of that of the table; the large entries are in the second half of each."""
     rng = np.random.default_rng(3 + step)
     kernel = rng.normal(scale=1e-3, size=(6, 3)).astype(np.float32)
     kernel[4, 1] = 50.0
@@ -205,7 +205,7 @@ def gradients(step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def step_on_shards(
     optimizer: Adagrad, kernel: Any, table: Any, dense: np.ndarray, rows: np.ndarray, ids: np.ndarray
 ) -> None:
-    """Applies gradients to variables that may lie in shards, as a tape would give them: a part for each shard."""
+    """Applies gradients to variables in shards as a gradient tape does: one part for each shard."""
     pairs: list[tuple[Any, tf.Variable]] = []
     first = 0
     for shard in _shards(kernel):
@@ -232,7 +232,7 @@ def _whole(variables: Iterable[tf.Variable]) -> np.ndarray:
 def take_steps(
     strategy: tf.distribute.Strategy, run: Callable[[Callable[[], Any]], None], rule: Any, steps: int, spoil: int = -1
 ) -> dict[str, Any]:
-    """Steps over a kernel and a table; ``run`` has a function carried out, here or on a worker.
+    """Takes steps over a kernel and a table; ``run`` executes a function here or on a worker.
 
     Args:
       strategy: In whose scope the variables are made.
@@ -267,7 +267,7 @@ def take_steps(
 
 
 def coordinate(cluster: Mapping[str, list[str]], folder: str) -> dict[str, Any]:
-    """Has the cluster take steps, fit the ranker, and save and restore it."""
+    """Lets the cluster take steps, fit the ranker, and save and restore it."""
     strategy = tf.distribute.ParameterServerStrategy(
         tf.distribute.cluster_resolver.SimpleClusterResolver(tf.train.ClusterSpec(cluster), rpc_layer="grpc"),
         variable_partitioner=tf.distribute.experimental.partitioners.FixedShardsPartitioner(2),
@@ -279,7 +279,7 @@ def coordinate(cluster: Mapping[str, list[str]], folder: str) -> dict[str, Any]:
         coordinator.join()
 
     found: dict[str, Any] = {name: take_steps(strategy, run, rule, steps=2) for name, rule in SHARDED_RULES.items()}
-    found["spoilt"] = take_steps(strategy, run, Clippy(), steps=3, spoil=1)
+    found["with_nan"] = take_steps(strategy, run, Clippy(), steps=3, spoil=1)
     found["skipped side by side"] = _skip_side_by_side(strategy, coordinator)
     found["fit"] = _fit_and_restore(strategy, folder)
     return found
@@ -288,7 +288,7 @@ def coordinate(cluster: Mapping[str, list[str]], folder: str) -> dict[str, Any]:
 def _skip_side_by_side(
     strategy: tf.distribute.Strategy, coordinator: tf.distribute.coordinator.ClusterCoordinator
 ) -> dict[str, int]:
-    """Both workers skip steps at the same time: how many there were, and how many were counted."""
+    """Skips steps on both workers at the same time; returns how many there were and how many were counted."""
     with strategy.scope():
         w = tf.Variable(1.0)
         optimizer = ClippyAdagrad(0.1, max_skipped_steps=None)
@@ -333,21 +333,21 @@ def _fit_and_restore(strategy: tf.distribute.Strategy, folder: str) -> dict[str,
 
 
 def main() -> None:
-    """One process's work, by its role."""
+    """Runs one process, by its role."""
     parser = argparse.ArgumentParser()
     parser.add_argument("role", choices=["peer", "server", "coordinator"])
-    parser.add_argument("--cluster", help="the coordinator's: addresses by job, as JSON")
-    parser.add_argument("--folder", help="the coordinator's: for checkpoints")
-    parser.add_argument("--out", help="where to leave what was found")
-    told = parser.parse_args()
+    parser.add_argument("--cluster", help="for the coordinator: addresses by job, as JSON")
+    parser.add_argument("--folder", help="for the coordinator: folder of its checkpoints")
+    parser.add_argument("--out", help="path of the results")
+    arguments = parser.parse_args()
     threading.Thread(target=_end_with_the_pipe, daemon=True).start()
-    if told.role == "server":
+    if arguments.role == "server":
         serve()
         return
-    found = peer() if told.role == "peer" else coordinate(json.loads(told.cluster), told.folder)
-    with open(told.out, "wb") as file:
+    found = peer() if arguments.role == "peer" else coordinate(json.loads(arguments.cluster), arguments.folder)
+    with open(arguments.out, "wb") as file:
         pickle.dump(found, file)
-    # A coordinator waits for its cluster at an orderly exit, and the cluster for it.
+    # At a normal exit, the coordinator and the cluster would wait for each other.
     os._exit(0)
 
 
