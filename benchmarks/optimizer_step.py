@@ -1,17 +1,17 @@
-"""How long one optimizer step takes: ours beside TFRS's, Keras's, TensorFlow's fused kernel and PyTorch's, and the floor.
+"""How long one optimizer step takes: ours, TFRS's, Keras's, TensorFlow's fused kernel and PyTorch's, and the floor.
 
     python benchmarks/optimizer_step.py
 
-All contenders of a case take turns in one process, round after round, on the same gradients; medians over the rounds and
-ratios to ``tf_keras`` Adagrad are printed as a table in Markdown. The same program can take half as long again on arrays that
-happen to lie elsewhere in memory, so in the dense cases everything is allocated anew several times (``--placements``), and
-the medians are over the rounds of all of them. Memory is what a step needs at its peak beyond what is
-held between steps. PyTorch is left out when it is not installed (``pip install torch``).
+All contenders of a case take turns in one process, round after round, on the same gradients. The benchmark prints medians over the
+rounds and ratios to ``tf_keras`` Adagrad as a table in Markdown. The same program can take half as long again when its arrays lie
+elsewhere in memory. Therefore the dense cases allocate everything anew several times (``--placements``), and their medians are over
+all rounds of all placements. Memory is the peak during a step beyond what is held between steps. PyTorch is left out if it is
+not installed (``pip install torch``).
 
-The floor is bytes over bandwidth. Dense: Adagrad must read w, g and G and write w and G; Clippy must have looked at all
-three before, since sigma depends on all of a variable: 32 bytes a coordinate (20 for plain Adagrad). Sparse: the same for the
-touched rows, and 8 bytes for each number of the gradient, whose repeated rows have to be summed first. The bandwidth is
-that of adding one array of the case's size to another on all cores: two reads and a write, as an optimizer does.
+The floor is bytes over bandwidth. Dense: Adagrad must read w, g and G and write w and G, 20 bytes for each coordinate. Clippy must
+read all three once more before, since sigma depends on the whole variable: 32 bytes. Sparse: the same for the touched rows, and
+8 bytes for each number of the gradient, whose repeated rows must be summed first. The bandwidth is measured by adding one array of
+the size of the case to another on all cores: two reads and a write, as in an optimizer.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ import tf_keras
 from steadyrank.optimizers import Adagrad, ClippyAdagrad
 from steadyrank.optimizers import keras3 as ours_for_keras3
 
-ROUNDS = flags.DEFINE_integer("rounds", 7, "Steps of each contender that are timed in each placement.", lower_bound=3)
-PLACEMENTS = flags.DEFINE_integer("placements", 3, "How often all arrays are allocated anew.", lower_bound=1)
+ROUNDS = flags.DEFINE_integer("rounds", 7, "Timed steps of each contender in each placement.", lower_bound=3)
+PLACEMENTS = flags.DEFINE_integer("placements", 3, "Number of times that all arrays are allocated.", lower_bound=1)
 DENSE = flags.DEFINE_list("dense", ["4194304", "67108864"], "Sizes of the dense variable.")
 SPARSE = flags.DEFINE_list("sparse", ["100000", "4000000", "8000000"], "Rows of the embedding table.")
 RATE = 0.01
 IDS, WIDTH, ZIPF = 16_384, 32, 1.2
 REFERENCE = "tf_keras Adagrad"
 COORDINATES_A_ROW = 2048
-MOST_ROWS_FOR_ALL = 4_000_000
+MAX_ROWS_FOR_ALL = 4_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +57,11 @@ class Case:
     """One variable and its gradient.
 
     Attributes:
-      title: For the table.
-      weights: Makes the first weights.
-      rows: The rows that the gradient touches, repeated ones too; None for a dense gradient.
+      title: Title of its table.
+      weights: Creates the initial weights.
+      rows: The rows that the gradient touches, with repetitions; None for a dense gradient.
       gradient: The gradient, or the values of its rows.
-      table_rows: Rows of the table, for a sparse gradient.
+      table_rows: Number of rows of the table, for a sparse gradient.
     """
 
     title: str
@@ -72,7 +72,7 @@ class Case:
 
 
 def cases() -> Iterator[Case]:
-    """The cases, one at a time, since their arrays are large."""
+    """Generates the cases, one at a time because their arrays are large."""
     rng = np.random.default_rng(0)
 
     def normal(*shape: int, scale: float) -> np.ndarray:
@@ -87,7 +87,7 @@ def cases() -> Iterator[Case]:
             normal(*shape, scale=0.01),
         )
     for count in map(int, SPARSE.value):
-        # By rank, then spread over the table, as hashed ids are.
+        # Zipf ranks, spread over the table like hashed ids.
         rank = np.minimum(rng.zipf(ZIPF, IDS), count) - 1
         rows = rank * 2_654_435_761 % count
         yield Case(
@@ -106,7 +106,7 @@ def main(argv: list[str]) -> None:
         print(f"\n**{case.title}**\n\n| optimizer | ms | least ms | ratio | peak memory, MiB |\n|---|---|---|---|---|")
         times: dict[str, list[float]] = {}
         memory: dict[str, int] = {}
-        # A table's rows lie everywhere in memory anyway, and there is hardly room for two sets of tables.
+        # The rows of a table lie all over memory anyway, and two sets of tables hardly fit.
         placements, rounds = PLACEMENTS.value, ROUNDS.value
         if case.rows is not None:
             placements, rounds = 1, placements * rounds
@@ -140,7 +140,7 @@ Step = Callable[[], object]
 
 
 def contenders(case: Case) -> dict[str, Callable[[Case], Step]]:
-    """Who takes part, by name; each makes its variable and returns its step."""
+    """The contenders by name; each creates its variable and returns its step."""
     theirs = tfrs.experimental.optimizers.ClippyAdagrad
     clip_all = {"exclude_from_clipping": []}
     known: dict[str, Callable[[Case], Step]] = {
@@ -157,8 +157,8 @@ def contenders(case: Case) -> dict[str, Callable[[Case], Step]]:
     }
     if case.rows is not None:
         known["steadyrank ClippyAdagrad, per row"] = keras2(lambda: ClippyAdagrad(RATE, granularity="row", **clip_all))
-    if case.table_rows > MOST_ROWS_FOR_ALL:
-        # Two gigabytes for each; those whose step grows with the table have shown it before.
+    if case.table_rows > MAX_ROWS_FOR_ALL:
+        # Each needs two gigabytes, and smaller tables already show which steps grow with the table.
         return {name: make for name, make in known.items() if name == REFERENCE or name.startswith("steadyrank Clippy")}
     if importlib.util.find_spec("torch"):
         known["PyTorch Adagrad"] = in_torch(fused=False)
@@ -199,7 +199,7 @@ def in_keras3(make: Callable[[], keras.optimizers.Optimizer]) -> Callable[[Case]
 
 
 def fused(case: Case) -> Step:
-    """TensorFlow's own Adagrad kernel, without any rule; a sparse one applies repeated rows one after the other."""
+    """TensorFlow's own Adagrad kernel, without a rule; the sparse kernel applies repeated rows one after the other."""
     variable = tf.Variable(case.weights())
     accumulator = tf.Variable(tf.fill(variable.shape, 0.1))
     gradient = in_tensorflow(case)
@@ -228,7 +228,7 @@ def in_torch(fused: bool) -> Callable[[Case], Step]:
         rows = None if case.rows is None else torch.from_numpy(case.rows[np.newaxis])
 
         def step() -> None:
-            # A sparse gradient is made anew, since its repeated rows are summed within the step, as the others do.
+            # A new sparse gradient each time: its repeated rows are summed within the step, as for the other contenders.
             weights.grad = values if rows is None else torch.sparse_coo_tensor(rows, values, weights.shape)
             optimizer.step()
 
@@ -246,9 +246,9 @@ def in_tensorflow(case: Case) -> tf.Tensor | tf.IndexedSlices:
 
 
 def measure(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each step, the contenders taking turns."""
+    """Times the contenders in turns; returns the seconds of each step."""
     for step in steps.values():
-        # The first call traces and compiles, the second finds its memory.
+        # The first call traces and compiles, the second allocates memory.
         step()
         step()
     times: dict[str, list[float]] = {name: [] for name in steps}
@@ -261,7 +261,7 @@ def measure(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
 
 
 def peak_memory(step: Step) -> int:
-    """Bytes that two steps need at their peak beyond what is resident before."""
+    """Peak bytes during two steps beyond what is resident before."""
     status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
     def resident(which: str) -> int:
@@ -270,7 +270,7 @@ def peak_memory(step: Step) -> int:
 
     gc.collect()
     before = resident("VmRSS")
-    # Sets the peak to what is resident now.
+    # Resets the peak to the current size.
     reset.write_text("5")
     step()
     step()
@@ -278,7 +278,7 @@ def peak_memory(step: Step) -> int:
 
 
 def floor(case: Case) -> tuple[float, float, float]:
-    """The bandwidth in bytes a second, and the least seconds of Clippy and of plain Adagrad."""
+    """The bandwidth in bytes per second, and the minimum seconds of Clippy and of plain Adagrad."""
     size = max(case.gradient.size, 1 << 22)
     source, target = np.ones(size, np.float32), np.zeros(size, np.float32)
     parts = np.array_split(np.arange(size), os.cpu_count() or 1)
