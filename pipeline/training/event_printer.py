@@ -53,7 +53,7 @@ def format_events(events: Sequence[Event]) -> list[str]:
 
     Example:
     >>> format_events([Event(65, "spike", "click", "loss 35"), Event(65, "spike", "like", "loss 9")])
-    ['step 65: spike of click: loss 35 (also like)']
+    ['step 65 [click] spike: loss 35 (also like)']
     """
     groups: dict[tuple[int, str], list[Event]] = {}
     for event in events:

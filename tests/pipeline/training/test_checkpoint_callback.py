@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import tf_keras
 
+from steadyrank.pipeline.divergence import DivergenceMonitor
 from steadyrank.pipeline.training.checkpoint_callback import CheckpointCallback
 from steadyrank.pipeline.training.preemption import PreemptionSignal
 from tests.pipeline.training.small_runs import SmallRun
@@ -48,12 +49,17 @@ def test_leaves_the_last_step_of_a_day_to_the_loop(run):
     assert saved_steps(run) == []
 
 
-def test_saves_at_once_after_a_rollback(run):
+def test_saves_at_once_after_a_rollback(tmp_path):
+    run = SmallRun(tmp_path)
+    run.monitor = DivergenceMonitor(on_full="rollback", snapshots=run.checkpoints)
+    run.monitor.set_model(run.ranker)
+    run.checkpoints.attach_monitor(run.monitor)
     callback = make_callback(run)
-    take_steps(run, callback, 1, 1)
-    run.monitor._budget.used += 1
-    take_steps(run, callback, 2, 3)
-    assert saved_steps(run) == [2]
+    take_steps(run, callback, 1, 5)
+    run.monitor.step = 5
+    assert run.monitor.roll_back()
+    take_steps(run, callback, 6, 7)
+    assert saved_steps(run) == [4, 6]
 
 
 def test_sigterm_saves_and_stops_training(run):

@@ -14,7 +14,7 @@ def test_a_spike_that_the_labels_explain_is_not_printed():
     printer.add(make_spike("watch_time", explained=1.0))
     printer.add(make_spike("click", explained=0.0))
     printer.flush()
-    assert lines == ["step 65: spike of click: evidence of click"]
+    assert lines == ["step 65 [click] spike: evidence of click"]
 
 
 def test_events_are_printed_once_after_the_steps_that_brought_them():
@@ -32,13 +32,13 @@ def test_tasks_with_the_same_trouble_in_the_same_step_share_a_line():
     events.append(Event(66, "spike", "click", "later"))
     events.append(Event(65, "out_of_range", "click", "worse"))
     assert format_events(events) == [
-        "step 65: spike of click: evidence of click (also like, share)",
-        "step 66: spike of click: later",
-        "step 65: out_of_range of click: worse",
+        "step 65 [click] spike: evidence of click (also like, share)",
+        "step 66 [click] spike: later",
+        "step 65 [click] out of range: worse",
     ]
 
 
 def test_more_than_three_other_names_are_counted():
     events = [make_spike(task, 0.0) for task in "abcdef"]
-    assert format_events(events) == ["step 65: spike of a: evidence of a (also b, c, 3 more)"]
-    assert format_events(events[:4]) == ["step 65: spike of a: evidence of a (also b, c, d)"]
+    assert format_events(events) == ["step 65 [a] spike: evidence of a (also b, c, 3 more)"]
+    assert format_events(events[:4]) == ["step 65 [a] spike: evidence of a (also b, c, d)"]
