@@ -23,7 +23,7 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, overload
 
 from absl import app, flags
@@ -111,9 +111,7 @@ def command(
         define_flags()
     if default_config is not None:
         define_config(flags.FLAGS, default_config)
-    # A flag with a short name appears twice among the names.
-    command_flags = {flags.FLAGS[name].name: flags.FLAGS[name] for name in set(flags.FLAGS) - before}
-    command_flags = {name: flag for name, flag in command_flags.items() if not name.startswith(_PREFIX)}
+    command_flags = _find_command_flags(set(flags.FLAGS) - before)
     # Also reads flags after an unexpected word, so that the message is about that word.
     flags.FLAGS.set_gnu_getopt(True)
 
@@ -121,7 +119,7 @@ def command(
         if _HELP.intersection(argv[1:]):
             description = sys.modules[main.__module__].__doc__ or ""
             config = None if default_config is None else presets.load(default_config)
-            print(help_text(description, command_flags.values(), config), end="")
+            print(help_text(description, command_flags, config), end="")
             sys.exit(0)
         try:
             (_, *words), overrides = parse(argv)
@@ -230,6 +228,12 @@ class _SettingParser(flags.ArgumentParser):
         if argument.startswith("--"):
             raise UserError(f"--{self._name} has no value; write --{self._name}=VALUE")
         return argument
+
+
+def _find_command_flags(names: Iterable[str]) -> list[flags.Flag]:
+    """Returns the flags that are not settings; a flag with a short name appears twice among the names."""
+    by_name = {flags.FLAGS[name].name: flags.FLAGS[name] for name in names}
+    return [flag for name, flag in by_name.items() if not name.startswith(_PREFIX)]
 
 
 def _explain_unknown(error: flags.UnrecognizedFlagError, flag_values: flags.FlagValues) -> UserError:

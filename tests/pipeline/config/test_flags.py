@@ -1,3 +1,5 @@
+"""The command line: parsing, mistakes, and whole commands as processes."""
+
 from __future__ import annotations
 
 import subprocess
@@ -20,7 +22,7 @@ def _parse(*arguments, required=False):
     values = flags.FlagValues()
     values.set_gnu_getopt(True)
     flags.DEFINE_string("model_dir", None, "Folder.", flag_values=values, required=required)
-    flags.DEFINE_bool("resume", False, "Go on.", flag_values=values)
+    flags.DEFINE_bool("resume", False, "Continue the run.", flag_values=values)
     define_config(values, "demo")
     positional, overrides = parse(["program", *arguments], values)
     return values, positional, overrides
@@ -56,17 +58,17 @@ def test_settings_become_a_tree(arguments, overrides):
     assert _parse(*arguments)[2] == overrides
 
 
-def test_settings_mix_with_other_flags_and_stray_words():
+def test_settings_can_be_mixed_with_other_flags_and_arguments():
     values, positional, overrides = _parse(
-        "--model_dir", "x", "--config.data.shuffle", "stray", "--config=small", "--resume"
+        "--model_dir", "x", "--config.data.shuffle", "extra", "--config=small", "--resume"
     )
     assert (values.model_dir, values.config, values.resume) == ("x", "small", True)
-    assert positional == ["program", "stray"]
+    assert positional == ["program", "extra"]
     assert overrides == {"data": {"shuffle": True}}
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_any_configuration_can_be_said_on_the_command_line(name):
+def test_any_configuration_can_be_written_on_the_command_line(name):
     texts = {}
     # Only a YAML file can hold a list of sections.
     for path in leaves(Config).keys() - {"optimizer.groups"}:
@@ -77,7 +79,7 @@ def test_any_configuration_can_be_said_on_the_command_line(name):
     assert build(Config, _parse(*[f"--config.{path}={text}" for path, text in texts.items()])[2]) == PRESETS[name]
 
 
-def test_overrides_are_laid_over_the_named_configuration():
+def test_overrides_replace_settings_of_the_named_configuration():
     config = resolve("small", {"optimizer": {"learning_rate": "0.2"}})
     assert config.optimizer.learning_rate == 0.2
     assert config.model == PRESETS["small"].model
@@ -98,7 +100,7 @@ def test_all_texts_of_the_wrong_form_are_listed_at_once():
     assert [problem.split(" ")[0] for problem in caught.value.problems] == ["data.shuffle", "model.shared_units"]
 
 
-def test_settings_that_only_hold_together_may_be_given_together():
+def test_settings_that_depend_on_each_other_can_be_set_together():
     overrides = _parse("--config.training.steps_per_execution=10", "--config.training.publish_every_steps=20")[2]
     with pytest.raises(ConfigError, match=r"^training\.checkpoint_every_steps must be a multiple"):
         resolve("demo", overrides)
@@ -136,12 +138,12 @@ def test_a_mistake_is_refused_in_one_line(argument, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_setting_does_not_swallow_the_next_flag():
+def test_a_setting_without_a_value_does_not_consume_the_next_flag():
     with pytest.raises(UserError, match=r"^--config\.optimizer\.learning_rate has no value"):
         _parse("--config.optimizer.learning_rate", "--model_dir=x")
 
 
-def test_a_required_flag_is_asked_for():
+def test_a_missing_required_flag_is_named():
     with pytest.raises(UserError, match=r"^--model_dir is missing; write --model_dir=VALUE$"):
         _parse(required=True)
 
@@ -190,7 +192,7 @@ _BARE = '''
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory):
-    """Runs a command as a process of its own, in a folder of its own."""
+    """Runs a command in a separate process and folder."""
     folder = tmp_path_factory.mktemp("commands")
     (folder / "trainer.py").write_text(textwrap.dedent(_COMMAND).lstrip())
     (folder / "lister.py").write_text(textwrap.dedent(_BARE).lstrip())
@@ -219,7 +221,7 @@ def process(tmp_path_factory):
         (["--model_dir=user"], "model_dir is not empty"),
     ],
 )
-def test_a_users_mistake_ends_a_process_with_one_line_and_2(process, arguments, message):
+def test_a_user_error_ends_the_process_with_one_line_and_code_2(process, arguments, message):
     ended = process("trainer", *arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith(f"error: {message}")
@@ -227,7 +229,7 @@ def test_a_users_mistake_ends_a_process_with_one_line_and_2(process, arguments, 
     assert ended.stderr.endswith("\n")
 
 
-def test_several_problems_end_a_process_with_one_line_each_and_2(process):
+def test_several_problems_end_the_process_with_one_line_each_and_code_2(process):
     ended = process("trainer", "--model_dir=x", "--config.training.seed=-1", "--config.data.batch_size=0")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.splitlines() == [
@@ -237,26 +239,26 @@ def test_several_problems_end_a_process_with_one_line_each_and_2(process):
     ]
 
 
-def test_what_main_returns_is_the_exit_code_and_the_configuration_is_resolved(process):
+def test_main_gets_the_resolved_configuration_and_returns_the_exit_code(process):
     (process.folder / "mine.yaml").write_text("model: {shared_units: [8]}\ntraining: {seed: 5}\n")
     ended = process("trainer", "-m", "diverged", "--config=mine.yaml", "--config.training.seed", "6")
     assert (ended.returncode, ended.stderr) == (3, "")
     assert ended.stdout == to_yaml(build(Config, {"model": {"shared_units": [8]}, "training": {"seed": 6}}))
 
 
-def test_the_default_configuration_is_the_commands(process):
+def test_the_command_chooses_the_default_configuration(process):
     ended = process("trainer", "--model_dir=x")
     assert (ended.returncode, ended.stdout) == (0, to_yaml(PRESETS["demo"]))
 
 
-def test_a_fault_of_the_program_keeps_its_traceback(process):
+def test_any_other_exception_keeps_its_traceback(process):
     ended = process("trainer", "--model_dir=bug")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith("Traceback")
     assert ended.stderr.endswith("KeyError: 'bug'\n")
 
 
-def test_help_needs_nothing_and_ends_well(process):
+def test_help_needs_no_required_flag_and_exits_with_0(process):
     ended = process("trainer", "--help")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("Does a thing with a ranker.\n\nFlags:\n  --config (default: demo)\n")

@@ -26,11 +26,11 @@ _SECTIONS = (
 
 
 class Documented:
-    """A thing.
+    """An example.
 
     Attributes:
-      first: What it
-        is, over two lines: with a colon.
+      first: A description
+        on two lines: with a colon.
       second: Short.
 
     Raises:
@@ -42,8 +42,8 @@ class Undocumented:
     pass
 
 
-def test_attributes_are_read_with_their_continuation_lines():
-    assert attribute_docs(Documented) == {"first": "What it is, over two lines: with a colon.", "second": "Short."}
+def test_an_attribute_is_read_with_its_continuation_lines():
+    assert attribute_docs(Documented) == {"first": "A description on two lines: with a colon.", "second": "Short."}
     assert attribute_docs(Undocumented) == {}
 
 
@@ -56,7 +56,7 @@ def _flag_values():
     values = flags.FlagValues()
     flags.DEFINE_string("model_dir", None, "Folder\n  of the run.", flag_values=values)
     flags.DEFINE_integer("rows", 5, "Rows.", flag_values=values)
-    flags.DEFINE_bool("resume", False, "Go on.", flag_values=values)
+    flags.DEFINE_bool("resume", False, "Continue the run.", flag_values=values)
     return values
 
 

@@ -24,12 +24,12 @@ def test_the_papers_models_differ_only_in_the_model():
 @pytest.mark.parametrize("name", [name for name, config in PRESETS.items() if config.data.source == "simulated"])
 def test_a_simulated_day_is_a_whole_number_of_executions(name):
     config = PRESETS[name]
-    rows_an_execution = config.data.batch_size * config.training.steps_per_execution
-    assert config.data.simulated.rows_per_day % rows_an_execution == 0
+    rows_per_execution = config.data.batch_size * config.training.steps_per_execution
+    assert config.data.simulated.rows_per_day % rows_per_execution == 0
 
 
 @pytest.mark.parametrize("suffix", [".yaml", ".yml"])
-def test_a_file_is_found_by_its_ending(tmp_path, suffix):
+def test_a_file_is_recognized_by_its_suffix(tmp_path, suffix):
     path = tmp_path / f"demo{suffix}"
     path.write_text("training: {seed: 3}\n")
     assert load(str(path)).training.seed == 3
@@ -46,7 +46,7 @@ def test_a_file_is_found_by_its_ending(tmp_path, suffix):
         ("runs/1/config.json", "unknown preset 'runs/1/config.json'; expected one of demo, "),
     ],
 )
-def test_an_unknown_name_is_refused_with_the_nearest_and_all(name, message):
+def test_an_unknown_name_is_refused_with_the_nearest_and_all_names(name, message):
     with pytest.raises(ConfigError) as caught:
         load(name)
     assert str(caught.value).startswith(message)

@@ -127,12 +127,12 @@ def test_a_text_that_does_not_fit_is_refused(name, text, message):
     assert str(caught.value).startswith(message)
 
 
-def test_a_list_of_sections_is_for_files():
+def test_a_list_of_sections_is_refused_on_the_command_line():
     with pytest.raises(ConfigError, match=r"^parts is a list of sections; set it in a YAML file"):
         from_text(tuple[Part, ...], "1", "parts")
 
 
-def test_which_settings_may_stand_without_a_value():
+def test_booleans_can_be_written_without_a_value():
     assert is_boolean(bool)
     assert is_boolean(bool | None)
     assert not any(is_boolean(other) for other in (str, int, tuple[bool, ...], int | None))

@@ -55,7 +55,7 @@ _EVERYTHING = st.builds(
     flag=st.booleans(),
     text=st.text(),
     integers=st.lists(_INTEGERS).map(tuple),
-    # Texts that YAML would read as something else are the hard part of a round trip.
+    # Includes texts that YAML would read as other types.
     mixed=st.lists(st.text() | _INTEGERS | st.sampled_from(["1", "1e5", "null", "true", "", "2024-01-01"])).map(tuple),
     nested=_LEAVES,
     many=st.lists(_LEAVES, max_size=3).map(tuple),
@@ -92,13 +92,13 @@ def _through_yaml(value):
 
 @settings(deadline=None)
 @given(_EVERYTHING)
-def test_every_type_survives_the_way_through_yaml(value):
+def test_every_type_survives_a_round_trip_through_yaml(value):
     assert build(Everything, _through_yaml(value)) == value
 
 
 @settings(deadline=None)
 @given(_configs())
-def test_every_configuration_survives_the_way_through_yaml(config):
+def test_every_configuration_survives_a_round_trip_through_yaml(config):
     assert build(Config, _through_yaml(config)) == config
 
 
@@ -115,7 +115,7 @@ def test_a_schema_is_built_from_its_own_plain_form():
     assert build(Schema, _through_yaml(schema)) == schema
 
 
-def test_what_is_left_out_takes_its_default():
+def test_omitted_fields_take_their_defaults():
     assert build(Config, {}) == Config()
     assert build(Config, {"model": {}}) == Config()
     assert build(Config, {"model": {"cross_layers": 2}}) == Config(model=Model(cross_layers=2))
@@ -131,14 +131,14 @@ def test_what_is_left_out_takes_its_default():
         ("maybe_number", "1e5", 100_000.0),
         ("integer", 100_000.0, 100_000),
         ("integer", "1e5", 100_000),
-        # More digits than a float holds.
+        # More digits than a float can hold.
         ("integer", "9007199254740993", 9007199254740993),
         ("mixed", ["1", 1], ("1", 1)),
         ("maybe_leaf", {"count": 1}, Leaf(count=1)),
         ("maybe_leaf", None, None),
     ],
 )
-def test_a_value_that_loses_nothing_is_taken_as_the_field_type(field, given, expected):
+def test_a_value_is_converted_to_the_field_type_if_that_loses_nothing(field, given, expected):
     value = getattr(build(Everything, {field: given}), field)
     assert value == expected
     assert type(value) is type(expected)
@@ -192,7 +192,7 @@ def test_a_mistake_is_refused_in_one_line_with_its_path(plain, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_key_of_another_section_is_found_there():
+def test_a_key_of_another_section_is_suggested():
     with pytest.raises(ConfigError, match=r"^model\.batch_size: unknown key; did you mean 'data\.batch_size'\?$"):
         build(Config, {"model": {"batch_size": 64}})
     with pytest.raises(ConfigError, match=r"did you mean 'data\.simulated\.seed' or 'training\.seed'\?$"):
@@ -204,7 +204,7 @@ def test_a_missing_key_is_named():
         build(Schema, {"features": [{"name": "age"}], "tasks": []})
 
 
-def test_the_dataclass_own_errors_keep_their_message_behind_the_path():
+def test_a_value_error_of_the_dataclass_keeps_its_message_after_the_path():
     with pytest.raises(ConfigError) as caught:
         build(Schema, {"features": [{"name": "age", "kind": "numerical", "width": 0}], "tasks": []})
     with pytest.raises(ValueError, match="width") as own:
@@ -245,19 +245,19 @@ def test_a_mapping_is_read_item_by_item():
         build(Everything, {"options": 3})
 
 
-def test_the_path_starts_with_where():
+def test_every_path_starts_with_where():
     with pytest.raises(ConfigError, match=r"^study\.base\.nested\.share must be a number"):
         build(Everything, {"nested": {"share": "x"}}, where="study.base")
     with pytest.raises(ConfigError, match=r"^study: a schema needs at least one feature"):
         build(Schema, {"features": [], "tasks": []}, where="study")
 
 
-def test_an_error_is_a_users_error_and_a_value_error():
+def test_a_config_error_is_a_user_error_and_a_value_error():
     assert issubclass(ConfigError, UserError)
     assert issubclass(ConfigError, ValueError)
 
 
-def test_a_type_that_is_not_supported_is_the_programs_fault():
+def test_an_unsupported_type_is_a_type_error():
     with pytest.raises(TypeError, match="anything"):
         build(Unsupported, {"anything": {}})
 
@@ -269,7 +269,7 @@ _TREES = st.recursive(
 
 @settings(deadline=None)
 @given(_TREES, _TREES)
-def test_merging_lays_the_second_tree_over_the_first(base, override):
+def test_merging_replaces_values_of_the_first_tree_with_those_of_the_second(base, override):
     before = repr(base), repr(override)
     merged = merge(base, override)
     assert (repr(base), repr(override)) == before
@@ -279,7 +279,7 @@ def test_merging_lays_the_second_tree_over_the_first(base, override):
     assert set(merged) == set(base) | set(override)
 
 
-def test_merging_keeps_neighbours_and_replaces_lists_as_a_whole():
+def test_merging_keeps_other_keys_and_replaces_lists_and_mappings_as_a_whole():
     base = {"a": {"x": 1, "y": [1, 2]}, "b": 3}
     assert merge(base, {"a": {"y": [9]}}) == {"a": {"x": 1, "y": [9]}, "b": 3}
     assert merge(base, {"a": Replacement(z=1)}) == {"a": {"z": 1}, "b": 3}
@@ -296,5 +296,5 @@ def test_leaves_are_the_settings_in_order():
         below = plain
         for name in path.split("."):
             below = below[name]
-        # One setting is a mapping itself.
+        # This setting is a mapping, not a section.
         assert path == "optimizer.rule_options" or not isinstance(below, dict)

@@ -34,14 +34,14 @@ def test_a_written_configuration_keeps_the_order_of_the_settings():
     assert [line for line in lines if not line.startswith((" ", "-"))] == ["data:", "model:", "optimizer:", "training:"]
 
 
-def test_a_file_says_only_what_differs(tmp_path):
+def test_a_file_needs_only_the_settings_that_differ(tmp_path):
     config = read(Config, _file(tmp_path, "# mine\noptimizer:\n  learning_rate: 1e-2\nmodel: {shared_units: [8, 4]}\n"))
     assert config.optimizer.learning_rate == 0.01
     assert config.model.shared_units == (8, 4)
     assert config.data == Config().data
 
 
-def test_another_tree_is_read_in_the_same_way(tmp_path):
+def test_another_dataclass_is_read_in_the_same_way(tmp_path):
     text = "features:\n- {name: age, kind: numerical}\ntasks:\n- {name: click, kind: binary}\n"
     schema = Schema(features=(Feature("age", "numerical"),), tasks=(Task("click", "binary"),))
     assert read(Schema, _file(tmp_path, text)) == schema
@@ -76,7 +76,7 @@ def test_anchors_and_merge_keys_work(tmp_path):
         ("model:\n  precision: off\n", ": model.precision must be text, got false; in YAML, put quotes"),
     ],
 )
-def test_a_file_that_does_not_fit_is_refused_in_one_line(tmp_path, text, message):
+def test_an_invalid_file_is_refused_in_one_line(tmp_path, text, message):
     path = _file(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
         read(Config, path)
@@ -101,14 +101,14 @@ def test_rule_options_are_read_from_a_mapping(tmp_path):
     assert read(Config, _file(tmp_path, text)).optimizer.rule_options == options
 
 
-def test_a_file_that_is_not_there_or_is_a_folder(tmp_path):
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"missing\.yaml: there is no such file$"):
         read(Config, tmp_path / "missing.yaml")
     with pytest.raises(ConfigError, match=r"the file cannot be read: Is a directory$"):
         read(Config, tmp_path)
 
 
-def test_the_home_folder_may_be_written_as_a_tilde(tmp_path, monkeypatch):
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     _file(tmp_path, "training: {seed: 7}\n", "mine.yaml")
     assert read(Config, "~/mine.yaml").training.seed == 7

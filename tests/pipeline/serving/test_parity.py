@@ -1,4 +1,4 @@
-"""What is served equals what was trained, in a process that has TensorFlow and nothing else."""
+"""The export predicts what the trained ranker predicts, in a process that can import TensorFlow and nothing else of ours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from steadyrank.pipeline.data.open import open_source
 from steadyrank.pipeline.training.restore import restore_ranker
 from steadyrank.pipeline.training.run_directory import RunDirectory
 
-# Runs isolated (-I): no environment, no current folder. What must not be needed is as if it were not installed.
+# Runs isolated (-I), without environment and current folder. The hidden packages cannot be imported, as if not installed.
 SERVER = """
 import sys
 
@@ -52,7 +52,7 @@ def assert_parity(model_dir: Path, folder: Path) -> None:
     source = open_source(config.data)
     block = source.block(len(source.days) - 1, 0)
     columns = {feature.name: block[feature.name][:1000] for feature in source.schema.features}
-    # What serving meets and training may not have: unknown values, empty strings, empty bags.
+    # Serving meets values that training may not have had: unknown values, empty strings, empty bags.
     for feature in source.schema.features:
         if feature.kind == "numerical":
             continue
@@ -79,16 +79,16 @@ def assert_parity(model_dir: Path, folder: Path) -> None:
             got = predicted[f"{task}/{count}"]
             assert got.shape == (count,)
             np.testing.assert_allclose(got, values.numpy(), rtol=1e-6, atol=1e-6, err_msg=f"{task}, {count} rows")
-    # One row alone and the same row among a thousand.
+    # A row is predicted alone as it is among a thousand rows.
     for task in trained:
         np.testing.assert_allclose(predicted[f"{task}/1"], predicted[f"{task}/1000"][:1], rtol=1e-6, atol=1e-6)
 
 
-def test_the_simulated_logs_ranker(finished, tmp_path):
+def test_the_export_of_a_simulated_run_equals_the_ranker(finished, tmp_path):
     assert_parity(finished, tmp_path)
 
 
-def test_movielens(train, movielens_dir, tmp_path):
+def test_the_export_of_a_movielens_run_equals_the_ranker(train, movielens_dir, tmp_path):
     small = (
         "--config=movielens",
         f"--config.data.movielens.data_dir={movielens_dir}",
@@ -101,16 +101,16 @@ def test_movielens(train, movielens_dir, tmp_path):
     assert_parity(tmp_path / "run", tmp_path)
 
 
-def test_the_export_holds_nothing_of_training(finished):
+def test_the_export_holds_no_optimizer_state(finished):
     [export] = (finished / "export").iterdir()
-    # Six towers on 64 and 32 units: the weights alone, without accumulators, which would double them.
+    # The checkpoint also holds accumulators, which double its size.
     weights = (export / "variables" / "variables.data-00000-of-00001").stat().st_size
     checkpoint = (finished / "checkpoints" / "ckpt-64.data-00000-of-00001").stat().st_size
     assert weights < 0.6 * checkpoint
 
 
 @pytest.mark.parametrize("kind", ["labels", "outputs"])
-def test_the_signature_is_the_schemas(finished, kind):
+def test_the_signature_follows_the_schema(finished, kind):
     import tensorflow as tf
 
     run = RunDirectory(finished)
