@@ -25,7 +25,7 @@ def format_rules_table() -> str:
     for name, rule in RULES.items():
         formula = rule.formula.replace("|", "\\|")
         # The default comes first.
-        orders = sorted(rule.orders, key=lambda order, rule=rule: order != rule.order)
+        orders = dict.fromkeys((rule.order, *rule.orders))
         scales = " or ".join(places[order] for order in orders) if name != "none" else ""
         shared = ", ".join(rule.granularities) if name != "none" else ""
         lines.append(f"| `{name}` | `{rule.__name__}` | {formula} | {scales} | {shared} | {rule.reference} |")

@@ -10,6 +10,8 @@ from tensorflow.python.distribute.sharded_variable import ShardedVariable
 
 from steadyrank.optimizers import RULES, Adagrad, keras3
 from steadyrank.optimizers.rules_table import format_rules_table
+from steadyrank.pipeline.config import Config, build
+from steadyrank.pipeline.training.build import make_optimizer
 
 ETA, C, EPSILON, START = 0.3, 0.05, 1e-7, 0.1
 AXES = {"variable": None, "row": 1, "unit": 0}
@@ -159,3 +161,12 @@ def test_keras_3_trains_with_the_rule(granularity):
         optimizer.apply([tf.constant(matrix_gradient, tf.float32), to_rows(table_values)], variables)
         reference.step(matrix_gradient, table_values)
         assert_equal([variable.numpy() for variable in variables], reference)
+
+
+def test_the_settings_take_the_rule_and_its_options():
+    options = {"rule": "mean", "rule_options": {"threshold": 0.25, "granularity": "row"}}
+    config = build(Config, {"optimizer": options})
+    optimizer = make_optimizer(config.optimizer, total_steps=10)
+    assert optimizer.get_config()["rule"] == {"rule": "mean", "threshold": 0.25, "granularity": "row"}
+    with pytest.raises(ValueError, match="treshold"):
+        build(Config, {"optimizer": {"rule": "mean", "rule_options": {"treshold": 0.25}}})
