@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import math
+import numbers
 from typing import Any
 
 from .adagrad_parameters import AdagradParameters
 from .reductions import Max, MaxOfRoots, Tensor
-from .rule import is_real
 
 FORBIDDEN = 1e37
 """``|r_i| / allowed_i`` of a coordinate that moves and must not: larger than any other ratio, and finite, since infinity marks a
@@ -91,3 +91,8 @@ class Coordinates:
             and not parameters.delayed
             and not parameters.weight_decay
         )
+
+
+def is_real(value: Any) -> bool:
+    """Whether a value is a number, Python's or NumPy's, and not a truth value."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)

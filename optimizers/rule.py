@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
+from .coordinates import Coordinates, is_real
 from .reductions import Quantity, Tensor
-
-if TYPE_CHECKING:
-    from .coordinates import Coordinates
 
 Threshold: TypeAlias = "float | Callable[[Any], Any]"
 """A number of 0 or more, or a schedule: a function of the step."""
@@ -128,8 +125,3 @@ def ratio_up_to_one(ops: Any, allowed: Any, size: Tensor) -> Tensor:
     is_positive = size > 0
     one = ops.ones_like(size)
     return ops.where(is_positive, ops.minimum(allowed / ops.where(is_positive, size, one), one), one)
-
-
-def is_real(value: Any) -> bool:
-    """Whether a value is a number, Python's or NumPy's, and not a truth value."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)

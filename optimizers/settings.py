@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from .adagrad_parameters import AdagradParameters
-from .rule import Rule, is_real
+from .coordinates import is_real
+from .rule import Rule
 from .rules import RULES, Clippy, NoClipping, rule_from_config
 
 # Keras's embedding tables: the paper clips only the other variables.

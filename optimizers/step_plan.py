@@ -138,14 +138,23 @@ def plan_step(
                 for (_, place), rows in zip(coordinates, table_rows, strict=True)
             ]
         )
-        old_numbers, old_integers = (ops.take(kept, indices, axis=0) for kept in (state.numbers, state.integers))
-        merged = explanations.merge(ops, old_numbers, old_integers, numbers, places, step)
-        numbers, integers = (
-            ops.where(take_step, ops.scatter_update(kept, [[index] for index in indices], new), kept)
-            for kept, new in zip((state.numbers, state.integers), merged, strict=True)
+        numbers, integers = _merge_explanations(ops, state, indices, numbers, places, step)
+        after = after._replace(
+            numbers=ops.where(take_step, numbers, state.numbers),
+            integers=ops.where(take_step, integers, state.integers),
         )
-        after = after._replace(numbers=numbers, integers=integers)
     return StepPlan(factors.sigmas, eta, take_step, factors.is_finite, after, added_counts)
+
+
+def _merge_explanations(
+    ops: Any, state: State, indices: Sequence[int], numbers: Tensor, places: Tensor, step: Tensor
+) -> list[Tensor]:
+    """The numbers and integers of all variables, with those of the step merged into the variables at ``indices``."""
+    before = (state.numbers, state.integers)
+    old_numbers, old_integers = (ops.take(entry, indices, axis=0) for entry in before)
+    merged = explanations.merge(ops, old_numbers, old_integers, numbers, places, step)
+    rows = [[index] for index in indices]
+    return [ops.scatter_update(entry, rows, new) for entry, new in zip(before, merged, strict=True)]
 
 
 def _count(

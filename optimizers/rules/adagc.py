@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar
 
-from ..coordinates import Coordinates
+from ..coordinates import Coordinates, is_real
 from ..reductions import Quantity, Sum, Tensor
-from ..rule import Measured, Order, Rule, Threshold, is_real, ratio_up_to_one
+from ..rule import Measured, Order, Rule, Threshold, ratio_up_to_one
 
 NO_GAMMA = 1e30
 """gamma of a variable whose gradient has been 0 so far."""

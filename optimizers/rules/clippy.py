@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar
 
-from ..coordinates import FORBIDDEN, Coordinates
+from ..coordinates import FORBIDDEN, Coordinates, is_real
 from ..reductions import Quantity, Tensor
-from ..rule import Granularity, Measured, Rule, Threshold, is_real
+from ..rule import Granularity, Measured, Rule, Threshold
 
 
 @dataclasses.dataclass(frozen=True)
