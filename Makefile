@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Packaging tools look at the package, not at the folder that happens to hold it.
 SOURCES := pipeline models optimizers foundation tests benchmarks setup.py __init__.py
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench docs clean
 
 demo: $(VENV)/.run
 	$(BIN)/python -m steadyrank.pipeline.train --config=demo --model_dir=runs/demo-$$(date +%Y%m%d-%H%M%S)
@@ -20,10 +20,19 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check $(SOURCES)
 	cd $(VENV)/named && MYPYPATH=. ../bin/mypy --config-file steadyrank/pyproject.toml -p steadyrank.pipeline -p steadyrank.models -p steadyrank.optimizers -p steadyrank.foundation
 
-# MovieLens is downloaded, or read from a prepared folder: make bench TFDS_DIR=DIR
+# All benchmarks, some forty minutes. MovieLens is downloaded, or read from a prepared folder: make bench TFDS_DIR=DIR
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/clipping_under_shift.py
+	$(BIN)/python benchmarks/rollback.py
 	$(BIN)/python benchmarks/movielens_baseline.py --data_dir=$(TFDS_DIR)
+	$(BIN)/python benchmarks/divergence_detection.py --tfds_dir=$(TFDS_DIR)
+	$(BIN)/python benchmarks/optimizer_step.py
+	$(BIN)/python benchmarks/training_step.py --config=small
+	$(BIN)/python benchmarks/input_pipeline.py
+
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --quiet
+	@echo "site: site/index.html"
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
@@ -42,5 +51,10 @@ $(VENV)/.dev: $(VENV)/.run
 	@mkdir -p $(VENV)/named && ln -sfn ../.. $(VENV)/named/steadyrank
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.dev
+	@echo "installing what the site needs"
+	$(PIP) install -e '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info runs
+	rm -rf $(VENV) build dist *.egg-info runs site

@@ -71,5 +71,6 @@ setup(
             "setuptools>=77",
             "wheel",
         ],
+        "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.6,<10", "mkdocstrings[python]>=0.29,<2"],
     },
 )
