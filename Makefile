@@ -15,10 +15,11 @@ demo: $(VENV)/.run
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-check: $(VENV)/.dev
+check: $(VENV)/.docs
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	cd $(VENV)/named && MYPYPATH=. ../bin/mypy --config-file steadyrank/pyproject.toml -p steadyrank.pipeline -p steadyrank.models -p steadyrank.optimizers -p steadyrank.foundation
+	$(MAKE) --no-print-directory docs
 
 # All benchmarks, some forty minutes. MovieLens is downloaded, or read from a prepared folder: make bench TFDS_DIR=DIR
 bench: $(VENV)/.dev
@@ -31,7 +32,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/input_pipeline.py
 
 docs: $(VENV)/.docs
-	$(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 PATH=$(abspath $(BIN)):$$PATH $(BIN)/mkdocs build --quiet
 	@echo "site: site/index.html"
 
 $(VENV)/bin/python:
