@@ -32,6 +32,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/input_pipeline.py
 
 docs: $(VENV)/.docs
+	$(BIN)/python -m steadyrank.optimizers.rules_table docs/optimizers.md
 	NO_MKDOCS_2_WARNING=1 PATH=$(abspath $(BIN)):$$PATH $(BIN)/mkdocs build --quiet
 	@echo "site: site/index.html"
 

@@ -30,7 +30,9 @@ MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 LONG_FILES: Mapping[str, str] = {}
 """Files that may be longer: path -> reason."""
 
-LONG_FUNCTIONS: Mapping[str, str] = {}
+LONG_FUNCTIONS: Mapping[str, str] = {
+    "pipeline/training/job.py: run_job": "titled sections that a newcomer reads from top to bottom; a split would pass a dozen locals",
+}
 """Functions that may be longer: ``path: name`` -> reason."""
 
 
