@@ -80,7 +80,9 @@ def test_page_example_runs(page, number, tmp_path):
 @pytest.mark.parametrize("backend", ["jax"])
 def test_keras3_example_runs_on_another_backend(backend, tmp_path):
     pytest.importorskip(backend, reason=f"{backend} is not installed; it is in the extra 'dev'")
-    blocks = [block for block in python_blocks(ROOT / "docs" / "optimizers.md") if "steadyrank.optimizers.keras3" in block]
+    blocks = [
+        block for block in python_blocks(ROOT / "docs" / "optimizers.md") if "steadyrank.optimizers.keras3" in block
+    ]
     assert blocks
     for block in blocks:
         run(block, tmp_path, KERAS_BACKEND=backend)
@@ -107,7 +109,9 @@ def anchors(page: Path) -> set[str]:
 def test_every_page_is_on_the_site():
     config = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     listed = re.findall(r"[\w/]+\.md", str(config["nav"]))
-    assert sorted(listed) == sorted(str(page.relative_to(ROOT / "docs")) for page in PAGES if page.is_relative_to(ROOT / "docs"))
+    assert sorted(listed) == sorted(
+        str(page.relative_to(ROOT / "docs")) for page in PAGES if page.is_relative_to(ROOT / "docs")
+    )
 
 
 def test_readme_is_short():

@@ -106,5 +106,7 @@ def test_a_binary_label_can_be_a_threshold_of_a_number():
     np.testing.assert_array_equal(columns["like.label"], [0, 1, np.nan, 1])
     np.testing.assert_array_equal(columns["hit.label"], [0, np.nan, np.nan, 1])
     for wrong in (("t", "regression", "", 1.0, "", 3.0), ("t", "binary", "", 1.0, "", float("nan"))):
-        with pytest.raises(ValueError, match=r"label_threshold (is allowed for binary tasks only|must be a finite number)"):
+        with pytest.raises(
+            ValueError, match=r"label_threshold (is allowed for binary tasks only|must be a finite number)"
+        ):
             Task(*wrong)
