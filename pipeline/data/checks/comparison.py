@@ -50,12 +50,15 @@ class DayProfile:
     column_types: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def find_anomalies(today: DayProfile, previous: Sequence[DayProfile]) -> list[Anomaly]:
+def find_anomalies(
+    today: DayProfile, previous: Sequence[DayProfile], previous_names: Sequence[str] | None = None
+) -> list[Anomaly]:
     """Finds what is unusual about a day.
 
     Args:
       today: The day to check.
       previous: The days before it, the oldest first. Only the last :data:`WINDOW` count; without any, nothing is found.
+      previous_names: Names of all days before it, including skipped days, which are no gap. Default: those of ``previous``.
 
     Example:
     >>> days = [DayProfile(f"day={i}", rows=1000, columns={}) for i in range(5)]
@@ -66,7 +69,7 @@ def find_anomalies(today: DayProfile, previous: Sequence[DayProfile]) -> list[An
     if not previous:
         return []
     anomalies = [
-        *_find_gap(today, previous),
+        *_find_gap(today.name, [day.name for day in previous] if previous_names is None else previous_names[-WINDOW:]),
         *_compare_rows(today, previous),
         *_compare_column_types(today, previous),
         *_compare_repeated_share(today, previous),
@@ -116,9 +119,9 @@ def _compare_repeated_share(today: DayProfile, previous: Sequence[DayProfile]) -
         yield Anomaly("duplicates", "", text)
 
 
-def _find_gap(today: DayProfile, previous: Sequence[DayProfile]) -> Iterator[Anomaly]:
+def _find_gap(today: str, previous: Sequence[str]) -> Iterator[Anomaly]:
     """Finds missing days between the last day and this one, if most days follow each other at the same interval."""
-    times = [time for time in (_parse_time(day.name) for day in (*previous, today)) if time is not None]
+    times = [time for time in (_parse_time(name) for name in (*previous, today)) if time is not None]
     if len(times) <= len(previous) or len(times) < 3:
         return
     steps = [later - earlier for earlier, later in itertools.pairwise(times)]
@@ -126,7 +129,7 @@ def _find_gap(today: DayProfile, previous: Sequence[DayProfile]) -> Iterator[Ano
     if count * 2 > len(steps) - 1 and steps[-1] > usual:
         missing = max(round(steps[-1] / usual) - 1, 1)
         verb = "is" if missing == 1 else "are"
-        text = f"{pluralize(missing, 'day')} {verb} missing between {previous[-1].name} and {today.name}"
+        text = f"{pluralize(missing, 'day')} {verb} missing between {previous[-1]} and {today}"
         yield Anomaly("missing_day", "", text)
 
 

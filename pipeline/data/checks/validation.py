@@ -59,7 +59,8 @@ def check_days(
             if profile is not None:
                 # Once whole row groups are known to repeat, the share of repeated rows adds nothing.
                 ignored = "duplicates" if anomalies else None
-                anomalies += [anomaly for anomaly in find_anomalies(profile, profiles) if anomaly.check != ignored]
+                all_anomalies = find_anomalies(profile, profiles, names[:index])
+                anomalies += [anomaly for anomaly in all_anomalies if anomaly.check != ignored]
             day = _make_checked_day(log, index, profile, anomalies, settings)
         checked.append(day)
         if profile is not None and not day.skipped:

@@ -113,6 +113,9 @@ class TestPolicies:
         checked = check(faulty_log, on_anomalous_day="skip", max_anomalous_share=0.2)
         skipped = [day.name for day in checked if day.skipped]
         assert skipped == [name_day(8), name_day(16)]
+        # A skipped day is not a missing day.
+        [next_day] = [day for day in checked if day.name == name_day(9)]
+        assert next_day.anomalies == ()
         assert list_anomalies(checked)[name_day(16)] == [("empty", "")]
         settings = Files(path=str(faulty_log), schema=schema_file, on_anomalous_day="skip")
         source = FileLog(settings, excluded_days=skipped)
