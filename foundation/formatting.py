@@ -25,14 +25,14 @@ def format_percent(share: float) -> str:
 
     Example:
     >>> format_percent(0.34), format_percent(0.008), format_percent(0.0002), format_percent(1e-6)
-    ('34 %', '0.8 %', '0.02 %', 'less than 0.01 %')
+    ('34%', '0.8%', '0.02%', 'less than 0.01%')
     """
     percent = 100 * share
     if not 0 < percent < 9.95:
-        return f"{percent:.0f} %"
+        return f"{percent:.0f}%"
     if percent < 0.01:
-        return "less than 0.01 %"
-    return f"{percent:.{1 if percent >= 0.095 else 2}f} %"
+        return "less than 0.01%"
+    return f"{percent:.{1 if percent >= 0.095 else 2}f}%"
 
 
 def join_words(words: Sequence[str]) -> str:

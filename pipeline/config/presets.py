@@ -25,7 +25,7 @@ PRESETS: dict[str, Config] = {
     # python -m steadyrank.pipeline.train --config=demo --model_dir=DIR
     #
     # Every part of a run, on a laptop: 15 days of the simulated log with 128 steps each, and a shared bottom of 256x2.
-    # Takes two minutes on two cores. The AUC of click reaches 0.763, which is 89 % of the way from chance to the best possible.
+    # Takes two minutes on two cores. The AUC of click reaches 0.763, which is 89% of the way from chance to the best possible.
     "demo": Config(),
     # python -m steadyrank.pipeline.train --config=movielens --model_dir=DIR
     #

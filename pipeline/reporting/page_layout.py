@@ -28,8 +28,8 @@ class DrawFigure(Protocol):
 
 
 def escape(value: Any) -> str:
-    """Converts a value to text that is safe anywhere in HTML, attributes included; a percent sign stays with its number."""
-    return html.escape(str(value), quote=True).replace(" %", "\N{NO-BREAK SPACE}%")
+    """Converts a value to text that is safe anywhere in HTML, including attributes."""
+    return html.escape(str(value), quote=True)
 
 
 def make_section(title: str, content: str) -> str:

@@ -68,11 +68,11 @@ def format_gap_share(share: float) -> str:
 
     Example:
     >>> format_gap_share(0.934), format_gap_share(-1e9)
-    ('93 %', 'off the scale')
+    ('93%', 'off the scale')
     """
     if not _LOWEST_SHARE <= share <= _HIGHEST_SHARE:
         return "off the scale"
-    return f"{100 * share:.0f} %".replace("-", "\N{MINUS SIGN}")
+    return f"{100 * share:.0f}%".replace("-", "\N{MINUS SIGN}")
 
 
 def format_steps(first: float, last: float) -> str:

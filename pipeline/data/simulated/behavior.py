@@ -1,7 +1,7 @@
 """The users of the simulated platform: from impressions to probabilities, expected labels and drawn labels.
 
 There are six tasks, as in the paper. ``click``, ``like``, ``share`` and ``long_watch`` are binary. ``watch_time`` is in
-minutes, and 0 without a click. ``satisfaction`` is an answer from 1 to 5, asked for a random 3 % of the impressions.
+minutes, and 0 without a click. ``satisfaction`` is an answer from 1 to 5, asked for a random 3% of the impressions.
 Likes, shares and long watches need a click.
 
 After a click, the video is watched for ``exp(m + s L)`` minutes, where L has a logistic distribution. The mean and the

@@ -13,7 +13,7 @@ from steadyrank.pipeline.divergence.event import Evidence
     ("event", "text"),
     [
         (Event(1234, "spike", "click", "loss 9"), "step 1,234 [click] spike: loss 9"),
-        (Event(5, "dead_layer", "", "97 %", layer="shared/layer_0"), "step 5 [shared/layer_0] dead layer: 97 %"),
+        (Event(5, "dead_layer", "", "97%", layer="shared/layer_0"), "step 5 [shared/layer_0] dead layer: 97%"),
         (
             Event(5, "feature_shift", "", "typical value 9", feature="age"),
             "step 5 [age] feature shift: typical value 9",

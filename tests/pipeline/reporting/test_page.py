@@ -38,7 +38,7 @@ def test_equal_records_give_equal_pages(run):
 
 def test_the_page_of_a_healthy_run(healthy):
     text = ParsedPage(render(healthy)).text
-    for expected in ("Healthy: no divergence", "Finished", "click", "watch_time", "0.7000", "0.7500", "80 %", "75 %"):
+    for expected in ("Healthy: no divergence", "Finished", "click", "watch_time", "0.7000", "0.7500", "80%", "75%"):
         assert expected in text
     for setting in ("data.batch_size", "optimizer.exclude_from_clipping", "embeddings", "model/export/17", "python 3"):
         assert setting in text

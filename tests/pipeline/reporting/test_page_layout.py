@@ -35,10 +35,6 @@ def test_text_is_escaped(html):
     assert HOSTILE_TEXT in page.text
 
 
-def test_a_percent_sign_stays_with_its_number():
-    assert escape("34 % of the time") == "34\N{NO-BREAK SPACE}% of the time"
-
-
 def test_nothing_gives_no_markup():
     assert [make_paragraph(""), make_panels([]), make_legend([])] == ["", "", ""]
 

@@ -27,8 +27,8 @@ def test_decimals_have_four_significant_digits_by_default():
 
 def test_a_gap_share_far_outside_of_the_gap_is_off_the_scale():
     assert [format_gap_share(0.934), format_gap_share(-0.2), format_gap_share(-1e9)] == [
-        "93 %",
-        "\N{MINUS SIGN}20 %",
+        "93%",
+        "\N{MINUS SIGN}20%",
         "off the scale",
     ]
 

@@ -46,7 +46,7 @@ def find_text(today: ColumnStatistics, *previous: ColumnStatistics) -> str:
         (numbers(1, 0), numbers(1, 1), "x is 1 in every row; on the 3 days before it varied"),
         (numbers(2, 0), numbers(1, 0), "x is 2 in every row; on the 3 days before it was always 1"),
         (numbers(1.5, 0.5), numbers(1, 0), "x varies around 1.5; on the 3 days before it was always 1"),
-        (numbers(1, 1, 0.4), numbers(1, 1, 0.1), "x is missing in 40 % of the rows; the 3 days before had 10 %"),
+        (numbers(1, 1, 0.4), numbers(1, 1, 0.1), "x is missing in 40% of the rows; the 3 days before had 10%"),
         (
             ids({1: 1.0}, distinct=1),
             ids({1: 0.5, 2: 0.5}, distinct=2),
@@ -55,12 +55,12 @@ def find_text(today: ColumnStatistics, *previous: ColumnStatistics) -> str:
         (
             ids({1: 0.5}, unknown=0.5),
             ids({1: 0.5}, unknown=0.1),
-            "50 % of the values of x are not in the schema's vocabulary or id range; the 3 days before had 10 %",
+            "50% of the values of x are not in the schema's vocabulary or id range; the 3 days before had 10%",
         ),
         (
             ids({2: 0.5}),
             ids({1: 0.5}),
-            "the most frequent values of x so far make up 0 % of the values; on the day before they made up 50 %",
+            "the most frequent values of x so far make up 0% of the values; on the day before they made up 50%",
         ),
     ],
 )
@@ -99,4 +99,4 @@ def test_ids_that_always_come_and_go_are_usual():
 
 def test_without_any_value_only_the_missing_share_is_reported():
     today = ColumnStatistics(ROWS, 1.0)
-    assert find_text(today, *[numbers(1, 1)] * 3) == "x is missing in 100 % of the rows; the 3 days before had 0 %"
+    assert find_text(today, *[numbers(1, 1)] * 3) == "x is missing in 100% of the rows; the 3 days before had 0%"

@@ -23,7 +23,7 @@ from tests.pipeline.divergence.signals import (
 
 
 def make_publication(auc: float = 0.75, loss: float = 0.45, **more: float) -> dict[str, float]:
-    """A publication of one binary task with 20 % positives; a constant prediction has the loss 0.500."""
+    """A publication of one binary task with 20% positives; a constant prediction has the loss 0.500."""
     return {
         "loss": loss,
         "loss/click": loss,

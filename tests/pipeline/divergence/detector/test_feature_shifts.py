@@ -75,7 +75,7 @@ def test_the_first_missing_values_are_reported(detector, rng):
     [series] = make_feature_windows(rng, 1)
     series["missing/age"][:] = 0.02
     [shift] = observe_all(detector, [series], before=192)
-    assert shift.evidence.text == "2.0 % of the values are not finite (usual 0 %)"
+    assert shift.evidence.text == "2.0% of the values are not finite (usual 0%)"
 
 
 def test_a_change_that_is_certain_but_small_is_no_shift(rng):

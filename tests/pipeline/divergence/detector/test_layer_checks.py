@@ -40,7 +40,7 @@ def test_a_dead_layer_is_reported_once_until_it_recovers():
     checks = make_checks()
     [event] = find_dead(checks, 0.97)
     assert (event.step, event.kind, event.layer) == (STEPS, "dead_layer", "one")
-    assert event.evidence == "97 % of the units are 0 for every row of every batch"
+    assert event.evidence == "97% of the units are 0 for every row of every batch"
     assert event.values == {"dead_share": 0.97}
     # Just below the threshold it has not recovered.
     assert [len(find_dead(checks, share)) for share in (0.94, 0.97, 0.5, 0.99)] == [0, 0, 0, 1]

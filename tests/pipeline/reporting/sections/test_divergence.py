@@ -29,7 +29,7 @@ def test_each_incident_has_a_row(healthy):
         make_event(100, "out_of_range", "click", "loss 9 (usual 1)", feature="age"),
         make_event(130, "full_divergence", "click"),
         make_event(130, "rollback", values={"restored_step": 96.0, "learning_rate_factor": 0.5}),
-        make_event(250, "dead_layer", layer="shared/layer_0", evidence="96 % of the units are dead"),
+        make_event(250, "dead_layer", layer="shared/layer_0", evidence="96% of the units are dead"),
         make_event(300, "spike", "click", values={"loss": 9.0, "usual": 1.0}),
     )
     text = read_section(run)
@@ -37,7 +37,7 @@ def test_each_incident_has_a_row(healthy):
         "1 100\N{EN DASH}130 Full divergence Full divergence was declared at step 130. The run rolled back at step 130 to "
         "the weights of step 96 and continued at half the learning rate. click, age loss 9 (usual 1) 2" in text
     )
-    assert "2 250 Dead layer shared/layer_0 96 % of the units are dead" in text
+    assert "2 250 Dead layer shared/layer_0 96% of the units are dead" in text
     assert "The loss spiked at 1 step." in text
     assert "All 5 events as recorded" in text
 
@@ -80,4 +80,4 @@ def test_the_context_formats_peaks_layers_and_shares(healthy):
     text = read_section(dataclasses.replace(run, train=[line]))
     assert "Loss click \N{EN DASH} 0.5000 max. 5.269e8 at step 1,017" in text
     assert "Smallest clipping factor all layers \N{EN DASH} 0.02000 shared/layer_0" in text
-    assert "Dead units shared/layer_0 \N{EN DASH} 12 %" in text
+    assert "Dead units shared/layer_0 \N{EN DASH} 12%" in text

@@ -20,10 +20,10 @@ def test_skipped_and_clamped_rows_are_counted_with_share_and_reason(checked):
     run = with_status(checked, skipped={"age: not finite": 2621}, clamped={"price: above 1,000": 26_214})
     text = read_text(run)
     # The shares are those of the four days that were not skipped.
-    assert "2,621 rows (1.0 %) were skipped. Values were clamped in 26,214 rows (10 %)." in text
+    assert "2,621 rows (1.0%) were skipped. Values were clamped in 26,214 rows (10%)." in text
     assert "quarantine.jsonl" in text
-    assert "age: not finite skipped 2,621 1.0 %" in text
-    assert "price: above 1,000 clamped 26,214 10 %" in text
+    assert "age: not finite skipped 2,621 1.0%" in text
+    assert "price: above 1,000 clamped 26,214 10%" in text
     assert "several faults" not in text
 
 

@@ -18,7 +18,7 @@ def test_the_summary_of_a_healthy_run(healthy):
         "1 min 15 s. On the held-out day (tuesday, 1,000 rows), the ranker closes "
     )
     # Click closes 0.2 of 0.25, watch_time 0.3 of 0.4.
-    assert "closes 75 % (watch_time) to 80 % (click) of the gap between chance and the ceiling" in text
+    assert "closes 75% (watch_time) to 80% (click) of the gap between chance and the ceiling" in text
     assert export == "SavedModel for serving: model/export/17"
 
 
@@ -71,4 +71,4 @@ def test_skipped_days_and_a_bottleneck_are_named_at_the_top(checked):
     text = ParsedPage(render(run)).text
     assert text.index("1 day of the log was skipped") < text.index("Tasks on the held-out days")
     assert text.index("Input is a bottleneck") < text.index("Tasks on the held-out days")
-    assert text.count("Input is a bottleneck: training waited for it 40 % of the time") == 2, "again beside the speed"
+    assert text.count("Input is a bottleneck: training waited for it 40% of the time") == 2, "again beside the speed"

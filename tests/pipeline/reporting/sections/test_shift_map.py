@@ -34,10 +34,10 @@ def test_a_label_is_found_by_its_column(checked):
 def test_missing_values_have_a_row_of_their_own(checked):
     day = checked.log["days"][1]
     day["statistics"]["country"]["missing"] = 0.4
-    day["anomalies"] = [{"check": "missing_values", "column": "country", "text": "40 % missing"}]
+    day["anomalies"] = [{"check": "missing_values", "column": "country", "text": "40% missing"}]
     page = make_data_section(checked)
     assert "country, missing" in read_names(page)
-    assert "40 % day=2026-11-02" in ParsedPage(page).text
+    assert "40% day=2026-11-02" in ParsedPage(page).text
 
 
 @pytest.mark.parametrize("check", ["shifted", "missing_values"])

@@ -24,7 +24,7 @@ def test_nothing_is_said_if_nothing_is_known(bad):
 
 
 def test_a_short_wait_is_one_sentence_without_advice():
-    assert describe_input_wait(make_run(0.008)) == "Training waited for input 0.8 % of the time."
+    assert describe_input_wait(make_run(0.008)) == "Training waited for input 0.8% of the time."
     assert describe_bottleneck(make_run(0.008)) == ""
 
 
@@ -32,10 +32,10 @@ def test_a_bottleneck_is_described_with_its_cost():
     text = describe_input_wait(make_run(0.34))
     assert text == describe_bottleneck(make_run(0.34))
     assert text.startswith(
-        "Input is a bottleneck: training waited for it 34 % of the time. "
+        "Input is a bottleneck: training waited for it 34% of the time. "
         "Without waiting, training would be up to 1.5 times as fast. "
     )
-    assert "100 % of the time" in describe_bottleneck(make_run(1.2))
+    assert "100% of the time" in describe_bottleneck(make_run(1.2))
     assert "many times as fast" in describe_bottleneck(make_run(1.2))
 
 

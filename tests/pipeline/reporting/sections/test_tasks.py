@@ -13,8 +13,8 @@ def read_text(run: RunRecord) -> str:
 
 def test_each_task_has_a_row_with_result_chance_ceiling_and_closed_gap(healthy):
     text = read_text(healthy)
-    assert "click binary 0.7000 AUC 0.5000 0.7500 80 %" in text
-    assert "watch_time regression, weight 0.3 0.9000 RMSE 1.200 0.8000 75 %" in text
+    assert "click binary 0.7000 AUC 0.5000 0.7500 80%" in text
+    assert "watch_time regression, weight 0.3 0.9000 RMSE 1.200 0.8000 75%" in text
     assert "Measured on the held-out day (tuesday, 1,000 rows)." in text
 
 
