@@ -10,6 +10,7 @@ The benchmark prints a table in Markdown.
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -71,7 +72,8 @@ def main(argv: list[str]) -> None:
         diverged = [rate for rate, outcome in observed.items() if outcome.verdict == "full"]
         rows = [(rate, "observe", outcome) for rate, outcome in observed.items()]
         rows += [(rate, "rollback", run(Path(folder), rate, "rollback")) for rate in diverged]
-    best = max(o.auc for o in observed.values() if o.auc is not None and o.verdict != "full")
+    stable = [o.auc for o in observed.values() if o.auc is not None and o.verdict != "full"]
+    best = max(stable, default=math.nan)
     print("| learning rate | on divergence | worst verdict | rollbacks | mean AUC, held out | to the best stable |")
     print("|---|---|---|---|---|---|")
     for rate, action, outcome in rows:
