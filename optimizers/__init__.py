@@ -4,14 +4,19 @@
 
     model.compile(optimizer=steadyrank.optimizers.ClippyAdagrad(WarmUp(0.4, steps=1000)), loss=...)
 
-``Adagrad`` takes any rule of :mod:`.rules` (``Clippy``, ``GradientClipping``, ``AdaptiveGradientClipping``, ``Lamb``, ``AdaGC``,
-``NoClipping``), and groups of variables may have rules of their own. :mod:`.tfrs` is a drop-in for the ClippyAdagrad of TensorFlow
-Recommenders, and :mod:`.keras3` has the optimizers for Keras 3.
+``Adagrad`` takes any rule of :mod:`.rules` (``Clippy``, ``GradientClipping``, ``AdaptiveGradientClipping``, ``Lamb``,
+``AdaGC``, ``NoClipping``), and a different rule for each group of variables. :mod:`.tfrs` is a drop-in for the
+ClippyAdagrad of TensorFlow Recommenders. :mod:`.keras3` contains the optimizers for Keras 3.
 
-Where to start reading: one rule, such as :mod:`.rules.clippy`; then :mod:`.update`, which applies sigma to a step; then
-:mod:`.step_plan`, which decides the step from all gradients. :mod:`.tensorflow_step` connects them to the variables.
+Where to start reading:
 
-Importing this package, or :mod:`.rules`, does not import TensorFlow. It sets no environment variable and leaves ``tf.keras`` alone.
+1. :mod:`.rules.clippy` computes the factor sigma.
+2. :mod:`.update` clips the step: ``step = sigma * step``.
+3. :mod:`.step_plan` computes every sigma from all gradients, and decides whether to take the step.
+4. :mod:`.tensorflow_step` reads and writes the variables.
+
+Importing this package, or :mod:`.rules`, does not import TensorFlow. It sets no environment variable and leaves
+``tf.keras`` alone.
 """
 
 from __future__ import annotations
@@ -45,7 +50,7 @@ __all__ = [
     "skipped_too_often",
 ]
 
-# Modules that import TensorFlow, loaded when one of their names is first used.
+# These modules import TensorFlow, so they are loaded when one of their names is first used.
 _MODULES = {
     "Adagrad": "adagrad",
     "ClippyAdagrad": "clippy_adagrad",

@@ -1,8 +1,8 @@
 """Adagrad with a rule of :mod:`.rules`, for Keras 2 (tf_keras).
 
-A step has two halves. The first measures whatever the rules need to know of all gradients (:mod:`.step_plan`). The second, once every
-factor is known and every gradient is finite, writes the variables (:mod:`.update`). Only this order leaves all variables untouched
-when one gradient is bad, and allows a norm over all variables.
+A step has two halves. The first half reads all gradients and computes every factor (:mod:`.step_plan`). The second half
+writes the variables if every gradient is finite (:mod:`.update`). Because no variable is written earlier, one bad
+gradient leaves all variables unchanged, and a rule can use a norm over all variables.
 """
 
 from __future__ import annotations
@@ -28,57 +28,62 @@ from .variable_spec import VariableSpec
 class Adagrad(AdagradArguments, tf_keras.optimizers.Optimizer):
     r"""Adagrad with a rule that bounds its steps and with protection against bad gradients.
 
-    When to use it: to choose among the rules, or to give groups of variables their own rules. For Clippy with the argument names
+    When to use it: to choose among the rules, or to give groups of variables their own rules. For Clippy with the
+      argument names
     of TensorFlow Recommenders, use :class:`~.clippy_adagrad.ClippyAdagrad`.
 
-    Formula, element-wise. A rule with the order ``before`` sets ``before = sigma`` and ``after = 1``, a rule with the order
-    ``after`` the other way around::
+    Formula, element-wise. For a rule with the order ``before``, ``before`` is sigma and ``after`` is 1. For a rule with
+    the order ``after``, it is the reverse::
 
         g <- before * g
         G <- G + g^2
         w <- w - after * eta * (g / sqrt(G + epsilon) + weight_decay * w)
 
-    *Safety.* If a coordinate of any gradient is NaN, infinite or beyond ``gradient_limit``, the optimizer skips the whole step: no
+    *Safety.* If a coordinate of any gradient is NaN, infinite or beyond ``gradient_limit``, the optimizer skips the
+      whole step: no
     weight and no accumulator changes, on any replica. It counts skipped steps (:attr:`skipped_steps`,
-    :meth:`read_nonfinite_gradients`). After ``max_skipped_steps`` skipped steps in a row, the next one raises
-    ``tf.errors.InvalidArgumentError`` with the name of a variable. (With ``jit_compile=True`` for the whole training step, XLA
-    drops this error; only the counts remain.) Weights and accumulators stay finite for any gradients and any learning rate.
+    :meth:`read_nonfinite_gradients`). If more than ``max_skipped_steps`` steps in a row are bad, the optimizer raises
+    ``tf.errors.InvalidArgumentError``, which names a variable. (XLA drops this error if the whole training step is
+    compiled with ``jit_compile=True``; the counts remain.) Weights and accumulators stay finite for any gradients and
+    any learning rate.
 
-    Reference: Duchi et al., *Adaptive Subgradient Methods for Online Learning and Stochastic Optimization*, JMLR 2011. Each rule
-    names its own.
+    Reference: Duchi et al., *Adaptive Subgradient Methods for Online Learning and Stochastic Optimization*, JMLR 2011.
+      The
+    docstring of each rule cites its own source.
 
     Args:
       learning_rate: eta, a number of 0 or more or a Keras schedule. Default 0.001.
       rule: A :class:`~.rule.Rule`, its name, its configuration, or None for no clipping. Default None.
-      groups: Rules for groups of variables, by pattern: a regular expression that is searched in the names of the variables. The
-        first matching pattern decides. A rule of None excludes the group from clipping. Each pattern must match a variable.
-        Default: no groups.
+      groups: Maps a pattern to the rule for the variables that it matches. A pattern is a regular expression that is
+        searched for in the variables' names; if several match, the first one applies. A rule of None excludes the group
+        from clipping. Each pattern must match a variable. Default: no groups.
       initial_accumulator_value: G before the first step, 0 or more. Default 0.1.
-      epsilon: Keeps the root above 0. Default 1e-7.
-      explain: Whether to keep, for each variable, what :meth:`read_explanations` returns. May change between saving and
-        restoring a checkpoint. Default False, which costs nothing.
+      epsilon: Added to G under the root, so that the root is above 0. Default 1e-7.
+      explain: Whether to record the explanations that :meth:`read_explanations` returns. A checkpoint can be restored
+        with another value. Default False, which costs nothing.
       skip_nonfinite: Whether to skip steps with a bad gradient. Default True.
-      gradient_limit: Largest absolute value of a good coordinate. The square of a larger one would dominate its accumulator, and
-        the weight would never move again. Default 1e10.
+      gradient_limit: Largest absolute value that a coordinate of a good gradient may have. The square of a larger value
+        would dominate the accumulator, and the weight would never move again. Default 1e10.
       max_skipped_steps: Number of steps in a row that may be skipped; None for no limit. Default 20.
-      use_standard_accumulator_update: Whether the accumulator takes the gradient before r is formed. With False, r is formed from
-        the accumulator of the previous steps. Default True.
+      use_standard_accumulator_update: Whether the accumulator takes the gradient before r is computed. With False, r is
+        computed from the accumulator of the previous steps. Default True.
       clip_accumulator_update: Whether the accumulator takes ``(sigma * g)^2`` although sigma scales the step. Requires
         ``use_standard_accumulator_update=False``. Default False.
-      exclude_from_clipping: Patterns of variables without a rule, considered after the groups. Each must match a variable. None
-        excludes Keras's embedding tables (``embeddings``), if there are any. Default: no pattern.
-      jit_compile: Whether to measure and write large dense variables in one XLA program each, which halves the time of a step
-        on a CPU. Default True.
+      exclude_from_clipping: Patterns of variables that are not clipped; ``groups`` take precedence. Each pattern must
+        match a variable. None excludes Keras's embedding tables (``embeddings``), if any exist. Default: no pattern.
+      jit_compile: Whether to compile the work on large dense variables with XLA, which halves the time of a step on a
+        CPU. Default True.
       name: Name of the optimizer. Default ``Adagrad``.
-      **kwargs: Arguments of any Keras optimizer, such as ``weight_decay``, ``clipnorm`` and ``use_ema``. The weight decay is part of
-        the step that the rule bounds. In a table with sparse gradients, only the touched rows decay.
+      **kwargs: Arguments of any Keras optimizer, such as ``weight_decay``, ``clipnorm`` and ``use_ema``. The weight
+        decay is part of the step that the rule bounds. If a table has sparse gradients, only the rows in the gradient
+        decay.
 
-    Gradients may be dense or sparse (``tf.IndexedSlices``). For a sparse gradient, the optimizer reads, measures and writes the
-    touched rows only. Half-precision variables have float32 accumulators. Under a distribution strategy, sigma is computed from the
-    gradient summed over the replicas, and for a variable in shards from all its shards.
+    Gradients may be dense or sparse (``tf.IndexedSlices``). For a sparse gradient, the optimizer reads and writes only
+    the rows in the gradient. Half-precision variables have float32 accumulators. Under a distribution strategy, the
+    optimizer computes sigma from the gradient summed over the replicas, and from all shards of a sharded variable.
 
     Raises:
-      ValueError: When an argument is out of its range or contradicts another one; in :meth:`build`, when a pattern matches no
+      ValueError: If an argument is out of range or contradicts another one; in :meth:`build`, if a pattern matches no
         variable.
 
     Example:
@@ -86,7 +91,7 @@ class Adagrad(AdagradArguments, tf_keras.optimizers.Optimizer):
     >>> from steadyrank.optimizers import Adagrad, GradientClipping
     >>> w = tf.Variable([3.0, 4.0])
     >>> optimizer = Adagrad(1.0, GradientClipping(1.0), initial_accumulator_value=0.0)
-    >>> _ = optimizer.apply_gradients([(tf.constant([30.0, 40.0]), w)])  # g becomes [0.6, 0.8] and r = g / sqrt(g^2) = 1
+    >>> _ = optimizer.apply_gradients([(tf.constant([30.0, 40.0]), w)])  # g becomes [0.6, 0.8], r becomes 1
     >>> w.numpy()
     array([2., 3.], dtype=float32)
     """
@@ -94,7 +99,8 @@ class Adagrad(AdagradArguments, tf_keras.optimizers.Optimizer):
     def _initialize(self, learning_rate: Any, checked: Settings, name: str | None, kwargs: dict[str, Any]) -> None:
         self._settings = checked
         self._programs = Programs(checked.jit_compile)
-        # Keras counts a decay of 0 as a decay, and would compile the update of each variable by itself.
+        # None instead of 0, which Keras treats as a decay. jit_compile is False, because Keras would compile each
+        # variable separately.
         options = {"weight_decay": None} | kwargs | {"jit_compile": False}
         tf_keras.optimizers.Optimizer.__init__(self, name=name or type(self).__name__, **options)
         self._learning_rate = self._build_learning_rate(learning_rate)
@@ -121,7 +127,7 @@ class Adagrad(AdagradArguments, tf_keras.optimizers.Optimizer):
         )
         self._built = True
         if hasattr(self, "_coalesced_children"):
-            # Keras caches the contents of a checkpoint, which had no accumulators before this.
+            # Keras cached the contents of a checkpoint before the accumulators existed.
             del self._coalesced_children
 
     def _is_built(self) -> bool:
@@ -132,32 +138,33 @@ class Adagrad(AdagradArguments, tf_keras.optimizers.Optimizer):
         value = tf.fill(variable.shape, tf.constant(self._settings.initial_accumulator_value, dtype))
         if storage_dtype(variable) == dtype:
             return self.add_variable_from_reference(variable, "accumulator", initial_value=value)
-        # Keras would create it in the half precision of the variable, in which a sum of squares soon stops growing.
+        # Keras would create it in the variable's half precision, in which a sum of squares soon stops growing.
         with tf.distribute.get_strategy().extended.colocate_vars_with(variable):
             accumulator = tf.Variable(value, trainable=False, name=f"accumulator/{variable.name.partition(':')[0]}")
         self._variables.append(accumulator)
         return accumulator
 
-    def _add_state(self, value: Any, name: str, beside: tf.Variable) -> tf.Variable:
-        # Placed with a variable of the model: a strategy that cuts variables into shards does not cut those with a placement.
-        with tf.distribute.get_strategy().extended.colocate_vars_with(beside):
+    def _add_state(self, value: Any, name: str, neighbor: tf.Variable) -> tf.Variable:
+        # Colocated with a variable of the model, because a strategy that shards variables does not shard colocated
+        # ones.
+        with tf.distribute.get_strategy().extended.colocate_vars_with(neighbor):
             state = tf.Variable(value, trainable=False, name=name)
         self._variables.append(state)
         return state
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
-        # Every variable is saved under its own name. Keras also saves one list of all variables, in which a place depends on what
-        # else is kept; restoring with explanations switched on or off would mix them up.
+        # Every variable is saved under its own name. Keras also saves a list of all variables. In that list, an index
+        # depends on which other variables exist, so restoring with another value of `explain` would mix them up.
         children = super()._trackable_children(save_type, **kwargs)
         return {name: child for name, child in children.items() if name != "_variables"}
 
     def save_own_variables(self, store: Any) -> None:
-        """Writes the variables of the optimizer to a ``.keras`` file, by name."""
+        """Writes the optimizer's variables to a ``.keras`` file, by name."""
         for name, variable in self._get_variables_by_name().items():
             store[name] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
-        """Reads the variables of the optimizer from a ``.keras`` file; explanations may be missing."""
+        """Reads the optimizer's variables from a ``.keras`` file; explanations may be missing."""
         for name, variable in self._get_variables_by_name().items():
             if name in store:
                 variable.assign(store[name])
@@ -180,7 +187,7 @@ class Adagrad(AdagradArguments, tf_keras.optimizers.Optimizer):
         raise NotImplementedError("call apply_gradients: a step needs the gradients of all variables")
 
     def _apply_weight_decay(self, variables: Iterable[tf.Variable]) -> None:
-        """Does nothing: the decay is part of the step, so that the rule bounds both together."""
+        """Does nothing: the weight decay is part of the step, so that the rule bounds both together."""
 
     def _clip_gradients(self, grads: Sequence[Gradient]) -> Sequence[Gradient]:
         if not (self.clipvalue or self.clipnorm or self.global_clipnorm) or not self._settings.skip_nonfinite:
@@ -229,8 +236,8 @@ class Adagrad(AdagradArguments, tf_keras.optimizers.Optimizer):
         key = self._var_key(variable)
         if key not in self._index_dict:
             raise KeyError(
-                f"the optimizer was built without the variable {variable.name!r}: call build() with all trainable variables "
-                "before the first step"
+                f"the optimizer was built without the variable {variable.name!r}: call build() with all trainable "
+                "variables before the first step"
             )
         index = self._index_dict[key]
         decay = self.weight_decay if self.weight_decay and self._use_weight_decay(variable) else 0.0
@@ -250,18 +257,18 @@ class Adagrad(AdagradArguments, tf_keras.optimizers.Optimizer):
     # Reports and configuration.
 
     def _read_value(self, variable: tf.Variable) -> np.ndarray:
-        # Through a tensor, since a mirrored variable has no numpy().
+        # A mirrored variable has no numpy(), hence the tensor.
         return tf.convert_to_tensor(variable).numpy()
 
     @property
     def clipping_factors(self) -> list[tf.Tensor]:
-        """The factor of each variable in the last step, in the order of the variables; empty without ``explain``."""
+        """The factors of the last step, in the order of the variables; empty without ``explain``."""
         if not self._is_built() or not self._settings.explain:
             return []
         return tf.unstack(tf.convert_to_tensor(self._state.numbers)[:, 0])
 
     def get_config(self) -> dict[str, Any]:
-        """All arguments: a restored optimizer equals this one."""
+        """Returns all arguments, so that ``from_config`` makes an equal optimizer."""
         learning_rate = self._serialize_hyperparameter(self._learning_rate)
-        own = self._settings.get_config(tf_keras.optimizers.schedules.serialize)
-        return super().get_config() | {"learning_rate": learning_rate} | own
+        settings = self._settings.get_config(tf_keras.optimizers.schedules.serialize)
+        return super().get_config() | {"learning_rate": learning_rate} | settings

@@ -1,7 +1,7 @@
-"""The arguments of the optimizers, said once for Keras 2 and Keras 3: their order, defaults and checks.
+"""The arguments of the optimizers, defined once for Keras 2 and Keras 3: their order, defaults and checks.
 
-The classes here come before a Keras optimizer in the list of bases. Each optimizer implements ``_initialize`` and
-``_deserialize_schedule`` for its version of Keras.
+An optimizer lists one of these classes before the Keras optimizer among its base classes. It implements ``_initialize``
+and ``_deserialize_schedule`` for its version of Keras.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ class AdagradArguments(StepReport):
         self._initialize(learning_rate, checked, name, kwargs)
 
     def _initialize(self, learning_rate: Any, checked: Settings, name: str | None, kwargs: dict[str, Any]) -> None:
-        """Initializes the Keras optimizer and keeps the settings."""
+        """Initializes the Keras optimizer and stores the settings."""
         raise NotImplementedError
 
     @staticmethod
     def _deserialize_schedule(config: Any) -> Any:
-        """A schedule from its serialized form; anything else unchanged."""
+        """Returns the schedule of a serialized form; returns anything else unchanged."""
         raise NotImplementedError
 
 
@@ -119,7 +119,7 @@ class ClippyArguments(AdagradArguments):
             **kwargs,
         )
 
-    # The arguments as attributes, which the optimizer of TFRS also has.
+    # The arguments as attributes, as in the optimizer of TFRS.
     variable_relative_threshold = _rule_option("relative")
     accumulator_relative_threshold = _rule_option("accumulator_relative")
     absolute_threshold = _rule_option("absolute")
@@ -131,5 +131,5 @@ class ClippyArguments(AdagradArguments):
     exclude_from_clipping = _setting("exclude_from_clipping")
 
     def get_config(self) -> dict[str, Any]:
-        """All arguments: a restored optimizer equals this one."""
+        """Returns all arguments, so that ``from_config`` makes an equal optimizer."""
         return settings.rename_for_clippy(super().get_config())  # type: ignore[misc]  # of the Keras optimizer

@@ -1,4 +1,4 @@
-"""The coordinates of a variable, as the rules read them: w, g, G and r in the notation of the paper."""
+"""The arrays that a rule reads: w, g, G and r, in the paper's notation."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from .adagrad_parameters import AdagradParameters
 from .reductions import Max, MaxOfRoots, Tensor
 
 FORBIDDEN = 1e37
-"""``|r_i| / allowed_i`` of a coordinate that moves and must not: larger than any other ratio, and finite, since infinity marks a
-bad gradient."""
+"""The ratio ``|r_i| / allowed_i`` if r_i is not 0 but allowed_i is. It exceeds every other ratio. It is finite, because
+infinity marks a bad gradient."""
 
-# No coordinate is allowed more than this at once, so that its square does not overflow.
+# A larger allowed step is reduced to this value, so that its square does not overflow.
 _LARGEST_ALLOWED = 1e18
 
 
 class Coordinates:
-    """Arrays of one shape; G and r are computed when a rule first reads them.
+    """Arrays of the same shape. G and r are computed when a rule first reads them.
 
     Args:
       ops: A namespace with NumPy's names.
-      parameters: Adagrad's side.
+      parameters: The constants in Adagrad's formulas.
       w: Weights, attribute ``w``.
       g: Gradient, attribute ``g``.
       accumulator: The accumulator before the step.
@@ -38,17 +38,17 @@ class Coordinates:
 
     @functools.cached_property
     def G(self) -> Tensor:  # noqa: N802 - the paper's notation
-        """The accumulator that r is formed from; it usually contains g."""
+        """The accumulator from which r is computed; unless updates are delayed, it includes ``g^2``."""
         return self._parameters.accumulate(self._ops, self.g, self._accumulator)
 
     @functools.cached_property
     def r(self) -> Tensor:
-        """The step at the learning rate 1: ``g / sqrt(G + epsilon)``, and the weight decay."""
+        """The step at a learning rate of 1: ``g / sqrt(G + epsilon)``, plus the weight decay."""
         return self._parameters.direction(self._ops, self.w, self.g, self.G)
 
     @functools.cached_property
     def r_squared(self) -> Tensor:
-        """``r^2``, at less cost than the square of :attr:`r`."""
+        """``r^2``, computed faster than by squaring :attr:`r`."""
         return self._parameters.squared_direction(self._ops, self.w, self.g, self.G)
 
     @functools.cached_property
@@ -57,19 +57,19 @@ class Coordinates:
         return self._parameters.root(self._ops, self.G)
 
     def largest_ratio(self, allowed: Tensor, at_least: Any = None) -> Max | MaxOfRoots:
-        """``max_i |r_i| / allowed_i``: how far the coordinates go at the learning rate 1, in units of what they may.
+        """Returns ``max_i |r_i| / allowed_i``: each coordinate's step at a learning rate of 1, relative to its limit.
 
-        A coordinate that does not move counts as 0, even where nothing is allowed; one that moves where nothing is allowed counts
-        as :data:`FORBIDDEN`.
+        If r_i is 0, the ratio is 0, even if the limit is 0 too. If r_i is not 0 and the limit is 0, the ratio is
+        :data:`FORBIDDEN`.
 
         Args:
-          allowed: What each coordinate may move, 0 or more.
-          at_least: A bound below ``allowed``, if one is known. Where it is a number that is not too small, ratios are compared by
-            their squares, which spares each coordinate a root and a division.
+          allowed: The limit of each coordinate's step, 0 or more.
+          at_least: A lower bound of ``allowed``, or None. If it is a number and not too small, the method compares the
+            squares of the ratios, which saves a root and a division per coordinate.
         """
         ops, parameters = self._ops, self._parameters
         if self._may_square(at_least):
-            # A weight of more than 1e18 may move less than it might, and no square overflows.
+            # This lowers the limit of weights beyond 1e18, and no square overflows.
             allowed = ops.square(ops.minimum(allowed, _LARGEST_ALLOWED))
             return MaxOfRoots(ops.square(self.g) / ((self.G + parameters.epsilon) * allowed))
         distance = ops.abs(self.r)
@@ -77,7 +77,7 @@ class Coordinates:
         return Max(ops.where(distance == 0, ops.zeros_like(distance), ratio))
 
     def mark_bad_gradients(self, values: Tensor) -> Tensor:
-        """``values``, but infinite where g is NaN, infinite or beyond the limit, so that every reduction shows it."""
+        """Returns ``values`` with infinity where g is NaN, infinite or beyond the limit; every reduction becomes infinite."""
         # TensorFlow rewrites `not (a <= b)` to `a > b`. The two differ for NaN.
         return self._ops.where(self._ops.abs(self.g) <= self._parameters.gradient_limit, values, math.inf)
 
@@ -85,14 +85,14 @@ class Coordinates:
         parameters = self._parameters
         return (
             is_real(at_least)
-            # This product is the least that is divided by.
+            # The smallest possible divisor.
             and parameters.epsilon * float(at_least) ** 2 >= 1e-30
             and parameters.squares_fit
-            and not parameters.delayed
+            and not parameters.is_delayed
             and not parameters.weight_decay
         )
 
 
 def is_real(value: Any) -> bool:
-    """Whether a value is a number, Python's or NumPy's, and not a truth value."""
+    """Whether a value is a real number of Python or NumPy, and not a Boolean."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)

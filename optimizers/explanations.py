@@ -1,7 +1,7 @@
-"""Why steps were shortened: what is kept of each variable between two readings.
+"""Records, for each variable, how much its steps were shortened and which coordinate was the cause.
 
-Everything is measured inside the step, from the weights and accumulators before it, and kept in two small variables for the whole
-optimizer. So nothing between two readings is missed, and no value is read back to Python in the meantime.
+The step itself records the values, from the weights and accumulators before it. Two small arrays hold them for the
+whole optimizer. No step between two readings is missed, and nothing is copied to Python before a reading.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ from .measurement import Measurements, fold_blocks, measure_coordinates
 from .reductions import Max, Reduction, Tensor
 from .variable_spec import Operands, VariableSpec
 
-# Columns of the numbers of each variable. From _BINDING on, they describe the coordinate that bound when the factor was smallest.
+# Columns of the numbers of each variable. The columns from _BINDING on describe the binding coordinate of the smallest
+# factor.
 _FACTOR, _SMALLEST, _GRADIENT, _UPDATE, _PARAMETER, _BINDING = range(6)
 _COORDINATE = ("weight", "gradient", "accumulator", "step")
 NUMBERS = _BINDING + len(_COORDINATE)
-# Columns of the integers of each variable; all but the first describe that coordinate.
+# Columns of the integers of each variable. All but the first describe the same coordinate.
 _CLIPPED_STEPS, _ITERATION, _ROW, _COLUMN = range(4)
 INTEGERS = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Coordinate:
-    """The coordinate that bound a step most tightly, with its values before that step.
+    """The coordinate that limited a step the most, with its values before that step.
 
     Attributes:
       iteration: The step, counted from 0.
@@ -36,7 +37,7 @@ class Coordinate:
       weight: w.
       gradient: g.
       accumulator: G.
-      step: The step that Adagrad proposed, ``eta * r``. The optimizer took sigma times this step.
+      step: The step that Adagrad proposed, ``eta * r``. The optimizer took ``sigma * step``.
     """
 
     iteration: int
@@ -49,20 +50,20 @@ class Coordinate:
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
-    """What clipping did to one variable since the last reading; norms are Euclidean.
+    """The effect of clipping on one variable since the last reading. Norms are Euclidean.
 
-    For a table with sparse gradients, the norms cover the touched rows.
+    For a table with sparse gradients, the norms cover the rows in the gradient.
 
     Attributes:
       rule: Name of the rule of the variable.
-      factor: sigma of the last step; the smallest one where rows or units have their own.
+      factor: sigma of the last step; the smallest one if rows or units have separate factors.
       smallest_factor: The smallest sigma; 1 if no step was shortened.
       clipped_steps: Number of steps with a sigma below 1.
       gradient_norm: The largest norm of the gradient, as the optimizer received it.
       update_norm: The largest norm of a step that was taken.
       parameter_norm: Norm of the weights before the last step.
-      bound_by: The coordinate that bound when the factor was smallest; None if no step was shortened, or if the rule looks at
-        norms.
+      bound_by: The coordinate that limited the step with the smallest factor; None if no step was shortened, or if the
+        rule limits norms.
     """
 
     rule: str
@@ -83,37 +84,36 @@ def sum_squares(
     squares: Sequence[Mapping[str, Reduction]],
     eta: Tensor,
 ) -> list[Tensor]:
-    """The sums of the squares of each variable's gradient, update and weights in one step, ``[3]``.
+    """Computes the sums of squares of each variable's gradient, update and weights in one step, ``[3]`` each.
 
     Args:
       ops: A namespace with NumPy's names.
       specs: The variables.
-      operands: What their gradients touch, before the step.
-      sigmas: Their factors, scalars or broadcastable to the operands.
+      operands: Their operands before the step.
+      sigmas: Their factors: scalars, or broadcastable to the operands.
       squares: The measured squares, see :class:`~.measurement.Measurements`.
       eta: The learning rate.
     """
     sums = []
-    for spec, values, sigma, measured in zip(specs, operands, sigmas, squares, strict=True):
-        update = _square_update(ops, spec, values, sigma, measured, eta)
-        sums.append(
-            ops.stack([ops.sum(x) for x in (measured["gradient"].values, update, measured["parameter"].values)])
-        )
+    for spec, values, sigma, square in zip(specs, operands, sigmas, squares, strict=True):
+        update = _square_update(ops, spec, values, sigma, square, eta)
+        sums.append(ops.stack([ops.sum(x) for x in (square["gradient"].values, update, square["parameter"].values)]))
     return sums
 
 
 def _square_update(
     ops: Any, spec: VariableSpec, values: Operands, sigma: Tensor, squares: Mapping[str, Reduction], eta: Tensor
 ) -> Tensor:
-    """The squares of the update, summed over the coordinates that share a sigma, or not summed."""
+    """Computes the squares of the update. Some may already be summed over the coordinates that share a sigma."""
     adagrad, rate = spec.adagrad, ops.cast(eta, spec.dtype)
     if spec.rule.order == "after":
         scale, direction = ops.square(rate * sigma), squares["direction"].values
-        # A variable that does not move is not moved by an infinite gradient either.
+        # If the scale is 0, the update is 0, even if the direction is infinite.
         return ops.where(scale > 0, scale * direction, ops.zeros_like(direction))
 
     def square(w: Tensor, g: Tensor, accumulator: Tensor) -> Tensor:
-        # The accumulator takes the scaled gradient, and sigma was not known during the measurement.
+        # Computed again, because the accumulator takes the scaled gradient, and sigma was unknown during the
+        # measurement.
         g = g * sigma
         return adagrad.squared_direction(ops, w, g, adagrad.accumulate(ops, g, accumulator))
 
@@ -124,20 +124,20 @@ def _square_update(
 def stack_numbers(
     ops: Any, sigmas: Sequence[Tensor], squares: Sequence[Tensor], coordinates: Sequence[Tensor]
 ) -> Tensor:
-    """The numbers of one step, ``[variables, NUMBERS]``, float32.
+    """Stacks the numbers of one step, ``[variables, NUMBERS]``, float32.
 
     Args:
       ops: A namespace with NumPy's names.
       sigmas: The factors.
-      squares: What :func:`sum_squares` returned.
-      coordinates: The numbers of each variable that :func:`find_binding_coordinate` returned.
+      squares: The results of :func:`sum_squares`.
+      coordinates: For each variable, the first result of :func:`find_binding_coordinate`.
     """
 
     def stack(values: Sequence[Tensor]) -> Tensor:
         return ops.stack([ops.cast(value, "float32") for value in values])
 
     def find_smallest(sigma: Tensor) -> Tensor:
-        # A gradient without rows has no factor and shortens nothing, hence the 1.
+        # A gradient without rows has no factor and shortens no step, hence the padding with 1.
         return ops.min(ops.pad(ops.reshape(sigma, (-1,)), [[0, 1]], constant_values=1.0)) if len(sigma.shape) else sigma
 
     smallest = stack([find_smallest(sigma) for sigma in sigmas])
@@ -146,17 +146,17 @@ def stack_numbers(
 
 
 def merge(
-    ops: Any, numbers: Tensor, integers: Tensor, new_numbers: Tensor, places: Tensor, step: Tensor
+    ops: Any, numbers: Tensor, integers: Tensor, new_numbers: Tensor, cells: Tensor, step: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The numbers and integers of some variables after one more step.
+    """Merges the numbers and integers of one more step.
 
     Args:
       ops: A namespace with NumPy's names.
       numbers: The numbers so far, ``[variables, NUMBERS]``.
       integers: The integers so far, ``[variables, INTEGERS]``.
       new_numbers: The numbers of the step.
-      places: Row and column of the coordinate that bound in the step, ``[variables, 2]``.
-      step: The step.
+      cells: Row and column of each variable's binding coordinate in the step, ``[variables, 2]``.
+      step: The step, counted from 0.
     """
     is_smaller = new_numbers[:, _SMALLEST : _SMALLEST + 1] < numbers[:, _SMALLEST : _SMALLEST + 1]
     merged_numbers = ops.concatenate(
@@ -170,24 +170,24 @@ def merge(
         axis=1,
     )
     clipped_steps = integers[:, :_ITERATION] + ops.cast(new_numbers[:, :_SMALLEST] < 1, integers.dtype)
-    places = ops.cast(places, integers.dtype)
-    iteration = ops.zeros_like(places[:, :1]) + ops.cast(step, integers.dtype)
-    binding = ops.where(is_smaller, ops.concatenate([iteration, places], axis=1), integers[:, _ITERATION:])
+    cells = ops.cast(cells, integers.dtype)
+    iteration = ops.zeros_like(cells[:, :1]) + ops.cast(step, integers.dtype)
+    binding = ops.where(is_smaller, ops.concatenate([iteration, cells], axis=1), integers[:, _ITERATION:])
     return merged_numbers, ops.concatenate([clipped_steps, binding], axis=1)
 
 
 def make_empty(variables: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers and integers before the first step: factors of 1, norms of 0, no clipped step."""
+    """Makes the numbers and integers before the first step: factors of 1, norms of 0, no clipped step."""
     numbers = np.zeros((variables, NUMBERS), np.float32)
     numbers[:, :_GRADIENT] = 1.0
     return numbers, np.full((variables, INTEGERS), -1, np.int64) * (np.arange(INTEGERS) > 0)
 
 
 def make_explanation(rule: str, numbers: np.ndarray, integers: np.ndarray, shape: Sequence[int]) -> Explanation:
-    """The explanation of one variable, from its numbers and integers.
+    """Makes the explanation of one variable from its numbers and integers.
 
     Args:
-      rule: Name of its rule.
+      rule: Name of the variable's rule.
       numbers: ``[NUMBERS]``.
       integers: ``[INTEGERS]``.
       shape: Shape of the variable.
@@ -213,35 +213,35 @@ def make_explanation(rule: str, numbers: np.ndarray, integers: np.ndarray, shape
 
 
 def find_binding_coordinate(
-    ops: Any, spec: VariableSpec, values: Operands, measured: Measurements, eta: Tensor, step: Tensor
+    ops: Any, spec: VariableSpec, values: Operands, measurements: Measurements, eta: Tensor, step: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The coordinate with the largest measure of a rule that takes a maximum.
+    """Finds the coordinate with the largest value in the first reduction of a rule, if that reduction is a maximum.
 
-    Not for an XLA program, which would copy the whole variable to take one row.
+    Do not compile this function with XLA, which would copy the whole variable to take one row.
 
     Args:
       ops: A namespace with NumPy's names.
       spec: The variable.
-      values: What its gradient touches.
-      measured: Its measurements.
+      values: The operands of the variable.
+      measurements: The measurements of the variable.
       eta: The learning rate.
-      step: The optimizer's step.
+      step: The step, counted from 0.
 
     Returns:
-      w, g, G and the proposed step of the coordinate, ``[4]``; and its row and column among the touched ones, ``[2]``, -1 under a
-      rule that looks at norms.
+      w, g, G and the proposed step of the coordinate, ``[4]``; and its row and column in the operands, ``[2]``. The row
+      and the column are -1 if the rule limits norms.
     """
     zero = ops.zeros_like(ops.cast(eta, spec.dtype))
-    if not (spec.clips and isinstance(next(iter(measured.rule.values())), Max)):
+    if not (spec.clips and isinstance(next(iter(measurements.rule.values())), Max)):
         nowhere = ops.cast(zero, "int32") - 1
         return ops.stack([zero] * len(_COORDINATE)), ops.stack([nowhere, nowhere])
     if spec.rank < 2:
         values = Operands(*(ops.reshape(x, (-1,)) for x in values))
-        # A sparse gradient may touch no row; a coordinate of zeros, which moves nothing, stands for it.
+        # A sparse gradient may have no rows, so one coordinate of zeros is appended.
         candidates = Operands(*(ops.pad(x, [[0, 1]]) for x in values)) if spec.is_sparse else values
     else:
-        # Along the rows first, then within one: finding the place of a maximum in a whole matrix is slow.
-        maxima: Tensor = measured.row_maxima
+        # First the row, then the column, because argmax over a whole matrix is slow.
+        maxima: Tensor = measurements.row_maxima
         row = ops.argmax(ops.pad(maxima, [[0, 1]]) if spec.is_sparse else maxima)
         candidates = Operands(*(ops.reshape(_take_rows(ops, x, row, maxima, spec), (-1,)) for x in values))
     quantities = measure_coordinates(ops, spec, spec.rule_at(ops, step), candidates)
@@ -260,7 +260,7 @@ def find_binding_coordinate(
 
 
 def _take_rows(ops: Any, x: Tensor, row: Tensor, maxima: Tensor, spec: VariableSpec) -> Tensor:
-    """The row at that place among the maxima; of a variable in blocks, the row at that place in each block."""
+    """Returns the row at index ``row`` of ``maxima``; for a variable in blocks, this row of every block."""
     if spec.is_sparse:
         return ops.take(ops.pad(x, [[0, 1]] + [[0, 0]] * (spec.rank - 1)), row, axis=0)
     return ops.take(ops.reshape(x, (-1, maxima.shape[0], *x.shape[1:])), row, axis=1)

@@ -3,8 +3,8 @@
     from steadyrank.optimizers.keras3 import ClippyAdagrad
     model.compile(optimizer=ClippyAdagrad(0.1), loss=...)
 
-Rules, steps and safety are those of :class:`steadyrank.optimizers.Adagrad`; this module connects them to Keras 3. On TensorFlow,
-sparse gradients (``tf.IndexedSlices``) stay sparse, and repeated ids are summed.
+Rules, steps and safety are the same as in :class:`steadyrank.optimizers.Adagrad`; this module connects them to Keras 3.
+On TensorFlow, sparse gradients (``tf.IndexedSlices``) stay sparse, and repeated ids are summed.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ if _ON_TENSORFLOW:
 else:
 
     def get_values(gradient: Any) -> Any:
-        """A gradient, which is dense on this backend."""
+        """Returns the gradient, because it is dense on this backend."""
         return gradient
 
     def replace_values(gradient: Any, values: Any) -> Any:
-        """A dense gradient with other numbers."""
+        """Returns the new numbers, because the gradient is dense on this backend."""
         del gradient
         return values
 
@@ -54,23 +54,26 @@ else:
 class Adagrad(AdagradArguments, keras.optimizers.Optimizer):
     """Adagrad with a rule that bounds its steps and with protection against bad gradients, for Keras 3.
 
-    When to use it: where you would use :class:`steadyrank.optimizers.Adagrad` in Keras 2. Formula, safety, rules, reference and
+    When to use it: where you would use :class:`steadyrank.optimizers.Adagrad` in Keras 2. Formula, safety, rules,
+      reference and
     arguments are the same. The differences:
 
-    * A learning rate may also be a function without arguments, as for every Keras 3 optimizer.
-    * On JAX, the error after ``max_skipped_steps`` comes from inside the compiled step, wrapped by JAX. On Torch, it is a
-      ``FloatingPointError``.
-    * ``jit_compile`` has an effect on the TensorFlow backend only.
+    * The learning rate may also be a function without arguments, as in every Keras 3 optimizer.
+    * After more than ``max_skipped_steps`` bad steps in a row, the optimizer raises ``FloatingPointError`` on Torch and JAX.
+      JAX wraps it in an error of its own.
+    * ``jit_compile`` has an effect only on the TensorFlow backend.
 
     Args:
       learning_rate, rule, groups, initial_accumulator_value, epsilon, explain, skip_nonfinite, gradient_limit,
-        max_skipped_steps, use_standard_accumulator_update, clip_accumulator_update, exclude_from_clipping, jit_compile: See
+        max_skipped_steps, use_standard_accumulator_update, clip_accumulator_update, exclude_from_clipping, jit_compile:
+          See
         :class:`steadyrank.optimizers.Adagrad`.
       name: Name of the optimizer. Default ``adagrad``.
-      **kwargs: Arguments of any Keras 3 optimizer, such as ``weight_decay``, ``clipnorm``, ``use_ema`` and ``loss_scale_factor``.
+      **kwargs: Arguments of any Keras 3 optimizer, such as ``weight_decay``, ``clipnorm``, ``use_ema`` and
+        ``loss_scale_factor``.
 
     Raises:
-      ValueError: When an argument is out of its range or contradicts another one; in :meth:`build`, when a pattern matches no
+      ValueError: If an argument is out of range or contradicts another one; in :meth:`build`, if a pattern matches no
         variable.
 
     Example:
@@ -119,9 +122,9 @@ class Adagrad(AdagradArguments, keras.optimizers.Optimizer):
         return self.built
 
     def _add_state(self, value: np.ndarray, name: str) -> Any:
-        # "int" is the integer of the backend: JAX has no 64 bits unless it is configured for them.
+        # "int" is the backend's integer type: JAX has 64-bit integers only if it is configured for them.
         dtype = "int" if np.issubdtype(value.dtype, np.integer) else "float32"
-        # Set by an initializer: an assignment while a training step is traced would become part of the step.
+        # An initializer sets the value, because an assignment during tracing would become part of the training step.
         return self.add_variable(
             value.shape,
             lambda shape, dtype: ops.cast(value, dtype),
@@ -137,7 +140,7 @@ class Adagrad(AdagradArguments, keras.optimizers.Optimizer):
         raise NotImplementedError("call apply: a step needs the gradients of all variables")
 
     def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
-        """Does nothing: the decay is part of the step, so that the rule bounds both together."""
+        """Does nothing: the weight decay is part of the step, so that the rule bounds both together."""
 
     def _clip_gradients(self, grads: Sequence[Any]) -> Sequence[Any]:
         if not (self.clipvalue or self.clipnorm or self.global_clipnorm) or not self._settings.skip_nonfinite:
@@ -166,7 +169,7 @@ class Adagrad(AdagradArguments, keras.optimizers.Optimizer):
         targets = [*self._trainable_variables, *averages]
         before = [ops.copy(ops.convert_to_tensor(variable)) for variable in targets]
         super()._backend_apply_gradients(grads, trainable_variables)
-        # A skipped step changes no average, and no average replaces the weights in it.
+        # A skipped step neither changes an average nor overwrites weights with it.
         step_was_taken = ops.equal(ops.convert_to_tensor(self._state.counts)[SKIPPED_IN_A_ROW], 0)
         for variable, old in zip(targets, before, strict=True):
             variable.assign(ops.where(step_was_taken, ops.convert_to_tensor(variable), old))
@@ -194,8 +197,8 @@ class Adagrad(AdagradArguments, keras.optimizers.Optimizer):
             skip_nonfinite=self._settings.skip_nonfinite,
         )
         self._fail_after_too_many(plan, [self._names[spec.index] for spec in specs])
-        for place, (spec, variable) in enumerate(zip(specs, trainable_variables, strict=True)):
-            change_of_w, change_of_accumulator = compute_changes(ops, spec, operands[place], plan.decision(place))
+        for position, (spec, variable) in enumerate(zip(specs, trainable_variables, strict=True)):
+            change_of_w, change_of_accumulator = compute_changes(ops, spec, operands[position], plan.decision(position))
             self.assign_add(variable, ops.cast(change_of_w, variable.dtype))
             self.assign_add(self._accumulators[spec.index], change_of_accumulator)
         self._state.map(self.assign, plan.state)
@@ -208,7 +211,7 @@ class Adagrad(AdagradArguments, keras.optimizers.Optimizer):
 
         def check(in_a_row: Any, is_finite: Any) -> None:
             if int(in_a_row) > allowed:
-                # The last message is for the learning rate, the cause if every gradient is finite.
+                # If every gradient is finite, the learning rate is the cause, and the last message says so.
                 raise FloatingPointError(messages[int(np.argmin(np.append(np.asarray(is_finite), False)))])
 
         if keras.backend.backend() == "jax":
@@ -223,7 +226,7 @@ class Adagrad(AdagradArguments, keras.optimizers.Optimizer):
         variables = [_unwrap(variable) for variable in trainable_variables]
         summed = self._all_reduce_sum_gradients(list(zip(grads, variables, strict=True)))
         gradients = [sum_repeated_rows(gradient, self._programs) for gradient, _ in summed]
-        # A compiled function accepts no Keras variable, and Keras passes some of them on.
+        # Keras passes Keras variables, which a compiled function does not accept.
         plan, operands = self._tensorflow_step.plan(
             strategy, gradients, variables, _unwrap(self.iterations), _unwrap(eta)
         )
@@ -264,21 +267,22 @@ class Adagrad(AdagradArguments, keras.optimizers.Optimizer):
 
     @property
     def clipping_factors(self) -> list[float]:
-        """The factor of each variable in the last step, in the order of the variables; empty without ``explain``."""
+        """The factors of the last step, in the order of the variables; empty without ``explain``."""
         if not self.built or not self._settings.explain:
             return []
         return [float(factor) for factor in self._read_value(self._state.numbers)[:, 0]]
 
     def get_config(self) -> dict[str, Any]:
-        """All arguments: a restored optimizer equals this one."""
+        """Returns all arguments, so that ``from_config`` makes an equal optimizer."""
         return super().get_config() | self._settings.get_config(keras.optimizers.schedules.serialize)
 
 
 @keras.saving.register_keras_serializable("steadyrank.keras3")
 class ClippyAdagrad(ClippyArguments, Adagrad):
-    """Adagrad with Clippy for Keras 3: no weight moves further than a share of its size.
+    """Adagrad with Clippy for Keras 3: it limits how far each weight may move, in proportion to the weight's size.
 
-    When to use it: where you would use :class:`steadyrank.optimizers.ClippyAdagrad` in Keras 2. Formula, reference, arguments and
+    When to use it: where you would use :class:`steadyrank.optimizers.ClippyAdagrad` in Keras 2. Formula, reference,
+      arguments and
     defaults are the same.
 
     Args:
@@ -286,10 +290,10 @@ class ClippyAdagrad(ClippyArguments, Adagrad):
         absolute_threshold, epsilon, export_clipping_factors, clip_accumulator_update, use_standard_accumulator_update,
         exclude_from_clipping, groups, granularity: See :class:`steadyrank.optimizers.ClippyAdagrad`.
       name: Name of the optimizer. Default ``clippy_adagrad``.
-      **kwargs: As for :class:`Adagrad`.
+      **kwargs: See :class:`Adagrad`.
 
     Raises:
-      ValueError: When an argument is out of its range or contradicts another one; in :meth:`build`, when a pattern matches no
+      ValueError: If an argument is out of range or contradicts another one; in :meth:`build`, if a pattern matches no
         variable.
 
     Example:
@@ -307,10 +311,10 @@ class ClippyAdagrad(ClippyArguments, Adagrad):
 
 
 def _compute_dtype(variable: Any) -> str:
-    """float64 for a variable of that dtype, else float32: squares and sums do not fit half precision."""
+    """Returns float64 for a float64 variable and float32 for any other: squares and sums do not fit half precision."""
     return "float64" if keras.backend.standardize_dtype(variable.dtype) == "float64" else "float32"
 
 
 def _unwrap(variable: Any) -> Any:
-    """The TensorFlow variable inside a Keras variable; anything else unchanged."""
+    """Returns the TensorFlow variable inside a Keras variable; returns anything else unchanged."""
     return getattr(variable, "value", variable)

@@ -1,4 +1,4 @@
-"""Keras's own clipping of gradients, by value or norm, without hiding a bad gradient."""
+"""Applies Keras's gradient clipping, by value or norm, without hiding a bad gradient."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ def clip_and_keep_bad(
 ) -> list[Any]:
     """Applies Keras's clipping so that bad coordinates stay bad and no others become bad.
 
-    Keras alone would turn a bad coordinate into a good one, or make the gradients of all variables bad. The clipping runs in float32 at
-    least, since a norm soon overflows half precision.
+    Keras alone would turn a bad coordinate into a good one, or make the gradients of all variables bad. The clipping
+    runs in at least float32, because a norm soon overflows half precision.
 
     Args:
       ops: A namespace with NumPy's names.
       clip: Keras's clipping.
       gradients: The gradients of all variables.
-      limit: A coordinate beyond it is as bad as one that is not finite.
-      is_global: Whether Keras clips by the norm of all gradients together; then one bad gradient leaves all unclipped.
+      limit: Largest absolute value of a good coordinate.
+      is_global: Whether Keras clips by the norm of all gradients together. If so, one bad gradient leaves all gradients
+        unclipped.
       get_values: Returns the numbers of a gradient.
       replace_values: Returns a gradient of the same kind with other numbers.
 
@@ -42,7 +43,7 @@ def clip_and_keep_bad(
     clipped = clip(marked)
     if not is_global:
         return list(clipped)
-    # Coordinate by coordinate: the norm of finite numbers may overflow.
+    # Checks each coordinate instead of the norm, because the norm of finite numbers may overflow.
     is_finite = ops.all(ops.stack([ops.all(ops.isfinite(get_values(gradient))) for gradient in marked]))
     return [
         replace_values(old, ops.where(is_finite, get_values(new), get_values(old)))

@@ -1,4 +1,4 @@
-"""The reductions of the rules over all variables of a step, in one pass over memory.
+"""Computes the reductions of the rules over all variables of a step, in one pass over memory.
 
 ``ops`` is a namespace with NumPy's names: ``keras.ops`` in Keras 3, :class:`.tensorflow_ops.Ops` on TensorFlow.
 """
@@ -14,19 +14,19 @@ from .reductions import Max, MaxOfRoots, Quantity, Reduction, Sum, Tensor
 from .rule import Rule
 from .variable_spec import Operands, VariableSpec
 
-# Coordinates of a block: a megabyte of float32, which fits the second-level cache of a core.
+# Coordinates per block: one mebibyte of float32, which fits the second-level cache of a core.
 _BLOCK = 1 << 18
 
 
 class Measurements(NamedTuple):
-    """What is measured of one variable.
+    """The reductions measured for one variable.
 
     Attributes:
-      rule: The reductions of its rule, by name; the first one is not finite if the gradient is bad.
-      squares: Where the variable is explained, the sums of the squares of ``gradient``, ``parameter`` and, if sigma scales the
-        step, ``direction``.
-      row_maxima: Where the variable is explained and its rule takes a maximum, the maximum of each row; where rows are measured
-        in blocks, of each row of a block, over all blocks. None for variables with fewer than two axes.
+      rule: The reductions of the variable's rule, by name. The first one is not finite if the gradient is bad.
+      squares: With ``explain``, the sums of squares of ``gradient``, ``parameter`` and, if sigma scales the step,
+        ``direction``. Otherwise empty.
+      row_maxima: With ``explain``, if the rule takes a maximum and the variable has two or more axes, the maximum of
+        each row. If the rows are measured in blocks, entry i is the maximum over row i of all blocks. Otherwise None.
     """
 
     rule: dict[str, Reduction]
@@ -37,13 +37,13 @@ class Measurements(NamedTuple):
 def measure_variables(
     ops: Any, specs: Sequence[VariableSpec], operands: Sequence[Operands], step: Tensor
 ) -> list[Measurements]:
-    """The measurements of each variable.
+    """Measures each variable.
 
     Args:
-      ops: The namespace.
+      ops: A namespace with NumPy's names.
       specs: The variables.
-      operands: What their gradients touch.
-      step: The step, for scheduled thresholds.
+      operands: Their operands.
+      step: The step, at which scheduled thresholds are evaluated.
     """
     return [
         _measure_variable(ops, spec, spec.rule_at(ops, step), values)
@@ -52,7 +52,7 @@ def measure_variables(
 
 
 def measure_coordinates(ops: Any, spec: VariableSpec, rule: Rule, values: Operands) -> dict[str, Quantity]:
-    """The quantities of a rule before they are reduced, the first one marked where the gradient is bad."""
+    """Computes the quantities of a rule before their reduction. The first one is infinite where the gradient is bad."""
     x = Coordinates(ops, spec.adagrad, *values)
     quantities = rule.measure(ops, x)
     first = next(iter(quantities))
@@ -82,7 +82,7 @@ def _measure_variable(ops: Any, spec: VariableSpec, rule: Rule, values: Operands
         by_row = first.reduce(ops, inner)
         row_maxima = ops.reshape(by_row.values, (-1,))
         if spec.axis in (None, inner):
-            # The maximum of the rows' maxima, so that the coordinates are read once.
+            # Computed from the maxima of the rows, so that the coordinates are read once.
             reductions[name] = by_row if spec.axis else Max(row_maxima).reduce(ops, None)
     return Measurements(reductions, {name: x.reduce(ops, spec.axis) for name, x in squares.items()}, row_maxima)
 
@@ -102,16 +102,16 @@ def fold_blocks(
     merge: Callable[[Any, Any], Any],
     *arrays: Tensor,
 ) -> Any:
-    """An element-wise function of arrays, its values for all blocks of rows merged into one block.
+    """Calls an element-wise function on each block of rows and merges the results into one block.
 
-    A reduction of the result over all coordinates equals that of all values. XLA's CPU backend writes values to memory before it
-    reduces them; those of a block stay in the processor's cache.
+    A reduction of the merged block equals the reduction of all values. XLA's CPU backend writes values to memory before
+    it reduces them; the values of one block stay in the processor's cache.
 
     Args:
-      ops: The namespace.
-      spec: The variable; without ``block_rows``, the function is called once.
-      function: The function, of arrays like a block of each of ``arrays``.
-      merge: Combines its results for two blocks.
+      ops: A namespace with NumPy's names.
+      spec: The variable. Without ``block_rows``, the function is called once.
+      function: Receives one block of each of ``arrays``.
+      merge: Combines the results of two blocks.
       *arrays: Arrays of the variable's shape.
     """
     if spec.block_rows is None:
@@ -128,9 +128,9 @@ def fold_blocks(
 
 
 def choose_block_rows(shape: Sequence[int]) -> int | None:
-    """The rows in which a variable of this shape is best measured; None for all at once."""
-    most = _BLOCK // max(1, math.prod(shape[1:]))
-    if len(shape) == 0 or most < 1 or shape[0] <= most:
+    """Returns the best number of rows per block for a variable of this shape; None to measure all rows at once."""
+    max_rows = _BLOCK // max(1, math.prod(shape[1:]))
+    if len(shape) == 0 or max_rows < 1 or shape[0] <= max_rows:
         return None
-    # A divisor, so that all blocks are equal; much smaller blocks are not worth their loop.
-    return next((rows for rows in range(most, most // 4, -1) if shape[0] % rows == 0), None)
+    # A divisor, so that all blocks are equal. Much smaller blocks would cost more than they save.
+    return next((rows for rows in range(max_rows, max_rows // 4, -1) if shape[0] % rows == 0), None)

@@ -1,4 +1,4 @@
-"""The base class of the rules in :mod:`steadyrank.optimizers.rules`, and what their formulas share."""
+"""The base class of the rules in :mod:`steadyrank.optimizers.rules`, and the helpers that their formulas share."""
 
 from __future__ import annotations
 
@@ -14,34 +14,37 @@ Threshold: TypeAlias = "float | Callable[[Any], Any]"
 """A number of 0 or more, or a schedule: a function of the step."""
 Granularity: TypeAlias = Literal["variable", "row", "unit", "global"]
 Order: TypeAlias = Literal["before", "after"]
-Measured: TypeAlias = "Mapping[str, Tensor]"
-"""The values of a rule's reductions, by name. Element-wise: the values of many variables may be stacked."""
+ReductionValues: TypeAlias = "Mapping[str, Tensor]"
+"""The values of a rule's reductions, by name: a scalar each, or the values of many variables as a vector."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
     """Bounds the steps of Adagrad by a factor sigma.
 
-    A rule is a frozen dataclass: its fields are its options. It states which reductions of w, g and r it reads
-    (:meth:`measure`) and how sigma follows from them (:meth:`sigma`). It knows no variable, no optimizer and no strategy, so it
-    works in Keras 2 and Keras 3, on dense and sparse gradients, and on variables in shards.
+    A rule is a frozen dataclass whose fields are its options. :meth:`measure` names the reductions of w, g and r that
+    the rule needs, and :meth:`sigma` computes sigma from their values. A rule does not depend on variables, optimizers
+    or distribution strategies. It therefore works in Keras 2 and Keras 3, on dense and sparse gradients, and on sharded
+    variables.
 
     Fields that are annotated ``Threshold`` must be finite numbers of 0 or more, or schedules. A rule that has a field
     ``granularity`` or ``order`` names the values it accepts in :attr:`granularities` or :attr:`orders`.
 
     Attributes:
-      name: Name in configurations: that of the rule's module.
-      formula: sigma, in the notation of the paper, for the documentation.
-      reference: The publication.
-      granularities: What may share one sigma: a ``variable``, a ``row`` (an index of the first axis), a ``unit`` (an index of the
-        last axis), or all variables of the rule together (``global``).
-      orders: Whether sigma scales the gradient ``before`` the accumulator takes it (``g <- sigma * g``), or the step ``after``
-        (``w <- w - sigma * eta * r``).
-      never_grows: Whether sigma is at most 1; steps of other rules are bounded once more, so that no weight overflows.
-      initial_state: The number that the rule keeps for each variable before the first step; None for a rule without memory.
+      name: Name in configurations; equals the name of the rule's module.
+      formula: The formula of sigma in the paper's notation, for the documentation.
+      reference: Authors and year of the publication.
+      granularities: The values that ``granularity`` accepts. One sigma is shared by a ``variable``, a ``row`` (an index
+        of the first axis), a ``unit`` (an index of the last axis), or all variables with this rule (``global``).
+      orders: The values that ``order`` accepts. Sigma scales the gradient ``before`` the accumulator takes it (``g <-
+        sigma * g``), or the step ``after`` that (``w <- w - sigma * eta * r``).
+      never_grows: Whether sigma is at most 1. If not, the optimizer bounds each step once more, so that no weight
+        overflows.
+      initial_state: For a rule with memory, the number that it keeps for each variable before the first step; otherwise
+        None.
 
     Raises:
-      ValueError: When an option is out of its range.
+      ValueError: If an option is out of range.
     """
 
     name: ClassVar[str] = ""
@@ -52,7 +55,7 @@ class Rule:
     never_grows: ClassVar[bool] = False
     initial_state: ClassVar[float | None] = None
 
-    # Without annotations, so that these are no options unless a rule declares them as its fields.
+    # Not annotated, so that they are class attributes. They become options only if a rule declares them as fields.
     granularity = "variable"
     order = "after"
 
@@ -70,9 +73,10 @@ class Rule:
                 )
 
     def measure(self, ops: Any, x: Coordinates) -> dict[str, Quantity]:
-        """The reductions that the rule reads, by name, each from one number for each coordinate.
+        """Returns the reductions that the rule needs, by name, each over one number per coordinate.
 
-        They must be finite for every finite gradient: the first one also carries the mark of a bad gradient.
+        They must be finite for every finite gradient, because the optimizer detects a bad gradient by a first reduction
+        that is not.
 
         Args:
           ops: A namespace with NumPy's names, such as ``keras.ops``.
@@ -80,26 +84,26 @@ class Rule:
         """
         raise NotImplementedError(f"{type(self).__name__} must define measure")
 
-    def sigma(self, ops: Any, measured: Measured, eta: Tensor) -> Tensor:
-        """The factor, from the values of the reductions and the learning rate."""
+    def sigma(self, ops: Any, values: ReductionValues, eta: Tensor) -> Tensor:
+        """Computes sigma from the values of the reductions and the learning rate."""
         raise NotImplementedError(f"{type(self).__name__} must define sigma")
 
     def sigma_and_state(
-        self, ops: Any, measured: Measured, totals: Measured, state: Tensor, step: Tensor
+        self, ops: Any, values: ReductionValues, totals: ReductionValues, state: Tensor, step: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """For rules with :attr:`initial_state`, in place of :meth:`sigma`: the factors, and the state after the step.
+        """Computes sigma and the next state; replaces :meth:`sigma` in a rule that sets :attr:`initial_state`.
 
         Args:
           ops: A namespace with NumPy's names.
-          measured: The values of the reductions for V variables, ``[V]`` each.
-          totals: The reductions over all these variables together, scalars.
+          values: The values of the reductions for V variables, ``[V]`` each.
+          totals: The values of the reductions over all V variables together, scalars.
           state: The state of each variable, ``[V]``.
           step: The step, counted from 0.
         """
         raise NotImplementedError(f"{type(self).__name__} must define sigma_and_state")
 
     def at(self, step: Tensor, cast: Callable[[Any], Tensor]) -> Rule:
-        """The rule with the values that its scheduled thresholds have at a step, each passed through ``cast``."""
+        """Returns the rule with each schedule replaced by its value at a step, passed through ``cast``."""
         scheduled = {
             name: cast(getattr(self, name)(step)) for name in self.thresholds() if callable(getattr(self, name))
         }
@@ -111,17 +115,17 @@ class Rule:
         return resolved
 
     def get_config(self) -> dict[str, Any]:
-        """The rule's name and options; schedules as they are."""
+        """Returns the rule's name and options. Schedules are not serialized."""
         return {"rule": self.name} | {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @classmethod
     def thresholds(cls) -> tuple[str, ...]:
-        """The fields that are annotated ``Threshold``."""
+        """Returns the names of the fields that are annotated ``Threshold``."""
         return tuple(field.name for field in dataclasses.fields(cls) if field.type in ("Threshold", Threshold))
 
 
 def ratio_up_to_one(ops: Any, allowed: Any, size: Tensor) -> Tensor:
-    """``min(1, allowed / size)``; 1 for a size of 0."""
+    """Computes ``min(1, allowed / size)``; 1 if the size is 0."""
     is_positive = size > 0
     one = ops.ones_like(size)
     return ops.where(is_positive, ops.minimum(allowed / ops.where(is_positive, size, one), one), one)

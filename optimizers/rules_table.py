@@ -1,4 +1,4 @@
-"""The table of all rules, for the documentation: each rule documents itself, so the table needs no editing.
+"""Generates the table of rules in the documentation from the attributes of each rule.
 
 python -m steadyrank.optimizers.rules_table docs/optimizers.md
 """
@@ -14,34 +14,34 @@ _BEGIN, _END = "<!-- rules table -->", "<!-- end of rules table -->"
 
 
 def format_rules_table() -> str:
-    """The rules as a table in Markdown, in the order of their names.
+    """Formats the rules as a Markdown table, sorted by name.
 
     Example:
     >>> print(format_rules_table().splitlines()[0])
     | rule | class | sigma | scales | one sigma for each | reference |
     """
     lines = ["| rule | class | sigma | scales | one sigma for each | reference |", "|---|---|---|---|---|---|"]
-    places = {"before": "the gradient", "after": "the step"}
+    scaled = {"before": "the gradient", "after": "the step"}
     for name, rule in RULES.items():
         formula = rule.formula.replace("|", "\\|")
         # The default comes first.
         orders = dict.fromkeys((rule.order, *rule.orders))
-        scales = " or ".join(places[order] for order in orders) if name != "none" else ""
+        scales = " or ".join(scaled[order] for order in orders) if name != "none" else ""
         shared = ", ".join(rule.granularities) if name != "none" else ""
         lines.append(f"| `{name}` | `{rule.__name__}` | {formula} | {scales} | {shared} | {rule.reference} |")
     return "\n".join(lines) + "\n"
 
 
 def update_rules_table(page: str) -> str:
-    """A documentation page with its table of rules replaced.
+    """Returns a documentation page with its table of rules replaced.
 
     Raises:
-      ValueError: When the page has no markers around the table.
+      ValueError: If the page has no markers around the table.
     """
     if _BEGIN not in page or _END not in page:
         raise ValueError(f"the page must contain the lines {_BEGIN} and {_END} around the table of rules")
-    before, rest = page.split(_BEGIN, 1)
-    _, after = rest.split(_END, 1)
+    before, _, table_and_after = page.partition(_BEGIN)
+    _, _, after = table_and_after.partition(_END)
     return f"{before}{_BEGIN}\n\n{format_rules_table()}\n{_END}{after}"
 
 

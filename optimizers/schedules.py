@@ -1,4 +1,4 @@
-"""Schedules of the learning rate."""
+"""Learning rate schedules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tf_keras
 class WarmUp(tf_keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that rises linearly and then follows its target.
 
-    When to use it: always with Adagrad, whose accumulators start small, so that the first steps are the largest.
+    When to use it: always with Adagrad. Its accumulators start small, so its first steps are the largest.
 
     Formula: ``target(t) * min(1, (t + 1) / steps)`` in step t, counted from 0. The first step uses ``target / steps``.
 
@@ -22,7 +22,7 @@ class WarmUp(tf_keras.optimizers.schedules.LearningRateSchedule):
       steps: Number of warm-up steps; 0 for no warm-up.
 
     Raises:
-      ValueError: When an argument is negative.
+      ValueError: If an argument is negative, or ``target`` is neither a number nor a schedule.
 
     Example:
     >>> from steadyrank.optimizers import WarmUp
@@ -39,13 +39,13 @@ class WarmUp(tf_keras.optimizers.schedules.LearningRateSchedule):
         self.steps = steps
 
     def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
-        """The learning rate in ``step``, a float32 scalar."""
+        """Returns the learning rate of ``step``, a float32 scalar."""
         rate = self.target(step) if callable(self.target) else tf.constant(self.target, tf.float32)
         progress = (tf.cast(step, tf.float32) + 1.0) / max(self.steps, 1)
         return rate * tf.minimum(1.0, progress)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments, in the serialized form of Keras."""
+        """Returns the arguments; a schedule in Keras's serialized form."""
         target = self.target
         if callable(target):
             target = tf_keras.optimizers.schedules.serialize(target)
@@ -53,7 +53,7 @@ class WarmUp(tf_keras.optimizers.schedules.LearningRateSchedule):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> WarmUp:
-        """The inverse of :meth:`get_config`."""
+        """Makes a schedule from the result of :meth:`get_config`."""
         target = config["target"]
         if isinstance(target, dict):
             target = tf_keras.optimizers.schedules.deserialize(target)

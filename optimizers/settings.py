@@ -15,7 +15,7 @@ from .coordinates import is_real
 from .rule import Rule
 from .rules import RULES, Clippy, NoClipping, rule_from_config
 
-# Keras's embedding tables: the paper clips only the other variables.
+# Keras's embedding tables, because the paper clips only non-embedding variables.
 DEFAULT_EXCLUSIONS = ("embeddings",)
 
 
@@ -24,7 +24,7 @@ class Settings:
     """The checked arguments of an optimizer; :class:`~.adagrad.Adagrad` documents them.
 
     Raises:
-      ValueError: When a value is out of its range or contradicts another one.
+      ValueError: If a value is out of range or contradicts another one.
     """
 
     rule: Rule
@@ -51,15 +51,15 @@ class Settings:
             raise ValueError(f"max_skipped_steps must be an integer of 0 or more, or None, got {allowed!r}")
         if self.clip_accumulator_update and self.use_standard_accumulator_update:
             raise ValueError(
-                "clip_accumulator_update=True requires use_standard_accumulator_update=False: otherwise the accumulator takes "
-                "the gradient before the factor is known"
+                "clip_accumulator_update=True requires use_standard_accumulator_update=False, because the standard update "
+                "adds the gradient to the accumulator before sigma is known"
             )
 
     def choose_rules(self, names: Sequence[str]) -> list[Rule]:
-        """The rule of each variable: that of the first group or exclusion whose pattern occurs in its name.
+        """Returns the rule of each variable: the first group or exclusion that matches its name, or else ``rule``.
 
         Raises:
-          ValueError: When a pattern of the user matches no variable.
+          ValueError: If a pattern from the user matches no variable.
         """
         excluded = DEFAULT_EXCLUSIONS if self.exclude_from_clipping is None else self.exclude_from_clipping
         exclusions = {pattern: NoClipping() for pattern in excluded if pattern not in self.groups}
@@ -78,20 +78,20 @@ class Settings:
 
     @property
     def allowed_skips(self) -> int | None:
-        """Steps in a row that may be skipped; None for no limit, or if no step is ever skipped."""
+        """Number of steps in a row that may be skipped; None for no limit, or if the optimizer skips no step."""
         return self.max_skipped_steps if self.skip_nonfinite else None
 
     def failure_messages(self, names: Sequence[str]) -> list[str]:
-        """The error messages after too many skipped steps: one for each variable with a bad gradient, the last for the rate."""
+        """Returns the errors after too many skipped steps: one per variable, and the last one for the learning rate."""
         bad = [f"gradient of '{name}' was not finite, or beyond {self.gradient_limit:g}" for name in names]
         return [
-            f"the {cause}, and the {self.max_skipped_steps} steps before were skipped for such numbers as well: check the data and "
-            "the loss of these steps, or raise max_skipped_steps"
+            f"the {cause}, after {self.max_skipped_steps} skipped steps in a row: check the data and the loss of these "
+            "steps, or raise max_skipped_steps"
             for cause in [*bad, "learning rate was not finite"]
         ]
 
     def adagrad_parameters(self, weight_decay: float, dtype: str, largest: float) -> AdagradParameters:
-        """Adagrad's side of a variable's step; see :class:`~.adagrad_parameters.AdagradParameters`.
+        """Makes the :class:`~.adagrad_parameters.AdagradParameters` of a variable.
 
         Args:
           weight_decay: Weight decay of the variable.
@@ -102,17 +102,17 @@ class Settings:
         return AdagradParameters(
             epsilon=self.epsilon,
             weight_decay=weight_decay,
-            delayed=not self.use_standard_accumulator_update,
+            is_delayed=not self.use_standard_accumulator_update,
             clip_accumulator=self.clip_accumulator_update,
             gradient_limit=self.gradient_limit if self.skip_nonfinite else math.inf,
             tiny=float(limits.tiny),
-            # A little below the largest numbers, so that rounding does not exceed them.
+            # A little below the largest numbers of the dtypes, so that rounding does not exceed them.
             largest=0.99 * largest,
             largest_accumulator=0.99 * float(limits.max),
         )
 
     def get_config(self, serialize: Callable[[Any], Any]) -> dict[str, Any]:
-        """All settings in plain types; ``serialize`` converts schedules."""
+        """Returns all settings in plain types; ``serialize`` converts schedules."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         groups = {pattern: serialize_rule(rule, serialize) for pattern, rule in self.groups.items()}
         excluded = None if self.exclude_from_clipping is None else list(self.exclude_from_clipping)
@@ -121,15 +121,15 @@ class Settings:
 
 
 def check_number(name: str, value: Any, *, scheduled: bool = False) -> None:
-    """Checks that a value is a finite number of 0 or more or, where ``scheduled``, a schedule.
+    """Checks that a value is a finite number of 0 or more or, if ``scheduled`` is true, a schedule.
 
     Raises:
-      ValueError: When it is neither.
+      ValueError: If the value is neither.
     """
     if is_real(value):
         if 0 <= float(value) < math.inf:
             return
-    # A serialized schedule is a mapping. Keras itself turns a number into a variable or a tensor.
+    # A serialized schedule is a mapping. Keras may already have converted a number to a variable or a tensor.
     elif scheduled and (callable(value) or isinstance(value, Mapping) or hasattr(value, "dtype")):
         return
     kinds = "a finite number of 0 or more" + (" or a schedule" if scheduled else "")
@@ -154,7 +154,7 @@ def check_patterns(name: str, patterns: Any) -> None:
 
 
 def as_patterns(name: str, patterns: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Patterns as a tuple; None unchanged.
+    """Converts patterns to a tuple; returns None unchanged.
 
     Raises:
       ValueError: See :func:`check_patterns`.
@@ -174,7 +174,7 @@ def as_rule(name: str, value: Any, deserialize: Callable[[Any], Any]) -> Rule:
       deserialize: Converts a serialized schedule; returns anything else unchanged.
 
     Raises:
-      ValueError: When the value is none of these.
+      ValueError: If the value is none of these.
     """
     if isinstance(value, Rule):
         return value
@@ -192,15 +192,15 @@ def as_rule(name: str, value: Any, deserialize: Callable[[Any], Any]) -> Rule:
 
 
 def serialize_rule(rule: Rule, serialize: Callable[[Any], Any]) -> dict[str, Any]:
-    """The configuration of a rule in plain types; the inverse of :func:`as_rule`."""
+    """Returns the configuration of a rule in plain types; the inverse of :func:`as_rule`."""
     return {key: serialize(item) if callable(item) else item for key, item in rule.get_config().items()}
 
 
 def as_groups(value: Mapping[str, Any] | None, deserialize: Callable[[Any], Any]) -> dict[str, Rule]:
-    """Converts an argument to rules by pattern, see :func:`as_rule`.
+    """Converts an argument to rules by pattern; see :func:`as_rule`.
 
     Raises:
-      ValueError: When a pattern is no regular expression, or a value is no rule.
+      ValueError: If a pattern is not a regular expression, or a value is not a rule.
     """
     check_patterns("groups", value or {})
     return {pattern: as_rule(f"groups[{pattern!r}]", rule, deserialize) for pattern, rule in (value or {}).items()}
@@ -209,10 +209,10 @@ def as_groups(value: Mapping[str, Any] | None, deserialize: Callable[[Any], Any]
 def make_clippy(
     deserialize: Callable[[Any], Any], relative: Any, accumulator_relative: Any, absolute: Any, granularity: Any
 ) -> Clippy:
-    """Clippy from the arguments of ClippyAdagrad.
+    """Makes the rule Clippy from the arguments of ClippyAdagrad.
 
     Raises:
-      ValueError: When an argument is out of its range, with the name that it has in ClippyAdagrad.
+      ValueError: If an argument is out of range. The message uses the argument's name in ClippyAdagrad.
     """
     thresholds = {
         "variable_relative_threshold": relative,

@@ -1,4 +1,4 @@
-"""What an optimizer reports of its steps, the same in Keras 2 and Keras 3."""
+"""Reports on the steps of an optimizer, for Keras 2 and Keras 3."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .step_plan import State
 
 
 class StepReport:
-    """Reads counts of skipped steps, and explanations, from the state of an optimizer.
+    """Reads the counts of skipped steps and the explanations from the state of an optimizer.
 
-    An optimizer that inherits from it sets the attributes below when it is built.
+    A subclass must set the attributes below when it is built.
     """
 
     _settings: Settings
@@ -30,12 +30,12 @@ class StepReport:
         raise NotImplementedError
 
     def _read_value(self, variable: Any) -> np.ndarray:
-        """The value of a variable of the state."""
+        """Returns the value of a state variable."""
         raise NotImplementedError
 
     @property
     def explain(self) -> bool:
-        """Whether the optimizer keeps what :meth:`read_explanations` returns."""
+        """Whether the optimizer records the explanations that :meth:`read_explanations` returns."""
         return self._settings.explain
 
     @property
@@ -44,7 +44,7 @@ class StepReport:
         return int(self._read_value(self._state.counts)[step_plan.SKIPPED]) if self._is_built() else 0
 
     def read_nonfinite_gradients(self) -> dict[str, int]:
-        """How often the gradient of each variable was bad, by the variable's name; only variables with a bad gradient."""
+        """Returns the number of bad gradients by variable name. Variables without bad gradients are left out."""
         if not self._is_built():
             return {}
         counts = self._read_value(self._state.counts)[step_plan.PER_VARIABLE :]
@@ -52,15 +52,15 @@ class StepReport:
         return {name: int(count) for name, count in zip(names, counts, strict=True) if count}
 
     def read_explanations(self, reset: bool = True) -> dict[str, Explanation]:
-        """What happened to each variable since the last call, by the variable's name (in Keras 3, its path).
+        """Returns the explanation of each variable since the last call, by the variable's name (in Keras 3, its path).
 
-        Variables without a rule have a factor of 1 and their norms.
+        The explanation of a variable without a rule has a factor of 1 and the norms.
 
         Args:
           reset: Whether to start over after reading. Default True.
 
         Raises:
-          ValueError: When the optimizer was created without ``explain=True``.
+          ValueError: If the optimizer was created without ``explain=True``.
         """
         if not self._settings.explain:
             raise ValueError(
@@ -81,10 +81,10 @@ class StepReport:
 
 
 def make_unique(names: Sequence[str]) -> list[str]:
-    """The names, with ``#`` and the place appended to those that occur more than once.
+    """Returns the names; a name that occurs more than once gets ``#`` and its position appended.
 
     Example:
     >>> make_unique(["kernel", "bias", "kernel"])
     ['kernel#0', 'bias', 'kernel#2']
     """
-    return [name if list(names).count(name) == 1 else f"{name}#{place}" for place, name in enumerate(names)]
+    return [name if list(names).count(name) == 1 else f"{name}#{position}" for position, name in enumerate(names)]

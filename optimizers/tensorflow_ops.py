@@ -1,7 +1,7 @@
-"""TensorFlow under NumPy's names, and what differs between dense and sparse gradients.
+"""TensorFlow under NumPy's names, and helpers that treat dense and sparse gradients alike.
 
-A dense gradient touches every coordinate of a variable. A sparse one (``tf.IndexedSlices``) touches some rows of an embedding
-table.
+A dense gradient covers every coordinate of a variable. A sparse gradient (``tf.IndexedSlices``) covers some rows of an
+embedding table.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Gradient: TypeAlias = "tf.Tensor | tf.IndexedSlices"
 
 
 class Ops:
-    """The part of NumPy's names that the optimizers use; ``keras.ops`` has the same names."""
+    """The functions that the optimizers use, under NumPy's names, as in ``keras.ops``."""
 
     abs = staticmethod(tf.abs)
     add = staticmethod(tf.add)
@@ -50,48 +50,48 @@ class Ops:
 
     @staticmethod
     def fori_loop(lower: int, upper: int, body: Callable[..., Any], value: Any) -> Any:
-        """``value`` after ``value = body(i, value)`` for each ``i`` from ``lower`` to ``upper - 1``."""
+        """Runs ``value = body(i, value)`` for each ``i`` from ``lower`` to ``upper - 1`` and returns the last value."""
         return tf.while_loop(lambda i, _: i < upper, lambda i, value: (i + 1, body(i, value)), (lower, value))[1]
 
     @staticmethod
     def pad(x: tf.Tensor, pad_width: Any, constant_values: Any = 0) -> tf.Tensor:
-        """``x`` with constants before and after it, along each axis."""
+        """Pads ``x`` with constants before and after it, along each axis."""
         return tf.pad(x, pad_width, constant_values=constant_values)
 
     @staticmethod
     def max(x: tf.Tensor, axis: Any = None, keepdims: bool = False, initial: float | None = None) -> tf.Tensor:
-        """The maximum, and at least ``initial``."""
+        """Returns the maximum, or ``initial`` if that is larger."""
         largest = tf.reduce_max(x, axis=axis, keepdims=keepdims)
         return largest if initial is None else tf.maximum(largest, tf.cast(initial, largest.dtype))
 
 
 def storage_dtype(variable: tf.Variable) -> tf.DType:
-    """The dtype in which a variable is stored; under a mixed-precision policy, its ``dtype`` may be another."""
+    """Returns the dtype in which a variable is stored. Under a mixed-precision policy, its ``dtype`` may differ."""
     return getattr(variable, "true_dtype", variable.dtype)
 
 
 def compute_dtype(variable: tf.Variable) -> str:
-    """float64 for a variable of that dtype, else float32: squares and sums do not fit half precision."""
+    """Returns float64 for a float64 variable and float32 for any other: squares and sums do not fit half precision."""
     return "float64" if storage_dtype(variable) == tf.float64 else "float32"
 
 
 def read_operands(variable: tf.Variable, accumulator: tf.Variable, gradient: Gradient) -> Operands:
-    """What a gradient touches."""
+    """Reads the operands of a gradient: all coordinates if it is dense, or its rows if it is sparse."""
     dtype = compute_dtype(variable)
     if isinstance(gradient, tf.IndexedSlices):
-        w, past = tf.gather(variable, gradient.indices), tf.gather(accumulator, gradient.indices)
+        w, total = tf.gather(variable, gradient.indices), tf.gather(accumulator, gradient.indices)
     else:
-        w, past = tf.convert_to_tensor(variable), tf.convert_to_tensor(accumulator)
-    return Operands(tf.cast(w, dtype), tf.cast(get_values(gradient), dtype), tf.cast(past, dtype))
+        w, total = tf.convert_to_tensor(variable), tf.convert_to_tensor(accumulator)
+    return Operands(tf.cast(w, dtype), tf.cast(get_values(gradient), dtype), tf.cast(total, dtype))
 
 
 def get_values(gradient: Gradient) -> tf.Tensor:
-    """The numbers of a gradient."""
+    """Returns the numbers of a gradient."""
     return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
 
 
 def replace_values(gradient: Gradient, values: tf.Tensor) -> Gradient:
-    """A gradient of the same kind, for the same rows, with other numbers."""
+    """Returns a gradient of the same kind, for the same rows, with new numbers."""
     if isinstance(gradient, tf.IndexedSlices):
         return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
     return values

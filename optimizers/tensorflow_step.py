@@ -1,7 +1,7 @@
-"""One step on TensorFlow, for Keras 2 and Keras 3: planned on each replica, written on all replicas together.
+"""Takes one step on TensorFlow, for Keras 2 and Keras 3: plans it on each replica, writes it on all together.
 
-A strategy that mirrors the variables merges its replicas between the two halves. Therefore the optimizers call
-:meth:`TensorflowStep.plan` and :meth:`TensorflowStep.write` one after the other.
+A strategy that mirrors variables merges its replicas between the two halves. The halves are therefore two methods,
+:meth:`TensorflowStep.plan` and :meth:`TensorflowStep.write`, which the optimizer calls in this order.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class TensorflowStep:
       programs: Compiles the work on large dense variables.
       names: Names of the variables.
       accumulators: Accumulators of the variables.
-      state: The variables of the state.
-      make_spec: Describes a variable, given the variable and whether its gradient is sparse.
+      state: The state variables.
+      make_spec: Makes the spec of a variable from the variable and whether its gradient is sparse.
     """
 
     def __init__(
@@ -59,18 +59,18 @@ class TensorflowStep:
         step: Any,
         eta: Any,
     ) -> tuple[StepPlan, list[Operands | tuple[()]]]:
-        """The first half, on one replica: decides, and raises in the graph if too many steps in a row were skipped.
+        """The first half, on one replica: plans the step; raises in the graph after too many skipped steps in a row.
 
         Args:
           distribution: The strategy.
-          gradients: Summed over the replicas, the rows of sparse ones distinct.
+          gradients: The gradients, summed over the replicas. The rows of a sparse gradient are distinct.
           variables: The variable of each gradient.
           step: The step, counted from 0.
           eta: The learning rate.
 
         Returns:
-          The plan; and what each sparse gradient touches, so that :meth:`write` reads no row again, or an empty tuple for a dense
-          one.
+          The plan, and for each variable the operands of a sparse gradient or an empty tuple for a dense one. With
+          them, :meth:`write` need not read the rows again.
         """
         specs = [self._make_spec(v, isinstance(g, tf.IndexedSlices)) for g, v in zip(gradients, variables, strict=True)]
         is_compiled = self._is_compiled(distribution, specs, variables)
@@ -95,7 +95,8 @@ class TensorflowStep:
             skip_nonfinite=self._settings.skip_nonfinite,
         )
         if plan.state.numbers is not None:
-            # Write after everything was read: TensorFlow copies a variable that is still being read.
+            # Delays all writes until everything was read, because TensorFlow copies a variable that is still being
+            # read.
             with tf.control_dependencies([plan.state.numbers, plan.state.integers]):
                 plan = plan._replace(eta=tf.identity(plan.eta))
         allowed = self._settings.allowed_skips
@@ -116,10 +117,10 @@ class TensorflowStep:
 
         Args:
           distribution: The strategy.
-          gradients: As for :meth:`plan`; of all replicas, under a strategy that merges them.
+          gradients: As for :meth:`plan`; under a strategy that merges replicas, the gradients of all replicas.
           variables: The variable of each gradient.
-          plan: What the first half decided.
-          operands: What the first half returned beside the plan.
+          plan: The first result of :meth:`plan`.
+          operands: The second result of :meth:`plan`.
         """
         get_local = distribution.experimental_local_results
         specs = [
@@ -130,27 +131,28 @@ class TensorflowStep:
         is_compiled = (replicas == 1 or tf.distribute.in_cross_replica_context()) and self._is_compiled(
             distribution, specs, variables
         )
-        compiled = [place for place, spec in enumerate(specs) if is_compiled and not spec.is_sparse]
+        compiled = [position for position, spec in enumerate(specs) if is_compiled and not spec.is_sparse]
         for replica in range(replicas if compiled else 0):
             self._write_in_program(
-                [specs[place] for place in compiled],
-                [get_local(variables[place])[replica] for place in compiled],
-                [get_local(gradients[place])[replica] for place in compiled],
-                [Decision(*(get_local(x)[replica] for x in plan.decision(place))) for place in compiled],
+                [specs[position] for position in compiled],
+                [get_local(variables[position])[replica] for position in compiled],
+                [get_local(gradients[position])[replica] for position in compiled],
+                [Decision(*(get_local(x)[replica] for x in plan.decision(position))) for position in compiled],
                 replica,
                 distribution,
             )
-        for place, spec in enumerate(specs):
-            if place not in compiled:
+        for position, spec in enumerate(specs):
+            if position not in compiled:
                 write = functools.partial(
                     _write_variable, spec, self._accumulators[spec.index], is_shared=_is_shared(distribution)
                 )
-                arguments = (gradients[place], operands[place], plan.decision(place))
-                distribution.extended.update(variables[place], write, args=arguments, group=False)
+                arguments = (gradients[position], operands[position], plan.decision(position))
+                distribution.extended.update(variables[position], write, args=arguments, group=False)
         self._write_state(distribution, plan)
 
     def _is_compiled(self, distribution: Any, specs: Sequence[VariableSpec], variables: Sequence[tf.Variable]) -> bool:
-        # The variables of a parameter server strategy lie on several machines, and no program holds them all.
+        # A parameter server strategy spreads its variables over several machines, and one program cannot access them
+        # all.
         if _is_shared(distribution):
             return False
         shapes = [variable.shape for spec, variable in zip(specs, variables, strict=True) if not spec.is_sparse]
@@ -179,16 +181,17 @@ class TensorflowStep:
             self._programs.run(("write", replica, *(spec.index for spec in specs)), write, gradients, decisions)
 
     def _write_state(self, distribution: Any, plan: StepPlan) -> None:
-        def write_counts(counts: tf.Variable, added: tf.Tensor, after: tf.Tensor) -> None:
-            # Workers that train side by side add up their counts; skipped steps in a row are those of the last worker.
+        def write_counts(counts: tf.Variable, added: tf.Tensor, new: tf.Tensor) -> None:
+            # Workers that train in parallel add up their counts. The skipped steps in a row are those of the last
+            # worker to write.
             counts.assign_add(added)
-            counts.scatter_nd_update([[SKIPPED_IN_A_ROW]], [after[SKIPPED_IN_A_ROW]])
+            counts.scatter_nd_update([[SKIPPED_IN_A_ROW]], [new[SKIPPED_IN_A_ROW]])
 
         arguments = (plan.added_counts, plan.state.counts)
         distribution.extended.update(self._state.counts, write_counts, args=arguments, group=False)
-        for variable, after in zip(self._state[1:], plan.state[1:], strict=True):
+        for variable, value in zip(self._state[1:], plan.state[1:], strict=True):
             if variable is not None:
-                distribution.extended.update(variable, lambda old, new: old.assign(new), args=(after,), group=False)
+                distribution.extended.update(variable, lambda old, new: old.assign(new), args=(value,), group=False)
 
 
 def _write_variable(
@@ -208,13 +211,13 @@ def _write_variable(
         if not isinstance(gradient, tf.IndexedSlices):
             target.assign_add(tf.cast(change, dtype))
         elif is_shared:
-            # Add instead of assign, so that workers that train side by side lose none of each other's steps.
+            # Adds instead of assigning, so that parallel workers do not overwrite each other's steps.
             target.scatter_add(tf.IndexedSlices(tf.cast(change, dtype), gradient.indices))
         else:
-            # TensorFlow copies rows in a third of the time in which it adds them.
+            # Assigning rows takes TensorFlow a third of the time of adding them.
             target.scatter_update(tf.IndexedSlices(tf.cast(old + change, dtype), gradient.indices))
 
 
 def _is_shared(distribution: Any) -> bool:
-    """Whether workers that train side by side share the variables."""
+    """Whether workers that train in parallel share the variables."""
     return isinstance(distribution, tf.distribute.ParameterServerStrategy)

@@ -3,20 +3,24 @@
     from steadyrank.optimizers import tfrs
     optimizer = tfrs.ClippyAdagrad(0.1)
 
-The defaults are those of TFRS, which are not those of the paper. ``steadyrank.optimizers.ClippyAdagrad`` has the paper's:
+The defaults are those of TFRS and differ from the paper's, which ``steadyrank.optimizers.ClippyAdagrad`` has:
 
 | argument | here, as in TFRS | ``steadyrank.optimizers.ClippyAdagrad`` |
 |---|---|---|
 | ``variable_relative_threshold`` | 0.1 | 0.5 |
 | ``absolute_threshold`` | 1e-7 | 1e-2 |
 | ``use_standard_accumulator_update`` | False: the accumulator takes the gradient after the step | True |
-| embedding tables | clipped like all others | not clipped |
+| embedding tables | clipped, as all other variables are | not clipped |
 
-Checkpoints of the TFRS optimizer can be restored (``assert_existing_objects_matched`` succeeds). Such checkpoints, and those of this
-optimizer, contain no counts and no explanations.
+This optimizer restores checkpoints of the TFRS optimizer (``assert_existing_objects_matched`` succeeds). Like those,
+its own checkpoints contain no counts and no explanations.
 
-Four faults of the original are corrected: a gradient that is not finite skips the step, weight decay is part of the bounded step, a
-restored configuration has all arguments, and arguments are checked.
+It corrects four faults of the original:
+
+* A gradient that is not finite skips the step.
+* Weight decay is part of the bounded step.
+* ``get_config`` returns all arguments.
+* Arguments are checked.
 """
 
 from __future__ import annotations
@@ -36,10 +40,10 @@ from .rule import Granularity, Threshold
 class ClippyAdagrad(clippy_adagrad.ClippyAdagrad):
     """Adagrad with Clippy and the defaults of ``tfrs.experimental.optimizers.ClippyAdagrad``.
 
-    When to use it: in a program that uses the optimizer of TFRS and whose numbers must not change.
+    When to use it: in a program that uses the optimizer of TFRS and must keep its numbers.
 
-    Formula, arguments and errors are those of :class:`steadyrank.optimizers.ClippyAdagrad`; the table of the module lists the
-    defaults. By default, no variable is excluded from clipping.
+    Formula, arguments and errors are the same as in :class:`steadyrank.optimizers.ClippyAdagrad`; the table in the
+    module's docstring lists the defaults that differ. By default, every variable is clipped.
 
     Example:
     >>> from steadyrank.optimizers import tfrs
@@ -83,8 +87,8 @@ class ClippyAdagrad(clippy_adagrad.ClippyAdagrad):
         )
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
-        # Checkpoints of TFRS have no counts: restoring one would seem incomplete if counts were among the children. The state of a
-        # rule, which TFRS does not have, must be saved.
+        # Checkpoints of TFRS have no counts. If counts were among the children, restoring such a checkpoint would seem
+        # incomplete. A rule's state must be saved; no rule of TFRS has one.
         children = super()._trackable_children(save_type, **kwargs)
         if getattr(self, "_state", None) is not None and self._state.rule_state is not None:
             return children
@@ -97,14 +101,14 @@ def shrink_by_references(
     relative_factors: Sequence[float],
     absolute_factor: float,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Scales a whole tensor so that each coordinate is at most a weighted sum of references.
+    """Scales a tensor by one factor, so that no coordinate exceeds a weighted sum of references in absolute value.
 
-    ``scale = min(1, min_i (sum_j relative_factors_j * |references_ji| + absolute_factor) / |tensor_i|)``; coordinates that are 0 are
-    ignored.
+    ``scale = min(1, min_i (sum_j relative_factors_j * |references_ji| + absolute_factor) / |tensor_i|)``; the minimum
+    ignores coordinates that are 0.
 
     Args:
       tensor: The tensor to scale.
-      references: Tensors that can be broadcast to ``tensor``.
+      references: Tensors that can be broadcast to the shape of ``tensor``.
       relative_factors: The weight of each reference, 0 or more.
       absolute_factor: Added to the weighted sum, 0 or more.
 
@@ -112,7 +116,7 @@ def shrink_by_references(
       ``tensor * scale``, and the scalar ``scale``.
 
     Raises:
-      ValueError: When a factor is below 0, or the number of relative factors differs from the number of references.
+      ValueError: If a factor is below 0, or the number of relative factors differs from the number of references.
     """
     if any(factor < 0 for factor in relative_factors):
         raise ValueError(f"relative_factors must all be 0 or more, got {list(relative_factors)}")
@@ -120,7 +124,7 @@ def shrink_by_references(
         raise ValueError(f"absolute_factor must be 0 or more, got {absolute_factor}")
     if len(references) != len(relative_factors):
         raise ValueError(
-            f"relative_factors must have one relative factor for each of the {len(references)} references, got "
+            f"relative_factors must have one factor for each of the {len(references)} references, got "
             f"{len(relative_factors)}"
         )
     tensor = tf.convert_to_tensor(tensor)

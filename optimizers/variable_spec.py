@@ -1,4 +1,4 @@
-"""What a step knows of one variable: its constants, and the arrays that its gradient touches."""
+"""A variable as a step sees it: its constants, and the arrays that the step reads."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from .rules.none import NoClipping
 
 @dataclasses.dataclass(frozen=True)
 class VariableSpec:
-    """The constants of a variable, known when the step is traced.
+    """The constants of a variable, which are known when the step is traced.
 
     Attributes:
-      index: Place of the variable among those for which the optimizer was built.
-      table: Identifies the variable, or the sharded variable to which this shard belongs.
+      index: Index of the variable in the list with which the optimizer was built.
+      table: Identifies the variable. All shards of a sharded variable have the same value.
       rule: The rule of the variable.
-      adagrad: Adagrad's side.
-      is_sparse: Whether the gradient holds some rows only.
+      adagrad: The constants in Adagrad's formulas.
+      is_sparse: Whether the gradient contains only some rows.
       rank: Number of axes.
       dtype: Dtype in which the step is computed: ``float32`` or ``float64``.
-      explain: Whether the step keeps norms and the binding coordinate of this variable.
-      block_rows: Rows that are measured at once, a divisor of their number; None for all.
+      explain: Whether the step records an explanation of this variable.
+      block_rows: Number of rows per block in which the variable is measured, a divisor of its number of rows; None: one
+        block.
     """
 
     index: int
@@ -40,7 +41,7 @@ class VariableSpec:
 
     @property
     def axis(self) -> Axis:
-        """The axes over which the rule's reductions run; None for all, to a scalar."""
+        """The axes over which the rule reduces; None for all axes, to a scalar."""
         if self.rule.granularity == "row" and self.rank:
             return tuple(range(1, self.rank))
         if self.rule.granularity == "unit" and self.rank > 1:
@@ -49,16 +50,19 @@ class VariableSpec:
 
     @property
     def clips(self) -> bool:
-        """Whether the rule ever changes a step."""
+        """Whether the rule can change a step."""
         return not isinstance(self.rule, NoClipping)
 
     def rule_at(self, ops: Any, step: Tensor) -> Rule:
-        """The rule with the values that its scheduled thresholds have at a step."""
+        """Returns the rule with each scheduled threshold replaced by its value at a step."""
         return self.rule.at(step, lambda value: ops.cast(value, self.dtype))
 
 
 class Operands(NamedTuple):
-    """The arrays that a gradient touches, in the dtype of the step and of one shape: ``[rows, ...]`` if the gradient is sparse.
+    """The arrays that a step reads, all of one shape and in the dtype of the step.
+
+    For a dense gradient they have the shape of the variable. For a sparse gradient they contain only its rows, ``[rows,
+    ...]``.
 
     Attributes:
       w: Weights.

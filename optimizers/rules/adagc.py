@@ -7,18 +7,21 @@ from typing import Any, ClassVar
 
 from ..coordinates import Coordinates, is_real
 from ..reductions import Quantity, Sum, Tensor
-from ..rule import Measured, Order, Rule, Threshold, ratio_up_to_one
+from ..rule import Order, ReductionValues, Rule, Threshold, ratio_up_to_one
 
 NO_GAMMA = 1e30
-"""gamma of a variable whose gradient has been 0 so far."""
+"""gamma of a variable whose gradients have all been 0 so far."""
 
 
 @dataclasses.dataclass(frozen=True)
 class AdaGC(Rule):
-    """AdaGC: ``sigma = min(1, lambda_rel * gamma / ||g||)``, gamma a moving average of the clipped norms ``||sigma * g||``.
+    """AdaGC: ``sigma = min(1, lambda_rel * gamma / ||g||)``.
 
-    In the first ``start`` steps, all gradients are clipped together, by their common norm, to lambda_abs, and gamma is the
-    smallest clipped norm so far. A gradient of zeros leaves gamma unchanged.
+    gamma is a moving average of the clipped norms ``||sigma * g||``.
+
+    In the first ``start`` steps, the rule clips all gradients together: it scales them so that their common norm is at
+      most
+    lambda_abs. Meanwhile, gamma is the smallest clipped norm so far. A gradient of zeros leaves gamma unchanged.
 
     Reference: Wang et al., *AdaGC: Improving Training Stability for Large Language Model Pretraining*, 2025.
 
@@ -26,7 +29,7 @@ class AdaGC(Rule):
       relative: lambda_rel, the largest norm in units of gamma. Default 1.05.
       absolute: lambda_abs, the largest norm of all gradients together during the start. Default 1.
       beta: Weight of the past in the moving average, from 0 to below 1. Default 0.98.
-      start: Number of first steps. Default 100.
+      start: Number of steps in this start phase. Default 100.
       order: ``before`` the accumulator, as published, or ``after`` it. Default ``before``.
     """
 
@@ -55,16 +58,16 @@ class AdaGC(Rule):
         return {"squared_gradient": Sum(ops.square(x.g))}
 
     def sigma_and_state(
-        self, ops: Any, measured: Measured, totals: Measured, state: Tensor, step: Tensor
+        self, ops: Any, values: ReductionValues, totals: ReductionValues, state: Tensor, step: Tensor
     ) -> tuple[Tensor, Tensor]:
         """``min(1, lambda_rel * gamma / ||g||)`` for each variable, and gamma after the step."""
-        norm, global_norm = (ops.sqrt(values["squared_gradient"]) for values in (measured, totals))
+        norm, global_norm = (ops.sqrt(sums["squared_gradient"]) for sums in (values, totals))
         gamma, is_start = state, step < self.start
         global_sigma = ratio_up_to_one(ops, self.absolute, global_norm) * ops.ones_like(norm)
         sigma = ops.where(is_start, global_sigma, ratio_up_to_one(ops, self.relative * gamma, norm))
         clipped = sigma * norm
         average = self.beta * gamma + (1 - self.beta) * clipped
-        # A variable without a gradient during the start begins its average with its first one.
+        # If a variable had no gradient during the start phase, its average begins with its first gradient.
         average = ops.where(gamma < NO_GAMMA, average, clipped)
         gamma = ops.where(is_start, ops.minimum(gamma, clipped), average)
         return sigma, ops.where(norm > 0, gamma, state)

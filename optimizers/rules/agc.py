@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 from ..coordinates import Coordinates
 from ..reductions import Quantity, Sum, Tensor
-from ..rule import Granularity, Measured, Order, Rule, Threshold, ratio_up_to_one
+from ..rule import Granularity, Order, ReductionValues, Rule, Threshold, ratio_up_to_one
 
-# Weights with a smaller norm count as having this one, so that a variable of zeros can move (section 4.1 of the reference).
+# Smaller norms of the weights are raised to this value, so that a variable of zeros can move (section 4.1 of the
+# reference).
 _SMALLEST_NORM = 1e-3
 
 
@@ -20,9 +21,10 @@ class AdaptiveGradientClipping(Rule):
     Reference: Brock et al., *High-Performance Large-Scale Image Recognition Without Normalization*, ICML 2021.
 
     Attributes:
-      threshold: lambda, the largest ratio of the two norms. Default 0.01.
-      granularity: ``variable``, or ``unit``: each output unit (index of the last axis) has its own sigma, as published; a
-        variable with one axis is one unit. Default ``variable``, as in the comparison by Tang et al. 2023.
+      threshold: lambda, the largest ratio of the gradient's norm to the weights' norm. Default 0.01.
+      granularity: ``variable``: one sigma for the variable. ``unit``: one sigma for each output unit (index of the last
+        axis), as published; a variable with one axis is one unit. Default ``variable``, as in the comparison by Tang et
+        al. 2023.
       order: ``before`` the accumulator, as published, or ``after`` it. Default ``before``.
     """
 
@@ -41,7 +43,7 @@ class AdaptiveGradientClipping(Rule):
         """``||g||^2`` and ``||w||^2``."""
         return {"squared_gradient": Sum(ops.square(x.g)), "squared_weight": Sum(ops.square(x.w))}
 
-    def sigma(self, ops: Any, measured: Measured, eta: Tensor) -> Tensor:
+    def sigma(self, ops: Any, values: ReductionValues, eta: Tensor) -> Tensor:
         """``min(1, lambda * max(||w||, 0.001) / ||g||)``."""
-        norm_w = ops.maximum(ops.sqrt(measured["squared_weight"]), _SMALLEST_NORM)
-        return ratio_up_to_one(ops, self.threshold * norm_w, ops.sqrt(measured["squared_gradient"]))
+        norm_w = ops.maximum(ops.sqrt(values["squared_weight"]), _SMALLEST_NORM)
+        return ratio_up_to_one(ops, self.threshold * norm_w, ops.sqrt(values["squared_gradient"]))

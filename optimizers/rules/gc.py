@@ -1,4 +1,4 @@
-"""GC, gradient clipping by the norm."""
+"""GC, gradient clipping by norm."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from ..coordinates import Coordinates
 from ..reductions import Quantity, Sum, Tensor
-from ..rule import Granularity, Measured, Order, Rule, Threshold, ratio_up_to_one
+from ..rule import Granularity, Order, ReductionValues, Rule, Threshold, ratio_up_to_one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,8 +18,8 @@ class GradientClipping(Rule):
 
     Attributes:
       threshold: lambda, the largest norm of a gradient. Default 1.
-      granularity: ``variable``, or ``global``: the norm is taken over all variables of this rule. Default ``variable``, as in
-        the comparison by Tang et al. 2023.
+      granularity: ``variable``: each variable has its own norm and sigma. ``global``: one norm over all variables with
+        this rule. Default ``variable``, as in the comparison by Tang et al. 2023.
       order: ``before`` the accumulator, as published, or ``after`` it. Default ``before``.
     """
 
@@ -38,6 +38,6 @@ class GradientClipping(Rule):
         """``||g||^2``."""
         return {"squared_gradient": Sum(ops.square(x.g))}
 
-    def sigma(self, ops: Any, measured: Measured, eta: Tensor) -> Tensor:
+    def sigma(self, ops: Any, values: ReductionValues, eta: Tensor) -> Tensor:
         """``min(1, lambda / ||g||)``."""
-        return ratio_up_to_one(ops, self.threshold, ops.sqrt(measured["squared_gradient"]))
+        return ratio_up_to_one(ops, self.threshold, ops.sqrt(values["squared_gradient"]))

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from ..coordinates import Coordinates
 from ..reductions import Quantity, Sum, Tensor
-from ..rule import Measured, Rule
+from ..rule import ReductionValues, Rule
 
-# Keeps the factor finite.
+# Keeps sigma finite.
 _LARGEST_FACTOR = 1e30
 
 
@@ -28,9 +28,9 @@ class Lamb(Rule):
         """``||r||^2`` and ``||w||^2``."""
         return {"squared_direction": Sum(x.r_squared), "squared_weight": Sum(ops.square(x.w))}
 
-    def sigma(self, ops: Any, measured: Measured, eta: Tensor) -> Tensor:
+    def sigma(self, ops: Any, values: ReductionValues, eta: Tensor) -> Tensor:
         """``||w|| / ||r||``."""
-        norm_w, norm_r = ops.sqrt(measured["squared_weight"]), ops.sqrt(measured["squared_direction"])
+        norm_w, norm_r = ops.sqrt(values["squared_weight"]), ops.sqrt(values["squared_direction"])
         one = ops.ones_like(norm_r)
         both_positive = (norm_w > 0) & (norm_r > 0)
         ratio = ops.minimum(norm_w / ops.where(both_positive, norm_r, one), _LARGEST_FACTOR)

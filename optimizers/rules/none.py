@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from ..coordinates import Coordinates
 from ..reductions import Max, Quantity, Tensor
-from ..rule import Measured, Rule
+from ..rule import ReductionValues, Rule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,9 +23,9 @@ class NoClipping(Rule):
     never_grows: ClassVar[bool] = True
 
     def measure(self, ops: Any, x: Coordinates) -> dict[str, Quantity]:
-        """Nothing but the mark of a bad gradient."""
+        """A maximum of zeros, which carries only the mark of a bad gradient."""
         return {"is_bad": Max(ops.zeros_like(x.g))}
 
-    def sigma(self, ops: Any, measured: Measured, eta: Tensor) -> Tensor:
+    def sigma(self, ops: Any, values: ReductionValues, eta: Tensor) -> Tensor:
         """``1``."""
-        return ops.ones_like(measured["is_bad"])
+        return ops.ones_like(values["is_bad"])

@@ -1,4 +1,4 @@
-"""A made-up rule, as a user would write it, and the code that adds it to the package without touching a file of it.
+"""A made-up rule, as a user would write it, and an import hook that adds it to the package without changing the package.
 
 As a pytest plugin (``-p tests.optimizers.new_rule``) it adds the rule before any test is collected.
 """
@@ -21,11 +21,11 @@ from typing import Any, ClassVar
 
 from ..coordinates import Coordinates
 from ..reductions import Mean, Quantity, Tensor
-from ..rule import Granularity, Measured, Rule, Threshold, ratio_up_to_one
+from ..rule import Granularity, ReductionValues, Rule, Threshold, ratio_up_to_one
 
 
 @dataclasses.dataclass(frozen=True)
-class MeanClipping(Rule):
+class NewMeanClipping(Rule):
     """Mean clipping: ``sigma = min(1, c / mean_i |r_i|)``.
 
     Attributes:
@@ -36,7 +36,7 @@ class MeanClipping(Rule):
     threshold: Threshold = 0.1
     granularity: Granularity = "variable"
 
-    name: ClassVar[str] = "mean"
+    name: ClassVar[str] = "new_mean"
     formula: ClassVar[str] = "min(1, c / mean |r|)"
     reference: ClassVar[str] = "made up"
     granularities: ClassVar[tuple[Granularity, ...]] = ("variable", "row", "unit", "global")
@@ -46,23 +46,23 @@ class MeanClipping(Rule):
         """``mean_i |r_i|``."""
         return {"mean_direction": Mean(ops.abs(x.r))}
 
-    def sigma(self, ops: Any, measured: Measured, eta: Tensor) -> Tensor:
+    def sigma(self, ops: Any, values: ReductionValues, eta: Tensor) -> Tensor:
         """``min(1, c / mean_i |r_i|)``."""
-        return ratio_up_to_one(ops, self.threshold, measured["mean_direction"])
+        return ratio_up_to_one(ops, self.threshold, values["mean_direction"])
 '''
 
 
 class AddRule:
-    """An import hook that puts a folder with ``mean.py`` on the path of the package of rules."""
+    """An import hook that adds a folder with ``new_mean.py`` to the search path of the package of rules."""
 
     PACKAGE = "steadyrank.optimizers.rules"
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp())
-        (self._folder / "mean.py").write_text(MODULE)
+        (self._folder / "new_mean.py").write_text(MODULE)
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """The specification of the package of rules, with the folder; None for anything else."""
+        """Returns the spec of the package of rules with the folder added; None for any other module."""
         if name != self.PACKAGE:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)

@@ -1,4 +1,4 @@
-"""What a rule gets without any change outside its own file; test_new_rule.py runs this file with the rule of new_rule.py added."""
+"""Tests that a rule works after adding only its file. test_new_rule.py runs this file with the rule of new_rule.py added."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Reference:
         self.sigmas = []
 
     def step(self, matrix_gradient, table_values):
-        rows, places = np.unique(ROWS, return_inverse=True)
+        rows, positions = np.unique(ROWS, return_inverse=True)
         summed = np.zeros((len(rows), table_values.shape[1]))
-        np.add.at(summed, places, table_values)
+        np.add.at(summed, positions, table_values)
         touched, directions = [..., rows], []
         for accumulator, where, g in zip(self.accumulators, touched, (matrix_gradient, summed), strict=True):
             accumulator[where] += g**2
@@ -71,16 +71,16 @@ def assert_equal(variables, reference):
 
 
 def test_the_rule_is_found_under_the_name_of_its_module():
-    assert RULES["mean"].__name__ == "MeanClipping"
-    assert "| `mean` | `MeanClipping` | min(1, c / mean \\|r\\|) | the step |" in format_rules_table()
+    assert RULES["new_mean"].__name__ == "NewMeanClipping"
+    assert "| `new_mean` | `NewMeanClipping` | min(1, c / mean \\|r\\|) | the step |" in format_rules_table()
 
 
-@pytest.mark.parametrize("granularity", RULES["mean"].granularities)
+@pytest.mark.parametrize("granularity", RULES["new_mean"].granularities)
 @pytest.mark.parametrize("in_a_graph", [False, True])
 def test_keras_2_trains_dense_and_sparse_variables_with_the_rule(granularity, in_a_graph):
     reference = Reference(make_weights(), granularity)
     variables = [tf.Variable(w, dtype=tf.float32, name=name) for w, name in zip(make_weights(), NAMES, strict=True)]
-    optimizer = Adagrad(ETA, RULES["mean"](C, granularity), explain=True)
+    optimizer = Adagrad(ETA, RULES["new_mean"](C, granularity), explain=True)
     optimizer.build(variables)
 
     def step(matrix_gradient, table_values):
@@ -98,11 +98,15 @@ def test_keras_2_trains_dense_and_sparse_variables_with_the_rule(granularity, in
 
 def test_keras_2_takes_the_rule_by_name_and_for_a_group():
     variables = [tf.Variable([1.0], name="trunk"), tf.Variable([1.0], name="head")]
-    for arguments in ({"rule": "mean"}, {"rule": {"rule": "mean", "threshold": 0.1}}, {"groups": {"trunk": "mean"}}):
+    for arguments in (
+        {"rule": "new_mean"},
+        {"rule": {"rule": "new_mean", "threshold": 0.1}},
+        {"groups": {"trunk": "new_mean"}},
+    ):
         optimizer = Adagrad(1.0, explain=True, **arguments)
         optimizer.build(variables)
         rules = [explanation.rule for explanation in optimizer.read_explanations().values()]
-        assert rules == ["mean", "none" if "groups" in arguments else "mean"]
+        assert rules == ["new_mean", "none" if "groups" in arguments else "new_mean"]
 
 
 @pytest.mark.parametrize("granularity", ["variable", "unit", "global", "row"])
@@ -117,7 +121,7 @@ def test_a_variable_in_shards_is_stepped_like_a_whole_one(granularity):
     ]
     shards = ShardedVariable(parts)
     factors = []
-    optimizers = [Adagrad(ETA, RULES["mean"](C, granularity), explain=True) for _ in range(2)]
+    optimizers = [Adagrad(ETA, RULES["new_mean"](C, granularity), explain=True) for _ in range(2)]
     for variables, optimizer in zip(([whole], shards.variables), optimizers, strict=True):
         optimizer.build(variables)
     for step in range(3):
@@ -144,7 +148,7 @@ def test_large_variables_are_measured_in_blocks_with_the_same_result():
     factors = []
     for jit_compile in (True, False):
         variable = tf.Variable(tf.ones((4096, 128)))
-        optimizer = Adagrad(ETA, RULES["mean"](C), explain=True, jit_compile=jit_compile)
+        optimizer = Adagrad(ETA, RULES["new_mean"](C), explain=True, jit_compile=jit_compile)
         optimizer.apply_gradients([(tf.constant(g), variable)])
         factors += [float(factor) for factor in optimizer.clipping_factors]
     r = g / np.sqrt(START + g**2 + EPSILON)
@@ -155,7 +159,7 @@ def test_large_variables_are_measured_in_blocks_with_the_same_result():
 def test_keras_3_trains_with_the_rule(granularity):
     reference = Reference(make_weights(), granularity)
     variables = [keras.Variable(w, dtype="float32", name=name) for w, name in zip(make_weights(), NAMES, strict=True)]
-    optimizer = keras3.Adagrad(ETA, RULES["mean"](C, granularity))
+    optimizer = keras3.Adagrad(ETA, RULES["new_mean"](C, granularity))
     optimizer.build(variables)
     for matrix_gradient, table_values in make_gradients(5):
         optimizer.apply([tf.constant(matrix_gradient, tf.float32), to_rows(table_values)], variables)
@@ -164,9 +168,9 @@ def test_keras_3_trains_with_the_rule(granularity):
 
 
 def test_the_settings_take_the_rule_and_its_options():
-    options = {"rule": "mean", "rule_options": {"threshold": 0.25, "granularity": "row"}}
+    options = {"rule": "new_mean", "rule_options": {"threshold": 0.25, "granularity": "row"}}
     config = build(Config, {"optimizer": options})
     optimizer = make_optimizer(config.optimizer, total_steps=10)
-    assert optimizer.get_config()["rule"] == {"rule": "mean", "threshold": 0.25, "granularity": "row"}
+    assert optimizer.get_config()["rule"] == {"rule": "new_mean", "threshold": 0.25, "granularity": "row"}
     with pytest.raises(ValueError, match="treshold"):
-        build(Config, {"optimizer": {"rule": "mean", "rule_options": {"treshold": 0.25}}})
+        build(Config, {"optimizer": {"rule": "new_mean", "rule_options": {"treshold": 0.25}}})

@@ -54,10 +54,10 @@ class Reference:
 
     def step(self, gradients: Sequence[Gradient]) -> None:
         """Takes one step with a gradient for each variable, or skips it for all variables."""
-        places, values = {}, {}
+        positions, values = {}, {}
         for i, gradient in enumerate(gradients):
             if gradient is not None:
-                places[i], values[i] = _touched(gradient, self.weights[i].shape)
+                positions[i], values[i] = _touched(gradient, self.weights[i].shape)
         with np.errstate(invalid="ignore"):
             bad = [i for i, g in values.items() if not (np.abs(g) <= self.gradient_limit).all()]
         if bad:
@@ -67,23 +67,23 @@ class Reference:
                 self.bad[i] += 1
         else:
             self.skipped_in_a_row = 0
-            self._take(places, values)
+            self._take(positions, values)
         self.iterations += 1
 
-    def _take(self, places: Mapping[int, Any], gradients: Mapping[int, np.ndarray]) -> None:
+    def _take(self, positions: Mapping[int, Any], gradients: Mapping[int, np.ndarray]) -> None:
         rate = self.learning_rate(self.iterations) if callable(self.learning_rate) else self.learning_rate
         eta = float(np.float32(rate))
-        w = {i: self.weights[i][place] for i, place in places.items()}
-        past = {i: self.accumulators[i][place] for i, place in places.items()}
+        w = {i: self.weights[i][position] for i, position in positions.items()}
+        past = {i: self.accumulators[i][position] for i, position in positions.items()}
         sigmas = self._sigmas(w, gradients, past, eta)
-        for i, place in places.items():
+        for i, position in positions.items():
             g, before = gradients[i], self.rule.get("order") == "before"
             used = sigmas[i] * g if before else g
             taken = sigmas[i] * g if before or self.clip_accumulator else g
             now = past[i] + taken**2
             r = self._direction(w[i], used, past[i] if self.delayed else now)
-            self.weights[i][place] = w[i] - eta * (r if before else sigmas[i] * r)
-            self.accumulators[i][place] = now
+            self.weights[i][position] = w[i] - eta * (r if before else sigmas[i] * r)
+            self.accumulators[i][position] = now
             self.sigmas[i] = float(np.min(sigmas[i], initial=np.inf)) if np.size(sigmas[i]) else 1.0
 
     def _direction(self, w: np.ndarray, g: np.ndarray, accumulator: np.ndarray) -> np.ndarray:
@@ -148,10 +148,10 @@ def _touched(gradient: np.ndarray | tuple[Sequence[int], np.ndarray], shape: tup
     """The index and the values of the touched coordinates; repeated ids are summed."""
     if not isinstance(gradient, tuple):
         return (..., np.asarray(gradient, np.float64))
-    ids, place = np.unique(np.asarray(gradient[0], np.int64), return_inverse=True)
+    ids, position = np.unique(np.asarray(gradient[0], np.int64), return_inverse=True)
     summed = np.zeros((len(ids), *shape[1:]))
     with np.errstate(invalid="ignore"):
-        np.add.at(summed, place.reshape(-1), np.asarray(gradient[1], np.float64))
+        np.add.at(summed, position.reshape(-1), np.asarray(gradient[1], np.float64))
     return ids, summed
 
 
@@ -186,11 +186,11 @@ def _noise(rng: np.random.Generator, ids: Sequence[int] = (4, 1, 2), spread: flo
     return [*dense, (list(ids), scales[3] * rng.normal(size=(len(ids), 2)))]
 
 
-def _changed(gradients: list[Gradient], variable: str, place: Any, value: float) -> list[Gradient]:
+def _changed(gradients: list[Gradient], variable: str, position: Any, value: float) -> list[Gradient]:
     """The gradients with one coordinate set to a value."""
     i = NAMES.index(variable)
     target = gradients[i][1] if isinstance(gradients[i], tuple) else gradients[i]
-    target[place] = value
+    target[position] = value
     return gradients
 
 

@@ -47,17 +47,17 @@ def binding(w, g, accumulator, *, eta, iteration, ids=None):
     """The factor of Clippy and its binding coordinate, computed with NumPy."""
     r = g / np.sqrt(accumulator + g**2 + 1e-7)
     demand = eta * np.abs(r) / (0.5 * np.abs(w) + 1e-2)
-    place = np.unravel_index(demand.argmax(), demand.shape)
-    index = tuple(int(i) for i in place)
+    cell = np.unravel_index(demand.argmax(), demand.shape)
+    index = tuple(int(i) for i in cell)
     if ids is not None:
         index = (int(ids[index[0]]), *index[1:])
     coordinate = Coordinate(
         iteration=iteration,
         index=index,
-        weight=float(w[place]),
-        gradient=float(g[place]),
-        accumulator=float(accumulator[place]),
-        step=float(eta * r[place]),
+        weight=float(w[cell]),
+        gradient=float(g[cell]),
+        accumulator=float(accumulator[cell]),
+        step=float(eta * r[cell]),
     )
     return min(1.0, 1 / demand.max()), coordinate
 
@@ -118,8 +118,8 @@ class TestBindingCoordinate:
         expected = []
         for step in range(4):
             ids = np.array([5, 0, 2]) + (step % 2) * np.array([-1, 0, 1])
-            place = ids if sparse else ...
-            w, accumulator = variable.numpy()[place], optimizer._accumulators[0].numpy()[place]
+            rows = ids if sparse else ...
+            w, accumulator = variable.numpy()[rows], optimizer._accumulators[0].numpy()[rows]
             g = noise(*((3, *shape[1:]) if sparse else shape), seed=step, scale=10.0)
             expected.append(
                 binding(*map(np.asarray, (w, g, accumulator)), eta=0.3, iteration=step, ids=ids if sparse else None)
