@@ -41,8 +41,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 def new_file(final: Path) -> Iterator[Path]:
     """Makes a file that appears under its final name only when it is complete. An existing file is replaced.
 
-    Yields the path of a temporary file next to ``final`` for the caller to write. When the block ends normally, the file is
-    flushed to disk and renamed. When the block raises, the file is removed.
+    Yields the path of a temporary file next to ``final`` for the caller to write. When the block ends normally, the
+    file is flushed to disk and renamed. When the block raises, the file is removed.
 
     Args:
       final: The file to make. Its parent folders are created if needed.
@@ -66,8 +66,8 @@ def new_file(final: Path) -> Iterator[Path]:
 def new_folder(final: Path, temporary_name: str) -> Iterator[Path]:
     """Makes a folder that appears under its final name only when it is complete.
 
-    Yields a new, empty folder next to ``final`` for the caller to fill. When the block ends normally, every file in the folder
-    is flushed to disk and the folder is renamed. When the block raises, the folder is removed.
+    Yields a new, empty folder next to ``final`` for the caller to fill. When the block ends normally, every file in the
+    folder is flushed to disk and the folder is renamed. When the block raises, the folder is removed.
 
     Args:
       final: The folder to make. It must not exist yet.
@@ -90,7 +90,12 @@ def new_folder(final: Path, temporary_name: str) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path, pattern: str) -> None:
-    """Removes the folders that killed processes left; ``pattern`` is a glob for the ``temporary_name`` of :func:`new_folder`."""
+    """Removes the folders that killed processes left behind.
+
+    Args:
+      folder: The parent folder.
+      pattern: A glob that matches the ``temporary_name`` of :func:`new_folder`.
+    """
     for leftover in folder.glob(pattern):
         shutil.rmtree(leftover, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""The area under the ROC curve (AUC): the share of pairs of a positive and a negative row that the scores rank correctly."""
+"""The area under the ROC curve (AUC): the share of positive-negative pairs that the scores rank correctly."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import numpy as np
 def auc_from_rank_sum(rank_sum: Any, positives: Any, negatives: Any) -> Any:
     """Computes the AUC from the Mann-Whitney statistic.
 
-    ``(rank_sum - P (P + 1) / 2) / (P N)``. In float64 the result is exact up to the division for fewer than 10^7 rows. Works on
-    numbers, arrays and tensors alike.
+    ``(rank_sum - P (P + 1) / 2) / (P N)``. In float64 the result is exact up to the division for fewer than 10^7 rows.
+    Works on numbers, arrays and tensors alike.
 
-    Reference: Mann and Whitney, *On a Test of Whether one of Two Random Variables is Stochastically Larger than the Other*, 1947.
+    Reference: Mann and Whitney, *On a Test of Whether one of Two Random Variables is Stochastically Larger than the
+      Other*, 1947.
 
     Args:
-      rank_sum: Sum of the positives' ranks among all rows. Ranks start at 1 for the smallest score; equal scores share their
-        mean rank.
+      rank_sum: Sum of the positives' ranks among all rows. Ranks start at 1 for the smallest score. Equal scores share
+        their mean rank.
       positives: P, the number of positives.
       negatives: N, the number of negatives.
 

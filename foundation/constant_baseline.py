@@ -1,8 +1,8 @@
-"""The loss of the best constant prediction, the unit of the *normalized loss*.
+"""The loss of the best constant prediction, by which a loss is divided to get the *normalized loss*.
 
-The normalized loss of a task is its loss divided by this one: 0 is perfect, 1 is as good as the best constant, and above 1 is worse than
-a constant. For a binary task it is known as normalized entropy (He et al., *Practical Lessons from Predicting
-Clicks on Ads at Facebook*, 2014); for a regression it is one minus the coefficient of determination.
+A normalized loss of 0 is perfect, 1 is as good as the best constant prediction, and above 1 is worse. For a binary
+task, the normalized loss is known as normalized entropy (He et al., *Practical Lessons from Predicting Clicks on Ads at
+Facebook*, 2014). For a regression, it is one minus the coefficient of determination.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ def constant_cross_entropy(label_mean: Any, prediction: Any, log: Callable[[Any]
 
     Args:
       label_mean: m, the share of positives.
-      prediction: p, above 0 and below 1. Inside a training step pass :func:`smoothed_share`, which is, even if a batch has one class.
+      prediction: p, above 0 and below 1. Inside a training step, pass :func:`smoothed_share`, which meets this
+        condition even if a batch has only one class.
       log: The natural logarithm for the type of the arguments, such as ``tf.math.log``.
 
     Example:
@@ -30,5 +31,5 @@ def constant_cross_entropy(label_mean: Any, prediction: Any, log: Callable[[Any]
 
 
 def smoothed_share(positives: Any, rows: Any) -> Any:
-    """Returns the share of positives as if half a row of each class had been seen as well, so that it is never 0 or 1."""
+    """Returns the share of positives after adding half a row to each class, so that it is never 0 or 1."""
     return (positives + 0.5) / (rows + 1.0)

@@ -49,9 +49,9 @@ def pluralize(count: int, noun: str, plural: str = "") -> str:
     """Formats a count with its noun.
 
     Args:
-      count: How many.
+      count: The number of things.
       noun: The singular.
-      plural: The plural, if it is not the noun and an "s".
+      plural: The plural, if it is irregular.
 
     Example:
     >>> pluralize(1, "row"), pluralize(1200, "row"), pluralize(2, "anomaly", "anomalies")

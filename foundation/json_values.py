@@ -1,4 +1,4 @@
-"""JSON for values that JSON has no number for: NaN and infinity are written as strings."""
+"""Converts NaN and infinity, for which JSON has no numbers, to strings and back."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 def to_json_value(value: Any) -> Any:
     """Converts a value to the plain types of JSON.
 
-    Mappings, lists and tuples are converted item by item. Numbers that are not finite become ``"NaN"``, ``"Infinity"`` or
-    ``"-Infinity"``, which every JSON reader accepts.
+    Mappings, lists and tuples are converted item by item. Numbers that are not finite become ``"NaN"``, ``"Infinity"``
+    or ``"-Infinity"``, which every JSON reader accepts.
 
     Raises:
-      TypeError, ValueError: If a value is neither of these types nor a number.
+      TypeError, ValueError: If a value cannot be converted.
 
     Example:
     >>> to_json_value({"loss": float("nan"), "rows": 3})
@@ -35,7 +35,7 @@ def to_json_value(value: Any) -> Any:
 
 
 def from_json_value(value: Any) -> Any:
-    """Converts ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` back to numbers, at any depth; the inverse of :func:`to_json_value`.
+    """Converts ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` back to numbers, at any depth; inverts :func:`to_json_value`.
 
     Example:
     >>> from_json_value({"loss": "Infinity"})

@@ -8,8 +8,8 @@ from typing import NamedTuple
 class MetricKey(NamedTuple):
     """The two parts of a metric's key, such as ``loss/click``.
 
-    The subject is everything after the kind. It may hold slashes itself, because layer names do: in
-    ``norm/gradient/shared/layer_0`` the kind is ``norm/gradient``.
+    The subject is everything after the kind. It may contain slashes, because layer names do: in
+    ``norm/gradient/shared/layer_0``, the kind is ``norm/gradient``.
 
     Attributes:
       kind: What is measured: ``loss``, ``auc``, ``clipping_factor``, ``norm/gradient`` …
@@ -30,11 +30,11 @@ class MetricKey(NamedTuple):
     @classmethod
     def parse(cls, key: str) -> MetricKey:
         """Splits a key into its parts."""
-        family, _, rest = key.partition("/")
-        if family in _TWO_PART_KINDS and rest:
-            measure, _, subject = rest.partition("/")
+        family, _, remainder = key.partition("/")
+        if family in _TWO_PART_KINDS and remainder:
+            measure, _, subject = remainder.partition("/")
             return cls(f"{family}/{measure}", subject)
-        return cls(family, rest)
+        return cls(family, remainder)
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.subject}" if self.subject else self.kind

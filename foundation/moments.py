@@ -12,15 +12,17 @@ def merge_moments(
 ) -> tuple[Any, Any, Any]:
     """Merges the moments of two sets of values.
 
-    With d the difference of the means and n the counts, ``mean + d n2 / (n1 + n2)`` and ``squares1 + squares2 + d^2 n1 n2 /
-    (n1 + n2)``, which loses no precision when the mean is large.
+    Let n1 and n2 be the counts and d the difference of the means. The merged mean is ``mean1 + d n2 / (n1 + n2)``, and
+    the merged sum is ``squares1 + squares2 + d^2 n1 n2 / (n1 + n2)``. These formulas stay precise when the mean is
+    large.
 
-    Reference: Chan, Golub and LeVeque, *Updating Formulae and a Pairwise Algorithm for Computing Sample Variances*, 1979.
+    Reference: Chan, Golub and LeVeque, *Updating Formulae and a Pairwise Algorithm for Computing Sample Variances*,
+      1979.
 
     Args:
       count, other_count: Number of values of each set; numbers or arrays.
-      mean, other_mean: Their means; any finite number for an empty set.
-      squares, other_squares: The sums of their squared deviations from the mean.
+      mean, other_mean: Mean of each set; any finite number for an empty set.
+      squares, other_squares: Sum of squared deviations from the mean, of each set.
 
     Returns:
       Count, mean and sum of squared deviations of both sets together.
@@ -62,7 +64,7 @@ class Moments:
         self._squares = np.zeros(width)
 
     def add(self, values: np.ndarray) -> None:
-        """Takes in the rows of ``values``, ``[rows, width]``."""
+        """Adds the rows of ``values``, ``[rows, width]``."""
         finite = np.isfinite(values)
         count = finite.sum(axis=0)
         divisor = np.maximum(count, 1)

@@ -1,14 +1,14 @@
-"""The closed sets of words that a run writes to its files."""
+"""The terms that a run writes to its files. Each set of terms is complete."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 Verdict = Literal["healthy", "micro", "full"]
-"""What a whole run was like: no divergence, only divergences that came back, or one that stayed."""
+"""Verdict on a whole run: no divergence, only divergences from which it recovered, or a lasting divergence."""
 
 Health = Literal["healthy", "out_of_range", "full"]
-"""How training is doing at one step; each checkpoint is stamped with it."""
+"""State of the training at one step. Each checkpoint stores it."""
 
 RunStatus = Literal["running", "done", "diverged", "refused", "preempted", "interrupted", "failed"]
 """``status`` in ``status.json``."""

@@ -1,4 +1,4 @@
-"""The signed logarithm, which tames the tails of a feature on both sides and keeps its sign."""
+"""The signed logarithm, which compresses both tails of a feature and keeps its sign."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ def signed_log(x: Any, ops: Any = np) -> Any:
 
     Args:
       x: Numbers of any shape.
-      ops: The namespace of ``sign``, ``log1p`` and ``abs`` for the type of ``x``: ``numpy``, or ``tf.math`` inside a graph.
+      ops: The namespace of ``sign``, ``log1p`` and ``abs`` for the type of ``x``: ``numpy``, or ``tf.math`` inside a
+        graph.
 
     Example:
     >>> signed_log(np.array([-1.0, 0.0, 1.0])).round(4).tolist()
@@ -23,7 +24,9 @@ def signed_log(x: Any, ops: Any = np) -> Any:
 
 
 def inverse_signed_log(y: float) -> float:
-    """Computes ``sign(y) * (exp(|y|) - 1)``, the inverse of :func:`signed_log`; ``|y|`` counts as at most 700.
+    """Computes ``sign(y) * (exp(|y|) - 1)``, the inverse of :func:`signed_log`.
+
+    ``|y|`` is limited to 700, so that the result is finite.
 
     Example:
     >>> round(inverse_signed_log(float(signed_log(np.float64(-12.5)))), 6)

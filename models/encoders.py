@@ -1,7 +1,7 @@
-"""Encodes raw columns as one dense vector per row, inside the model, so that serving and training read the same columns.
+"""Encodes raw columns as one dense vector per row, inside the model, so that serving and training read the same input.
 
-Shapes: B rows of a batch, L values of a bag, W width of a numerical feature, E columns of an embedding table, D width of the
-encoded row.
+Shapes: B rows of a batch, L values of a bag, W width of a numerical feature, E columns of an embedding table, D width
+of the encoded row.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ from .statistics import Statistics
 class Encoder(tf_keras.layers.Layer):
     """Encodes each feature of a schema and concatenates the results in the schema's order.
 
-    Numbers are normalized, ids and strings are looked up in embedding tables, and the embeddings of a bag are combined. An
-    embedding table is a variable named ``<table>/embeddings``.
+    The encoder normalizes numbers, looks up ids and strings in embedding tables, and combines the embeddings of a bag.
+    The variable of an embedding table is named ``<table>/embeddings``.
 
     Args:
       schema: The features.
       statistics: Mean and standard deviation of each normalized feature.
       name: Name of the layer.
 
-    Input: a mapping from feature name to ``[B]``, or to ``[B, W]`` for a vector and ``[B, L]`` for a bag. Output: ``[B, D]`` in the
+    Input: a mapping from feature name to ``[B]``, or to ``[B, W]`` for a vector and ``[B, L]`` for a bag. Output: ``[B,
+      D]`` in the
     layer's compute dtype.
 
     Raises:
-      ValueError: If ``statistics`` lacks a normalized feature, or a vocabulary is not known yet.
+      ValueError: If ``statistics`` lacks a normalized feature, or a feature has a ``vocabulary_size`` instead of a
+        vocabulary.
     """
 
     def __init__(self, schema: Schema, statistics: Statistics, name: str = "encoder"):
@@ -76,7 +78,7 @@ class Encoder(tf_keras.layers.Layer):
 class Normalizer(tf_keras.layers.Layer):
     """Clips a numerical column to the feature's bounds and normalizes it to mean 0 and standard deviation 1.
 
-    Mean and standard deviation come from the statistics. They are weights that do not train, so that checkpoints and exports
+    Mean and standard deviation come from the statistics. They are non-trainable weights, so checkpoints and exports
     contain them.
 
     Args:
@@ -114,7 +116,7 @@ class Normalizer(tf_keras.layers.Layer):
             x_BW = tf.where(tf.math.is_nan(x_BW), self._feature.default, x_BW)
         low, high = self._feature.bounds
         if (low, high) != (-np.inf, np.inf):
-            # NaN stays NaN, so that a fault of the data is not hidden.
+            # NaN stays NaN, which does not hide a fault of the data.
             x_BW = tf.clip_by_value(x_BW, low, high)
         if self._feature.normalization == "none":
             return x_BW
@@ -130,8 +132,8 @@ class IdLookup(tf_keras.layers.Layer):
       feature: A categorical feature or a bag.
 
     Attributes:
-      num_rows: Number of rows of the table. With a vocabulary or a range of ids, row 0 is shared by all other values and the missing
-        value.
+      num_rows: Number of rows of the table. With a vocabulary or a range of ids, all other values and the missing value
+        share row 0.
 
     Raises:
       ValueError: If the feature has a ``vocabulary_size`` instead of a vocabulary.
@@ -142,8 +144,9 @@ class IdLookup(tf_keras.layers.Layer):
         self._feature = feature
         if feature.vocabulary_size:
             raise ValueError(
-                f"feature '{feature.name}' needs a vocabulary of {feature.vocabulary_size} values, which is not known yet; "
-                "`compute_statistics` in steadyrank.pipeline.data.feature_statistics returns a schema with the vocabulary"
+                f"feature '{feature.name}' has a vocabulary_size ({feature.vocabulary_size}) but no vocabulary yet; call "
+                "`compute_statistics` in steadyrank.pipeline.data.feature_statistics, which returns a schema with the "
+                "vocabulary"
             )
         if feature.vocabulary:
             lookup = tf_keras.layers.StringLookup if feature.dtype == "string" else tf_keras.layers.IntegerLookup
@@ -157,7 +160,7 @@ class IdLookup(tf_keras.layers.Layer):
             self.num_rows = feature.num_ids + 1
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
-        """Returns row numbers, int64, of the values' shape."""
+        """Returns row numbers, int64, in the shape of ``values``."""
         if self._lookup is not None:
             return self._lookup(values)
         is_known = (values >= 0) & (values < self._feature.num_ids)

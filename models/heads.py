@@ -39,10 +39,12 @@ class LabeledSums(NamedTuple):
 class Head(tf_keras.layers.Layer):
     """A task's tower, loss and metrics.
 
-    The tower ends in one number: the logit of a binary task, the prediction of a regression task. Its bias starts at the best
-    constant prediction, so that the first steps do not have to find the mean.
+    The tower ends in one number: the logit of a binary task, the prediction of a regression task. Its bias starts at
+      the best
+    constant prediction, so that the first steps need not learn the mean.
 
-    The loss is ``tfrs.tasks.Ranking``: cross entropy for a binary task, squared error for a regression task, *summed* over the rows
+    The loss is ``tfrs.tasks.Ranking``: cross entropy for a binary task, squared error for a regression task, *summed*
+      over the rows
     that have a label. The ranker divides by the number of these rows, because it counts them over all replicas.
 
     Args:
@@ -100,7 +102,7 @@ class Head(tf_keras.layers.Layer):
         return LabeledSums(loss, *tf.unstack(tf.reduce_sum(summands, axis=1)))
 
     def count_logits(self, label_B: tf.Tensor, output_B1: tf.Tensor) -> tf.Tensor:
-        """Returns the :func:`~.metrics.logit_histogram` of a binary task; see :meth:`update_metrics` for the arguments."""
+        """Returns the :func:`~.metrics.logit_histogram` of a binary task. Arguments: see :meth:`update_metrics`."""
         present_B1, label_B1, output_B1 = _mask_missing(label_B, output_B1)
         return logit_histogram(*(tf.cast(column[:, 0], tf.float64) for column in (label_B1, output_B1, present_B1)))
 
@@ -118,7 +120,7 @@ class Head(tf_keras.layers.Layer):
 def _mask_missing(label_B: tf.Tensor, output_B1: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Returns which rows have a label, and labels and output with 0 in the other rows; ``[B, 1]`` each."""
     present_B1 = tf.logical_not(tf.math.is_nan(label_B))[:, tf.newaxis]
-    # Replaced before the loss and on both sides, because a masked NaN would still reach the gradient as 0 * NaN.
+    # Missing labels are replaced before the loss, and so are their outputs, because 0 * NaN would reach the gradient.
     return (
         present_B1,
         tf.where(present_B1, label_B[:, tf.newaxis], 0.0),

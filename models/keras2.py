@@ -1,7 +1,7 @@
 """Ensures that ``tf.keras`` is Keras 2, which TensorFlow Recommenders needs, before any other module uses it.
 
-TensorFlow chooses its Keras version when ``tf.keras`` is first used, from the environment variable ``TF_USE_LEGACY_KERAS``. This
-module sets the variable if nothing has chosen yet. It cannot undo a choice.
+TensorFlow chooses its Keras version when ``tf.keras`` is first used, from the environment variable
+``TF_USE_LEGACY_KERAS``. This module sets the variable if nothing has chosen yet. It cannot undo a choice.
 """
 
 import os

@@ -11,8 +11,8 @@ import tf_keras
 from ..foundation.auc import auc_from_rank_sum
 from .schema import Task
 
-# The AUC is computed from a histogram of logits, in buckets of 1/32 between -16 and 16. A pair within one bucket counts half,
-# which changes the AUC of a ranker by far less than 1e-4.
+# The AUC is computed from a histogram of logits, in buckets of 1/32 between -16 and 16. A pair within one bucket counts
+# half, which changes the AUC of a ranker by far less than 1e-4.
 _LOGIT_LIMIT = 16.0
 _BUCKETS = 1024
 _SUMS = ("examples", "loss", "prediction", "label", "label_squared", "error_squared")
@@ -21,8 +21,9 @@ _SUMS = ("examples", "loss", "prediction", "label", "label_squared", "error_squa
 class TaskMetrics(tf_keras.metrics.Metric):
     """Loss, means and quality of one task over the rows that have a label.
 
-    The sums are float64, so that they are exact over any number of rows. All predictions that are not finite rank as a tie.
-    A diverged model therefore has the AUC of chance and no metric raises; its loss is not finite, which shows the divergence.
+    The sums are float64, so that they are exact over any number of rows. All predictions that are not finite rank as a
+    tie. A diverged model therefore has an AUC of 0.5, and no metric raises an error. Its loss is not finite, which
+    shows the divergence.
 
     | key, for a task ``t`` | meaning |
     |---|---|
@@ -33,7 +34,7 @@ class TaskMetrics(tf_keras.metrics.Metric):
     | ``rmse/t`` | regression tasks: root mean squared error |
     | ``rmse_of_mean/t`` | regression tasks: RMSE of always predicting the mean label, the level of chance |
 
-    A metric without a value is NaN: all of them without labels, ``auc/t`` without both classes.
+    A metric without a value is NaN: without labels, all metrics except ``examples/t``; without both classes, ``auc/t``.
 
     Args:
       task: The task.
@@ -68,7 +69,7 @@ class TaskMetrics(tf_keras.metrics.Metric):
             tf.square(label_B),
             tf.square(prediction_B - label_B),
         ]
-        # tf.where, because a mask of 0 times a prediction that is not finite would be NaN.
+        # tf.where, because 0 times a prediction that is not finite would be NaN.
         masked = tf.where(mask_B[:, tf.newaxis] > 0, tf.stack(summands, axis=1), 0.0)
         self._sums.assign_add(tf.reduce_sum(masked, axis=0))
         if self._task.kind == "binary":
@@ -117,8 +118,8 @@ def logit_histogram(label_B: tf.Tensor, logit_B: tf.Tensor, mask_B: tf.Tensor) -
 def histogram_auc(histogram_K2: tf.Tensor) -> tf.Tensor:
     """Computes the AUC from a :func:`logit_histogram`; a scalar.
 
-    The AUC is the share of pairs of a negative and a positive whose positive is in the higher bucket. A pair within one bucket
-    counts half. NaN without both classes.
+    The AUC is the share of pairs of a negative and a positive whose positive is in the higher bucket. A pair within one
+    bucket counts half. NaN without both classes.
     """
     negatives_K, positives_K = histogram_K2[:, 0], histogram_K2[:, 1]
     rows_K = negatives_K + positives_K

@@ -1,7 +1,7 @@
 """The multitask ranker: an encoder, shared layers and one tower per task.
 
-Shapes: B rows of a batch, L values of a bag, T tasks. ``inputs`` are the columns of a batch by name: the schema's features and
-labels in one mapping. ``outputs`` are the towers' outputs by task, ``[B, 1]`` each.
+Shapes: B rows of a batch, L values of a bag, T tasks. ``inputs`` are the columns of a batch by name: the schema's
+features and labels in one mapping. ``outputs`` are the towers' outputs by task, ``[B, 1]`` each.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from .trunks import CrossNetwork, SharedBottom
 class MultitaskRanker(tfrs.Model):
     """A Keras model that ranks by several tasks over shared layers.
 
-    Use it if each row is one impression and several outcomes are to be predicted, some of which may be missing in some rows. It
-    trains with Keras ``fit`` under any strategy, on batches that map column names to tensors: the schema's features and labels in
-    one mapping.
+    Use it if each row is one impression and you want to predict several outcomes. Labels may be missing. The ranker
+    trains with Keras ``fit`` under any strategy. A batch maps column names to tensors: the schema's features and labels
+    in one mapping.
 
-    The loss is ``sum_t weight_t * (sum of task t's losses) / (rows with a label of task t) + regularization``. Rows are counted over
-    the batches of all replicas, so that N replicas take the same step as one. A task without any label in the batch
-    contributes 0 and no gradient.
+    The loss is ``sum_t weight_t * (sum of task t's losses) / (rows with a label of task t) + regularization``. The rows
+    are counted over the batches of all replicas, so that N replicas take the same step as one. A task without any label
+    in the batch contributes 0 and no gradient.
 
     Args:
       schema: The features and tasks.
-      statistics: Means and standard deviations for the normalization, and mean labels for the towers' initial biases. Default:
-        none, for a schema without normalized features.
+      statistics: Means and standard deviations for the normalization, and mean labels for the towers' initial biases.
+        Default: none, for a schema without normalized features.
       shared_units: Widths of the layers of the shared bottom.
       cross_layers: Number of DCN-v2 layers before the shared bottom; 0 for none.
       cross_projection: Rank of the weight matrices of DCN-v2; 0 for full rank.
@@ -45,7 +45,8 @@ class MultitaskRanker(tfrs.Model):
       l2: Factor of the L2 regularization of the shared layers and the towers.
       name: Name of the model.
 
-    Input: a mapping that holds the schema's features, ``[B]`` or ``[B, L]``; other keys are ignored. Output: a mapping from task to
+    Input: a mapping that contains the schema's features, ``[B]`` or ``[B, L]``; other keys are ignored. Output: a
+      mapping from task to
     ``[B]``, float32: the probability of a binary task, the value of a regression task.
 
     Raises:
@@ -76,9 +77,9 @@ class MultitaskRanker(tfrs.Model):
         l2: float = 0.0,
         name: str = "ranker",
     ):
-        # The encoder casts after normalizing, because a raw counter in float16 would be infinite.
+        # No autocast: the encoder casts after normalizing, because a large raw counter is infinite in float16.
         super().__init__(name=name, autocast=False)
-        # A step returns metrics that already cover all replicas; by default Keras would add up the replicas' values.
+        # A step's metrics already cover all replicas. By default, Keras would add up the replicas' values.
         self.distribute_reduction_method = "first"
         self.on_step_metrics: Callable[[dict[str, tf.Tensor]], None] | None = None
         statistics = statistics or Statistics()
@@ -89,7 +90,7 @@ class MultitaskRanker(tfrs.Model):
         self._shared = SharedBottom(shared_units, l2)
         self._heads = [Head(task, tower_units, l2, statistics.label_mean.get(task.name)) for task in schema.tasks]
         self._regularization = tf_keras.metrics.Mean(name="regularization_loss")
-        # The first call creates every variable, so that a checkpoint can be restored or an export made before any training.
+        # Calls the model to create every variable, so that an untrained ranker can restore a checkpoint or be exported.
         self(_make_dummy_row(schema))
 
     def call(self, columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -98,7 +99,7 @@ class MultitaskRanker(tfrs.Model):
         return {head.task.name: head.convert_to_prediction(outputs[head.task.name]) for head in self._heads}
 
     def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Computes one replica's part of the loss, without the regularization; the parts of all replicas add up. A scalar.
+        """Computes one replica's share of the loss, a scalar, without the regularization. The shares add up to the loss.
 
         Args:
           inputs: The schema's features and labels.
@@ -110,8 +111,8 @@ class MultitaskRanker(tfrs.Model):
     def train_step(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Takes one step of Keras ``fit`` and returns the metrics since the last reset.
 
-        If the attribute ``on_step_metrics`` is a function, the step calls it before the optimizer, while it is traced. The
-        argument holds the metrics of this step alone, as scalars over the batches of all replicas:
+        If the attribute ``on_step_metrics`` is a function, the step calls it before the optimizer, while it is traced.
+        The argument holds the metrics of this step alone, as scalars over the batches of all replicas:
 
         | key, for a task ``t`` | meaning |
         |---|---|
@@ -121,7 +122,7 @@ class MultitaskRanker(tfrs.Model):
         | ``calibration/t`` | mean prediction divided by mean label |
         | ``auc/t`` | binary tasks: area under the ROC curve; 0.5 if a class is missing |
 
-        If a task has no label in the batch, its metrics other than ``examples/t`` have no meaning.
+        If a task has no label in the batch, only its ``examples/t`` is meaningful.
         """
         with tf.GradientTape() as tape:
             outputs = self._compute_outputs(inputs)
@@ -159,8 +160,8 @@ class MultitaskRanker(tfrs.Model):
     def get_metrics_result(self) -> dict[str, tf.Tensor]:
         """Returns every metric since the last reset, by its key.
 
-        ``loss`` is the weighted sum of the tasks' mean losses over *all* rows since the reset, plus the regularization. A task without
-        labels contributes 0. :class:`~.metrics.TaskMetrics` lists the keys of the tasks.
+        ``loss`` is the weighted sum of the tasks' mean losses over *all* rows since the reset, plus the regularization.
+        A task without labels contributes 0. :class:`~.metrics.TaskMetrics` lists the keys of the tasks.
         """
         results: dict[str, tf.Tensor] = {}
         total = tf.cast(self._regularization.result(), tf.float64)
@@ -235,7 +236,7 @@ class MultitaskRanker(tfrs.Model):
         return {head.task.name: head(x) for head in self._heads}
 
     def _update_regularization(self) -> tf.Tensor:
-        """Records the regularization loss and returns this replica's share, because the replicas' gradients are added up."""
+        """Records the regularization loss. Returns this replica's share, because gradients are summed over replicas."""
         loss = tf.add_n([tf.cast(part, tf.float32) for part in self.losses]) if self.losses else tf.zeros([])
         self._regularization.update_state(loss)
         return loss / tf.distribute.get_strategy().num_replicas_in_sync

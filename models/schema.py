@@ -1,17 +1,17 @@
 """The schema: what enters and leaves a ranker.
 
-The schema is the single source for this. Data sources produce its columns, the ranker reads them, the signature of an export names
-them and the report lists them. This module does not import TensorFlow.
+The schema is the single source of truth: data sources produce its columns, the ranker reads them, the signature of an
+export names them, and the report lists them. This module does not import TensorFlow.
 
 Each kind of missing value has one form, in training and in serving:
 
 | missing | form |
 |---|---|
-| a categorical value, or a place of a bag | ``-1`` for integers, ``""`` for strings |
+| a categorical value, or an unused slot of a bag | ``-1`` for integers, ``""`` for strings |
 | a number | NaN; the ranker uses the feature's ``default`` instead |
 | a label | NaN |
 
-A row whose labels are all NaN trains nothing and counts in no metric. Batches are padded with such rows.
+A row whose labels are all NaN has no effect on training and metrics. Batches are padded with such rows.
 """
 
 from __future__ import annotations
@@ -35,31 +35,36 @@ _ENCODINGS = ("vocabulary", "vocabulary_size", "num_ids", "hash_buckets")
 
 @dataclasses.dataclass(frozen=True)
 class Feature:
-    """One column that the ranker reads.
+    """A column that the ranker reads.
 
-    A categorical feature or a bag needs exactly one of ``vocabulary``, ``vocabulary_size``, ``num_ids`` and ``hash_buckets``.
+    A categorical feature or a bag needs exactly one of ``vocabulary``, ``vocabulary_size``, ``num_ids`` and
+    ``hash_buckets``.
 
     Attributes:
-      name: Name of the column and of the input in the serving signature: letters, digits and underscores, a letter first.
-      kind: ``numerical``: a number or a vector of numbers. ``categorical``: an id or a string. ``bag``: several ids or strings in one
-        row, such as a history.
+      name: Name of the column and of the input in the serving signature: letters, digits and underscores, starting with
+        a letter.
+      kind: ``numerical``: a number or a vector of numbers. ``categorical``: an id or a string. ``bag``: several ids or
+        strings in one row, such as a history.
       dtype: ``float32``, ``int64`` or ``string``. Empty: float32 for a numerical feature, int64 otherwise.
       width: Numerical: numbers per row. Bag: largest number of values per row. Categorical: 1.
-      normalization: Numerical only. ``standard`` subtracts the mean and divides by the standard deviation. ``log`` does the same
-        after ``sign(x) * log(1 + |x|)``, for counters with heavy tails. ``none`` leaves the number as it is. Mean and standard
-        deviation are computed from data and stored in the model.
+      normalization: Numerical only. ``standard`` subtracts the mean and divides by the standard deviation. ``log`` does
+        the same after ``sign(x) * log(1 + |x|)``, for counters with heavy tails. ``none`` does not change the number.
+        Mean and standard deviation are computed from data and stored in the model.
       vocabulary: The known values, in order. All other values share one row of the embedding table.
-      vocabulary_size: The vocabulary is this many of the most frequent values in the data, found before training.
+      vocabulary_size: Number of values in the vocabulary, which holds the most frequent values of the data and is
+        computed before training.
       num_ids: The values are integers from 0 to ``num_ids - 1``. All other values share one row.
-      hash_buckets: The values are hashed into this many buckets, for sets of ids that are large or keep growing.
+      hash_buckets: Number of buckets into which the values are hashed. Use it for sets of ids that are large or keep
+        growing.
       embedding_width: Categorical and bag only: number of columns of the embedding table.
-      table: Features with the same table share its embeddings. Empty: the feature has its own table, named like the feature.
+      table: Features with the same table share its embeddings. Empty: the feature has its own table, named like the
+        feature.
       combiner: Bag only: ``mean`` or ``sum`` of the embeddings of the values that are present; zeros if there are none.
       column: Name of the column in your own log. Empty: the feature's name.
-      default: Numerical only: the number, before normalization, that replaces a missing number. None: a missing number is a fault of
-        the data.
-      minimum: Numerical only: the smallest valid number, before normalization. A smaller number is a fault of the data; the ranker
-        clips it to the minimum. None: no bound.
+      default: Numerical only: the number, before normalization, that replaces a missing number. None: a missing number
+        is a fault of the data.
+      minimum: Numerical only: the smallest valid number, before normalization. A smaller number is a fault of the data;
+        the ranker clips it to the minimum. None: no bound.
       maximum: Numerical only: the largest valid number; see ``minimum``.
 
     Raises:
@@ -127,7 +132,8 @@ class Feature:
         for i, value in enumerate(self.vocabulary):
             if type(value) is not value_type:
                 raise ValueError(
-                    f"{subject}: a vocabulary for dtype {self.dtype} must hold {value_type.__name__} values, got {value!r}"
+                    f"{subject}: a vocabulary for dtype {self.dtype} must contain {value_type.__name__} values, "
+                    f"got {value!r}"
                 )
             if value in self.vocabulary[:i]:
                 raise ValueError(f"{subject}: the vocabulary holds {value!r} twice")
@@ -155,19 +161,19 @@ class Feature:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One outcome that the ranker predicts.
+    """An outcome that the ranker predicts.
 
     Attributes:
-      name: Name of the tower, of the output in the serving signature, and in metric keys: letters, digits and underscores, a letter
-        first.
-      kind: ``binary``: the label is 0 or 1, the loss is cross entropy and the output is a probability. ``regression``: the label is
-        any number, the loss is squared error and the output is in the label's unit.
+      name: Name of the tower, of the output in the serving signature, and in metric keys: letters, digits and
+        underscores, starting with a letter.
+      kind: ``binary``: the label is 0 or 1, the loss is cross entropy and the output is a probability. ``regression``:
+        the label is any number, the loss is squared error and the output is in the label's unit.
       label: Column that holds the label, float32, NaN where it is missing. Empty: the task's name.
       weight: Factor of this task's loss in the total loss.
-      mask: Column of your own log that says which rows have a label: true, or a number other than 0. Empty: the rows in which
-        ``label`` has a value.
-      label_threshold: Binary only: the label is 1 if the column's number is above this threshold, else 0. For example, 15 turns
-        a delay in minutes into "late". None: the column holds the label itself.
+      mask: Column of your own log that says which rows have a label: true, or a number other than 0. Empty: the rows in
+        which ``label`` has a value.
+      label_threshold: Binary only: the label is 1 if the column's number is above this threshold, else 0. For example,
+        15 turns a delay in minutes into "late". None: the column holds the label itself.
       minimum: Regression only: the smallest valid label. A smaller one is a fault of the data. None: no bound.
       maximum: Regression only: the largest valid label; see ``minimum``.
 
@@ -214,7 +220,7 @@ class Task:
 
     @property
     def label_column(self) -> str:
-        """The column of a batch that holds the label: ``label``, or ``<name>.label`` if the label is derived from it."""
+        """The batch's column with the label: ``label``, or ``<name>.label`` if the label is derived from it."""
         return f"{self.name}.label" if self.has_derived_label else self.label
 
     @property
@@ -232,8 +238,8 @@ class Schema:
       tasks: The tasks, in the order of the towers.
 
     Raises:
-      ValueError: If there is no feature or no task, a name appears twice, a column is both a feature and a label, or features that
-        share an embedding table differ in how they use it.
+      ValueError: If there is no feature or no task, a name appears twice, a column is both a feature and a label, or
+        features that share an embedding table differ in how they use it.
 
     Example:
     >>> schema = Schema(
@@ -265,13 +271,13 @@ class Schema:
             first = first_of_table.setdefault(feature.table_name, feature)
             if _table_settings(first) != _table_settings(feature):
                 raise ValueError(
-                    f"features '{first.name}' and '{feature.name}' share the table '{feature.table_name}' and must agree "
-                    "in dtype, vocabulary, vocabulary_size, num_ids, hash_buckets and embedding_width"
+                    f"features '{first.name}' and '{feature.name}' share the table '{feature.table_name}', so they must "
+                    "agree in dtype, vocabulary, vocabulary_size, num_ids, hash_buckets and embedding_width"
                 )
 
     @property
     def label_columns(self) -> tuple[str, ...]:
-        """The columns of a batch that hold labels, in the order of the tasks, without repetition."""
+        """The label columns of a batch, in the order of the tasks, without repetition."""
         return tuple(dict.fromkeys(task.label_column for task in self.tasks))
 
     @property
@@ -281,7 +287,7 @@ class Schema:
         return specs | dict.fromkeys(self.label_columns, ("float32", ()))
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the schema in plain types without default values, as a YAML file holds it."""
+        """Returns the schema in plain types without default values, in the form of a YAML file."""
         return {
             "features": [_omit_defaults(feature) for feature in self.features],
             "tasks": [_omit_defaults(task) for task in self.tasks],
@@ -290,7 +296,9 @@ class Schema:
 
 def _check_name(noun: str, name: str) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError(f"a {noun}'s name must be letters, digits and underscores, a letter first, got {name!r}")
+        raise ValueError(
+            f"a {noun}'s name must consist of letters, digits and underscores and start with a letter, got {name!r}"
+        )
 
 
 def _check_unique_names(noun: str, names: list[str]) -> None:

@@ -13,13 +13,14 @@ class Statistics:
     """Means and standard deviations of features, and means of labels.
 
     Attributes:
-      mean: Mean of each normalized numerical feature, by name, each of shape ``(width,)``. For ``normalization="log"``, the mean of
-        :func:`~steadyrank.foundation.signed_log.signed_log` of the values.
+      mean: Mean of each normalized numerical feature, by name, each of shape ``(width,)``. For ``normalization="log"``,
+        the mean of :func:`~steadyrank.foundation.signed_log.signed_log` of the values.
       deviation: Standard deviation of the same values, above 0.
       label_mean: Mean of the labels that are present, by task. A tower's bias starts there.
 
     Example:
-    >>> statistics = Statistics(mean={"age": np.array([35.0])}, deviation={"age": np.array([12.0])}, label_mean={"click": 0.1})
+    >>> mean, deviation = {"age": np.array([35.0])}, {"age": np.array([12.0])}
+    >>> statistics = Statistics(mean, deviation, label_mean={"click": 0.1})
     >>> statistics.label_mean["click"]
     0.1
     """

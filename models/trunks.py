@@ -33,12 +33,13 @@ class SharedBottom(tf_keras.layers.Layer):
 
 
 class CrossNetwork(tf_keras.layers.Layer):
-    """DCN-v2, products of features of increasing degree; ``[B, D] -> [B, D]``.
+    """DCN-v2: products of features, of increasing degree; ``[B, D] -> [B, D]``.
 
-    ``x_{k+1} = x_0 * (W_k x_k + b_k) + x_k``, computed by ``tfrs.layers.dcn.Cross``. Products let an unusual input grow without
-    bound, so a layer normalization precedes them, as in Large+DCN of the paper.
+    ``x_{k+1} = x_0 * (W_k x_k + b_k) + x_k``, computed by ``tfrs.layers.dcn.Cross``. Products can make
+    an unusual input arbitrarily large, so a layer normalization precedes them, as in the paper's Large+DCN.
 
-    Reference: Wang et al., *DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems*, 2021,
+    Reference: Wang et al., *DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank
+      Systems*, 2021,
     https://arxiv.org/abs/2008.13535.
 
     Args:

@@ -27,7 +27,7 @@ class TestNewFile:
         assert path.read_text() == "new"
         assert os.listdir(path.parent) == ["a.txt"]
 
-    def test_a_failure_keeps_the_old_content_and_leaves_nothing_else(self, tmp_path):
+    def test_a_failure_keeps_the_old_content_and_no_temporary_file(self, tmp_path):
         path = tmp_path / "a.txt"
         path.write_text("old")
 
@@ -75,7 +75,7 @@ class TestText:
         write_json(tmp_path / "a.json", {"loss": float("nan"), "step": 3})
         assert json.loads((tmp_path / "a.json").read_text()) == {"loss": "NaN", "step": 3}
 
-    def test_a_value_that_json_cannot_hold_keeps_the_old_file(self, tmp_path):
+    def test_a_value_that_json_cannot_express_keeps_the_old_file(self, tmp_path):
         write_json(tmp_path / "a.json", {"step": 3})
         with pytest.raises(TypeError):
             write_json(tmp_path / "a.json", {"step": object()})

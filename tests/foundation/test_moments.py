@@ -7,7 +7,7 @@ import numpy as np
 from steadyrank.foundation.moments import Moments
 
 
-def test_moments_of_parts_equal_those_of_the_whole():
+def test_merged_moments_equal_the_moments_of_all_values():
     values = np.random.default_rng(0).normal(5.0, 3.0, size=(1000, 3))
     moments = Moments(3)
     for part in np.split(values, [1, 7, 400]):
@@ -17,7 +17,7 @@ def test_moments_of_parts_equal_those_of_the_whole():
     np.testing.assert_array_equal(moments.count, [1000, 1000, 1000])
 
 
-def test_a_large_mean_costs_no_precision():
+def test_a_large_mean_does_not_reduce_precision():
     values = np.random.default_rng(0).normal(size=(1000, 1))
     moments = Moments(1)
     for part in np.array_split(values + 1e8, 10):

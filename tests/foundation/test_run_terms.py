@@ -1,4 +1,4 @@
-"""The closed sets of words that a run writes."""
+"""The terms that a run writes to its files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from steadyrank.foundation import run_terms
 
 
 @pytest.mark.parametrize("name", ["Verdict", "Health", "RunStatus", "DayUse", "EventKind"])
-def test_each_set_holds_distinct_words(name):
+def test_each_set_has_distinct_terms(name):
     words = get_args(getattr(run_terms, name))
     assert words
     assert len(set(words)) == len(words)
     assert all(word.replace("_", "").isalpha() and word.islower() for word in words)
 
 
-def test_the_words_that_checks_rely_on_are_there():
+def test_the_terms_that_checks_rely_on_exist():
     assert set(get_args(run_terms.Verdict)) == {"healthy", "micro", "full"}
     assert {"running", "done", "diverged", "refused", "preempted", "interrupted", "failed"} == set(
         get_args(run_terms.RunStatus)

@@ -1,4 +1,4 @@
-"""Defaults and bounds of features and labels: how the ranker uses them, and which are refused."""
+"""Defaults and bounds of features and labels: how the ranker uses them, and which ones are rejected."""
 
 from __future__ import annotations
 

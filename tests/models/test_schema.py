@@ -1,4 +1,4 @@
-"""The schema: its columns, its plain form, and the mistakes that it refuses."""
+"""The schema: its columns, its plain form, and the mistakes that it rejects."""
 
 from __future__ import annotations
 
@@ -53,7 +53,10 @@ def test_the_plain_form_omits_defaults():
         ),
         (lambda: Feature("x", "bag", num_ids=3, hash_buckets=3), "got num_ids and hash_buckets"),
         (lambda: Feature("x", "categorical", num_ids=3, width=2), "width of a categorical feature must be 1"),
-        (lambda: Feature("x", "categorical", vocabulary=("a",)), "a vocabulary for dtype int64 must hold int values"),
+        (
+            lambda: Feature("x", "categorical", vocabulary=("a",)),
+            "a vocabulary for dtype int64 must contain int values",
+        ),
         (lambda: Feature("x", "categorical", vocabulary=(1, 1)), "holds 1 twice"),
         (lambda: Feature("x", "categorical", dtype="string", num_ids=3), "num_ids needs dtype int64"),
         (lambda: Feature("x", "categorical", num_ids=-1), "num_ids must be positive, got -1"),
@@ -68,7 +71,7 @@ def test_the_plain_form_omits_defaults():
             lambda: Schema(
                 (Feature("v", "categorical", num_ids=3), Feature("h", "bag", num_ids=4, table="v")), click()
             ),
-            "share the table 'v' and must agree",
+            "share the table 'v', so they must agree",
         ),
     ],
 )

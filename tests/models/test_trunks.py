@@ -31,7 +31,7 @@ def test_a_cross_layer_equals_its_formula():
     np.testing.assert_allclose(crossed, x, rtol=1e-5)
 
 
-def test_layer_normalization_bounds_what_an_unusual_input_causes():
+def test_layer_normalization_bounds_the_effect_of_an_unusual_input():
     x = tf.constant([[1.0, 2.0, 3.0]])
     normalized, plain = CrossNetwork(2), CrossNetwork(2, layer_norm=False)
     # Epsilon in the normalization's denominator matters less for larger inputs.
