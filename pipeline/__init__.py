@@ -1,4 +1,4 @@
-"""The training pipeline: commands, and the packages that they are made of.
+"""The training pipeline: commands, and the packages that implement them.
 
 Each command is a module that runs as ``python -m steadyrank.pipeline.NAME``; ``--help`` lists its flags.
 
@@ -18,7 +18,7 @@ The packages, from the top floor down; each imports only packages below it:
 | package | what it holds |
 |---|---|
 | :mod:`.training` | one run: the loop, distribution, checkpoints, metrics |
-| :mod:`.data` | logs, and batches made from them |
+| :mod:`.data` | logs and batches |
 | :mod:`.serving` | SavedModels, and the checks before a model is published |
 | :mod:`.divergence` | the monitor that finds divergence |
 | :mod:`.reporting` | the HTML report |

@@ -2,9 +2,9 @@
 
     python -m steadyrank.pipeline.convert SOURCE TARGET
 
-SOURCE is a file, a folder, or a dataset that TFDS prepared (tfds://NAME?split=train+test). TARGET is a local path that does
-not exist yet. Folders of days, such as day=2026-11-01, keep their names. If SOURCE names several splits, each gets a folder.
-All columns are written. If TARGET ends in .gz, TFRecord files are compressed.
+SOURCE is a file, a folder, or a dataset that TFDS prepared (tfds://NAME?split=train+test). TARGET is a local path that
+does not exist yet. Folders of days, such as day=2026-11-01, keep their names. If SOURCE names several splits, each gets
+a folder. The command writes all columns. If TARGET ends in .gz, it compresses TFRecord files.
 
 A tf.Example holds 64-bit whole numbers, 32-bit floats and bytes. From Parquet to TFRecord:
 
@@ -12,7 +12,7 @@ A tf.Example holds 64-bit whole numbers, 32-bit floats and bytes. From Parquet t
     doubles           become 32-bit floats and lose digits
     strings           become UTF-8 bytes
     missing values    become empty lists
-    other types       are refused: times, decimals, nested columns
+    other types       raise an error: times, decimals, nested columns
 
 From TFRecord to Parquet:
 
@@ -34,7 +34,7 @@ from .config.quiet import quiet_import
 
 
 def define_flags() -> None:
-    """Defines the command's own flags."""
+    """Defines the command's flags."""
     flags.DEFINE_enum(
         "format", "", ["", "parquet", "tfrecord"], "Format of TARGET. Empty: the format that SOURCE does not have."
     )
@@ -42,7 +42,7 @@ def define_flags() -> None:
 
 
 def main(arguments: flags.FlagValues, source: str, target: str) -> int:
-    """Writes the target; returns the exit code."""
+    """Converts the log and returns the exit code."""
     with quiet_import():
         from .data.files.conversion import convert_log
         from .training.progress import ProgressBar

@@ -2,9 +2,8 @@ r"""Proposes a schema for a log, as a YAML file to correct.
 
     python -m steadyrank.pipeline.describe DATA --out=schema.yaml
 
-DATA is a file, a folder, or a dataset that TFDS has prepared (tfds://NAME?split=train+test).
-The file has a comment on each column: what its values look like and, for a column that is left out, why. Correct the file,
-then train:
+DATA is a file, a folder, or a dataset that TFDS has prepared (tfds://NAME?split=train+test). The proposal has a comment
+on each column: what its values look like and, if the column is left out, why. Correct the file, then train:
 
     python -m steadyrank.pipeline.train --config.data.source=files --config.data.files.path=DATA \
         --config.data.files.schema=schema.yaml --model_dir=DIR
@@ -26,7 +25,7 @@ def define_flags() -> None:
     """Defines the command's flags."""
     flags.DEFINE_string("out", "", "File to write the proposal to; it must not exist yet. Empty: print the proposal.")
     flags.DEFINE_list("labels", [], "Columns to predict. Empty: columns whose name and values suggest a label.")
-    flags.DEFINE_integer("rows", 200_000, "About how many rows to read.", lower_bound=1)
+    flags.DEFINE_integer("rows", 200_000, "Approximate number of rows to read.", lower_bound=1)
 
 
 def main(arguments: flags.FlagValues, path: str) -> int:

@@ -1,11 +1,11 @@
 """Evaluates the newest checkpoint of a run on days of a log and prints a table.
 
-    python -m steadyrank.pipeline.evaluate --model_dir=runs/demo --days=day_014
-    python -m steadyrank.pipeline.evaluate --model_dir=runs/demo --config=runs/demo/config.yaml --config.data.simulated.seed=1
+    python -m steadyrank.pipeline.evaluate --model_dir=runs/demo --days=day_014 python -m steadyrank.pipeline.evaluate
+    --model_dir=runs/demo --config=runs/demo/config.yaml --config.data.simulated.seed=1
 
-Without --config, the log is the run's own. A log that --config names must have the same schema. For each day and task, the
-table shows the metric (AUC for a binary task, RMSE for a regression), its value for a constant prediction, and for a simulated log
-the best value that any ranker can reach.
+Without --config, the command reads the run's own log. A log that --config names must have the same schema. For each day
+and task, the table shows the metric (AUC for a binary task, RMSE for a regression), its value for a constant
+prediction, and for a simulated log the best value that any ranker can reach.
 
 Exit codes: 0 done; 2 an error that the user can fix, printed as one line.
 """
@@ -44,7 +44,7 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
     run = RunDirectory(arguments.model_dir)
     has_own_log = not is_configured(arguments)
     config = run.read_config() if has_own_log else config
-    # Days that the run skipped are no days of its log.
+    # The run's log does not include the days that the run skipped.
     excluded_days = [day.name for day in run.read_log() if day.skipped] if has_own_log else []
     source = open_source(config.data, excluded_days=excluded_days)
     days = _find_days(source, arguments.days)

@@ -2,7 +2,8 @@
 
     python -m steadyrank.pipeline.export --model_dir=runs/demo --export_dir=models/feed
 
-Exit codes: 0 exported; 2 an error that the user can fix, printed as one line; 3 the run diverged and nothing was exported.
+Exit codes: 0 exported; 2 an error that the user can fix, printed as one line; 3 the run diverged and nothing was
+exported.
 """
 
 from __future__ import annotations

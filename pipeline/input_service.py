@@ -3,9 +3,9 @@
     python -m steadyrank.pipeline.input_service dispatcher --port=5050
     python -m steadyrank.pipeline.input_service worker --dispatcher=HOST:5050 --address=THIS_HOST
 
-ROLE is ``dispatcher`` or ``worker``. Start one dispatcher and any number of workers. A training job reads through them with
---config.data.service=HOST:5050. The workers must see the log at the same path as the job. The batches are the same as those
-the job makes by itself. If a worker dies, the job reads that worker's rows itself, so no row is lost.
+ROLE is ``dispatcher`` or ``worker``. Start one dispatcher and any number of workers. A training job reads through them
+with --config.data.service=HOST:5050. The workers must see the log at the same path as the job. The batches are the same
+as without the service. If a worker dies, the job reads that worker's rows itself, so no row is lost.
 
 The process runs until it receives SIGTERM or Ctrl-C.
 """
@@ -24,11 +24,11 @@ _ROLES = ("dispatcher", "worker")
 
 
 def define_flags() -> None:
-    """Defines the flags of this command."""
+    """Defines the command's flags."""
     flags.DEFINE_integer(
         "port",
         0,
-        "Port to listen on. 0: any free port; a dispatcher prints the one it took.",
+        "Port to listen on. 0: any free port; a dispatcher prints its port.",
         lower_bound=0,
         upper_bound=65535,
     )
@@ -37,7 +37,7 @@ def define_flags() -> None:
 
 
 def main(arguments: flags.FlagValues, role: str) -> int:
-    """Serves until a signal arrives; returns the exit code."""
+    """Serves until a signal arrives and returns the exit code."""
     if role not in _ROLES:
         raise UserError(f"ROLE must be {' or '.join(_ROLES)}, got '{role}'")
     if role == "worker" and not arguments.dispatcher:
@@ -49,7 +49,8 @@ def main(arguments: flags.FlagValues, role: str) -> int:
 
         from .data.batching.input_service import check_dispatcher, register_window_function
 
-    # Blocked before the server starts its threads, which inherit the mask, so that this thread receives the signal.
+    # Blocks the signals before the server starts its threads. They inherit the mask, so that this thread receives the
+    # signals.
     signals = (signal.SIGTERM, signal.SIGINT)
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     service = tf.data.experimental.service

@@ -1,13 +1,13 @@
 """Repeats a bad step of a run exactly, and shows what other rules and learning rates would have done.
 
-    python -m steadyrank.pipeline.replay runs/shift/bundles/step-000513
-    python -m steadyrank.pipeline.replay runs/shift/bundles/step-000513 --rules=clippy,gc --learning_rate_factors=0.5,0.1
+    python -m steadyrank.pipeline.replay runs/shift/bundles/step-000513 python -m steadyrank.pipeline.replay
+    runs/shift/bundles/step-000513 --rules=clippy,gc --learning_rate_factors=0.5,0.1
 
-BUNDLE is a folder that a run saved for one of its first bad steps. It holds the step's batch, and the weights and accumulators
-before the step.
+BUNDLE is a folder that a run saved for one of its first bad steps. It holds the step's batch, and the weights and
+accumulators before the step.
 
-Exit codes: 0 the step was repeated bit by bit; 1 the step was repeated, but gave other losses; 2 an error that the user can fix,
-printed as one line.
+Exit codes: 0 the step was repeated bit for bit; 1 the step was repeated, but with different losses; 2 an error that the
+user can fix, printed as one line.
 """
 
 from __future__ import annotations
@@ -45,15 +45,17 @@ def main(arguments: flags.FlagValues, bundle: str) -> int:
     try:
         factors = [float(factor) for factor in arguments.learning_rate_factors]
     except ValueError as error:
-        given = ",".join(arguments.learning_rate_factors)
-        raise UserError(f"--learning_rate_factors must be numbers, got {given}") from error
+        factors_text = ",".join(arguments.learning_rate_factors)
+        raise UserError(f"--learning_rate_factors must be numbers, got {factors_text}") from error
     with quiet_import():
         from .training.replay import replay
 
     result = replay(bundle, arguments.rules, factors)
     print(f"step {result.bundle.step:,}; alarms: {', '.join(result.bundle.alarms)}")
     print(
-        "repeated bit by bit" if result.exact else "repeated with other losses: another machine or TensorFlow version"
+        "repeated bit for bit"
+        if result.exact
+        else "repeated with different losses: another machine or TensorFlow version"
     )
     print()
     print(

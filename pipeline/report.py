@@ -1,4 +1,4 @@
-"""Writes the report of a run again, from the files in the run's folder.
+"""Rewrites the report of a run from the files in the run's folder.
 
     python -m steadyrank.pipeline.report --model_dir=runs/demo
 
@@ -27,7 +27,7 @@ def main(arguments: flags.FlagValues) -> int:
         from .training.run_directory import RunDirectory
 
     run = RunDirectory(arguments.model_dir)
-    # A folder without a configuration holds no run, and gets no report.
+    # Raises an error if the folder is not the folder of a run.
     run.read_config()
     write_report(run)
     print(f"Report: {run.report_file}")

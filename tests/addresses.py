@@ -1,4 +1,4 @@
-"""Where processes of a test may listen."""
+"""Ports on which the processes of a test can listen."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 
 
 def free_addresses(count: int) -> list[str]:
-    """``localhost:<port>``, each another port that nobody listens at."""
+    """Returns addresses ``localhost:<port>`` with distinct free ports."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

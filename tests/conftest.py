@@ -1,4 +1,4 @@
-"""What all tests share: TensorFlow made quiet and given two devices, real data where it lies, and strategies."""
+"""Set-up and fixtures of all tests: quiet TensorFlow with two devices, real data if present, and strategies."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Must stand before TensorFlow's Keras is first used, and which test comes first is not known here.
+# Set before TensorFlow's Keras is first used, because any test may run first.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 import pytest
 import tensorflow as tf
 
-# Two logical devices stand for two accelerators; it must happen before TensorFlow runs anything.
+# Two logical devices represent two accelerators. They must be configured before TensorFlow's first operation.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )

@@ -1,4 +1,4 @@
-"""The wheel, built and installed elsewhere."""
+"""The wheel: builds it and installs it in another folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def succeeds(*command: str, **arguments) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    # From a copy: a build leaves folders behind.
+    # Builds from a copy, because a build leaves folders behind.
     copy = tmp_path_factory.mktemp("source") / "any-name"
     tracked = succeeds("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines()
     for name in tracked:

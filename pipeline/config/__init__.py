@@ -2,12 +2,13 @@
 
 * :class:`Config` is the typed tree of settings; :mod:`.settings` documents each one.
 * :func:`load` finds a preset by its name or reads a YAML file; :func:`to_yaml` writes one.
-* :func:`command` gives a command its flags ``--config`` and ``--config.SETTING=VALUE``, its ``--help`` and its exit codes.
+* :func:`command` adds the flags ``--config`` and ``--config.SETTING=VALUE``, ``--help`` and exit codes to a command.
 * :class:`UserError` is the exception for mistakes that the user can fix.
 
 :func:`build` and :func:`read` work for any other tree of frozen dataclasses, such as a schema.
 
-Where to start reading: :mod:`.settings.training`, a section of settings; then :mod:`.tree`, which builds it from plain values.
+Where to start reading: :mod:`.settings.training`, a section of settings; then :mod:`.tree`, which builds it from plain
+values.
 
 Example:
 >>> import dataclasses

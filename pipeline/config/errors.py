@@ -1,13 +1,14 @@
-"""The errors that tell a user what to change. Any other exception is a fault of the program."""
+"""Errors that a user can fix. Any other exception is a bug."""
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """The user can fix this.
+    """An error that the user can fix.
 
-    The message states what was expected, what was received and how to fix it. A command prints it without a traceback and exits with
-    code 2. Raise this error when a flag, a setting, a file or a folder that the user named is not what the command needs.
+    The message states what was expected, what was received and how to fix it. A command prints it without a traceback
+    and exits with code 2. Raise this error when a flag, a setting, a file or a folder that the user named is not what
+    the command needs.
     """
 
 
@@ -16,10 +17,10 @@ class ConfigError(UserError, ValueError):
 
     Args:
       problems: One line for each problem, each with the dotted path of its setting.
-      source: The file that holds the settings, if they come from one.
+      source: The file that the settings come from, if any.
 
     Attributes:
-      problems: The same lines, for a caller that adds to them.
+      problems: The same lines, for callers that combine problems.
 
     Example:
     >>> str(ConfigError("training.seed must be an integer of 0 or more, got -1"))

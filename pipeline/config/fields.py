@@ -1,4 +1,4 @@
-"""The values that a setting may take, declared where the setting is declared."""
+"""Constraints on the values of settings. Each constraint is declared together with its setting."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _METADATA_KEY = "constraint"
 
 @dataclasses.dataclass(frozen=True)
 class Constraint:
-    """The values that a setting may take, beyond what its type says.
+    """The values that a setting may take, in addition to its type.
 
     A constraint of a list applies to each of its items.
 
     Attributes:
       minimum: The smallest number.
       maximum: The largest number.
-      above: The number itself is excluded, every larger one is allowed.
-      choices: The allowed texts. A closed set that never grows is a ``Literal`` type instead.
-      is_pattern: Whether the text must be a regular expression.
-      note: What ``--help`` adds to the setting's description.
+      above: An exclusive lower bound.
+      choices: The allowed strings. For a set that never changes, use a ``Literal`` type instead.
+      is_pattern: Whether the string must be a regular expression.
+      note: A sentence that ``--help`` adds to the setting's description.
     """
 
     minimum: float | None = None
@@ -72,8 +72,8 @@ def setting(
     """Declares a setting with its default and its constraint; use it like :func:`dataclasses.field`.
 
     Args:
-      default: The default, immutable.
-      minimum: See :class:`Constraint`; likewise the other arguments.
+      default: The default, an immutable value.
+      minimum, maximum, above, choices, is_pattern: See :class:`Constraint`.
 
     Example:
     >>> @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""The command line of every command: ``--config=NAME|FILE.yaml``, ``--config.SETTING=VALUE`` and the command's own flags.
+"""The command line of all commands: ``--config=NAME|FILE.yaml``, ``--config.SETTING=VALUE`` and each command's own flags.
 
-Each setting is an absl flag that keeps its text. The texts become a tree, the tree replaces settings of the named configuration,
-and :func:`.tree.build` reads the result. A file and the command line therefore follow the same rules and give the same messages.
+Each setting is an absl flag that stores its value as text. The values form a tree that overrides settings of the named
+configuration, and :func:`.tree.build` converts the result. A file and the command line therefore follow the same rules
+and give the same messages.
 
 A command looks like this::
 
@@ -40,7 +41,7 @@ EXIT_USER_ERROR = 2
 _LEAVES = leaves(Config)
 _PREFIX = "config."
 _HELP = {"--help", "-help", "--helpshort", "-helpshort", "-?", "--?"}
-# Clearer messages for three common mistakes. Other messages of absl are shown unchanged.
+# Clearer messages for three common mistakes. absl's other messages are shown unchanged.
 _REWORDED = (
     (r"flag --(\S+)=None: Flag --\1 must have a value other than None\.", r"--\1 is missing; write --\1=VALUE"),
     (r"Missing value for flag --?(\S+)", r"--\1 has no value; write --\1=VALUE"),
@@ -99,11 +100,11 @@ def command(
     Args:
       main: The command. Receives absl's parsed flags, then the positional arguments, then the resolved configuration if
         ``default_config`` is set. Returns the exit code.
-      define_flags: Defines the command's own flags with ``flags.DEFINE_…``. A function, because several commands define the same
-        names and may be imported together.
+      define_flags: Defines the command's own flags with ``flags.DEFINE_…``. It is a function, because several commands
+        define the same names and may be imported together.
       default_config: The default of ``--config``: a preset's name or a file. None: the command takes no configuration.
-      argument: Name of the only positional argument. Empty: there is none.
-      arguments: Names of several positional arguments, in order.
+      argument: Name of the positional argument, if the command takes exactly one.
+      arguments: Names of the positional arguments, in order, if the command takes several.
     """
     positional = [argument] if argument else list(arguments)
     before = set(flags.FLAGS)
@@ -112,7 +113,7 @@ def command(
     if default_config is not None:
         define_config(flags.FLAGS, default_config)
     command_flags = _find_command_flags(set(flags.FLAGS) - before)
-    # Also reads flags after an unexpected word, so that the message is about that word.
+    # With this option, absl also parses flags after an unexpected word, so that the error names that word.
     flags.FLAGS.set_gnu_getopt(True)
 
     def read_command_line(argv: Sequence[str]) -> tuple[Any, ...]:
@@ -147,7 +148,8 @@ def define_config(flag_values: flags.FlagValues, default: str) -> None:
         "config",
         default,
         f"The configuration: one of {', '.join(presets.PRESETS)}, or a YAML file such as the config.yaml of an earlier "
-        "run. --config.SETTING=VALUE replaces any of its settings. Write a list as a,b and a mapping as name=value,name=value.",
+        "run. --config.SETTING=VALUE replaces any of its settings. Write a list as a,b and a mapping as "
+        "name=value,name=value.",
         flag_values=flag_values,
     )
     for path, annotation in _LEAVES.items():
@@ -170,12 +172,12 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> t
       flag_values: Where the command's flags and those of :func:`define_config` are defined.
 
     Returns:
-      The program's name and the arguments that are not flags; and the settings on the command line, as a tree of plain values.
-      If a setting appears twice, the last value counts.
+      The program's name and the arguments that are not flags; and the settings on the command line, as a tree of plain
+      values. If a setting appears twice, the last value counts.
 
     Raises:
-      UserError: If a flag is unknown, lacks its value or has a wrong value, or a required flag is missing.
-      ConfigError: If a setting does not exist, or a text does not have the form of its type.
+      UserError: If a flag is unknown, has no value or a wrong value, or a required flag is missing.
+      ConfigError: If a setting does not exist, or its text does not have the form of its type.
     """
     try:
         arguments = flag_values(list(argv))
@@ -217,21 +219,21 @@ def is_configured(flag_values: flags.FlagValues) -> bool:
 
 
 class _SettingParser(flags.ArgumentParser):
-    """Keeps the text. The field's type interprets it once the whole command line is known."""
+    """Stores the text. :func:`parse` interprets it by the field's type."""
 
     def __init__(self, name: str):
         super().__init__()
         self._name = name
 
     def parse(self, argument: str) -> str:
-        # absl takes the next argument as the value of a flag without one, even if that is a flag.
+        # If a flag has no value, absl uses the next argument as its value, even if that argument is a flag.
         if argument.startswith("--"):
             raise UserError(f"--{self._name} has no value; write --{self._name}=VALUE")
         return argument
 
 
 def _find_command_flags(names: Iterable[str]) -> list[flags.Flag]:
-    """Returns the flags that are not settings; a flag with a short name appears twice among the names."""
+    """Returns the flags that are not settings, once each: a flag with a short name has two names."""
     by_name = {flags.FLAGS[name].name: flags.FLAGS[name] for name in names}
     return [flag for name, flag in by_name.items() if not name.startswith(_PREFIX)]
 
@@ -241,7 +243,7 @@ def _explain_unknown(error: flags.UnrecognizedFlagError, flag_values: flags.Flag
     if name.startswith(_PREFIX) and "config" in flag_values:
         path, value = name.removeprefix(_PREFIX), error.flagvalue.partition("=")[2]
         try:
-            # Every existing setting is a flag, so building fails for this one and explains why.
+            # Every existing setting is a flag, so building fails and explains the problem.
             build(Config, _nest(path, value), where="--config")
         except ConfigError as reason:
             return reason
@@ -268,6 +270,6 @@ def _nest(path: str, value: Any) -> dict[str, Any]:
 
 def _report(error: UserError) -> int:
     is_list = isinstance(error, ConfigError) and len(error.problems) > 1
-    # One line, so that a script can show it; only a list of problems needs several.
+    # One line, so that a script can show it. Only a list of problems takes several lines.
     print("error:", str(error) if is_list else " ".join(str(error).splitlines()), file=sys.stderr)
     return EXIT_USER_ERROR

@@ -1,6 +1,7 @@
-"""The text of ``--help``: what a command does, its flags, and every setting with its default, meaning and allowed values.
+"""Generates the text of ``--help``: purpose, flags, and every setting with its default, meaning and allowed values.
 
-The meanings are taken from the dataclasses' docstrings and the allowed values from their fields, so that each is stated once.
+The meanings come from the dataclasses' docstrings and the allowed values from their fields, so that each is written
+only once.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _ROLE = re.compile(r":\w+:`~?\.*([^`]+)`")
 
 
 def attribute_docs(cls: type) -> dict[str, str]:
-    """Returns the ``Attributes:`` section of a class's docstring by name, each on one line."""
+    """Returns the entries of the ``Attributes:`` section of a class's docstring by name, each on one line."""
     docs: dict[str, str] = {}
     name = None
     _, _, section = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")
@@ -40,7 +41,7 @@ def attribute_docs(cls: type) -> dict[str, str]:
 
 
 def help_text(description: str, command_flags: Iterable[flags.Flag], config: Any = None) -> str:
-    """Returns the whole text.
+    """Returns the text of ``--help``.
 
     Args:
       description: What the command does: its module's docstring.
@@ -83,9 +84,9 @@ def _describe_values(config: Any, field: dataclasses.Field[Any]) -> str:
 
 
 def _wrap(text: str | None, indent: int) -> list[str]:
-    # A terminal shows no markup.
+    # Removes the markup, which a terminal does not show.
     plain = " ".join(_ROLE.sub(r"\1", text or "").replace("``", "").split())
-    # break_on_hyphens would end a line with "latest-" for "latest-small".
+    # With break_on_hyphens, "latest-small" could be split after "latest-".
     return textwrap.wrap(
         plain, _WIDTH, initial_indent=" " * indent, subsequent_indent=" " * indent, break_on_hyphens=False
     )

@@ -15,8 +15,8 @@ from absl import flags, logging
 def quiet_import() -> Iterator[None]:
     """Suppresses what TensorFlow writes to stderr while it is imported inside this context.
 
-    TensorFlow's libraries write to file descriptor 2 before they read any setting, so this function redirects the descriptor
-    itself. If the import fails, it prints the suppressed output.
+    TensorFlow's libraries write to file descriptor 2 before they read any setting, so this function redirects the
+    descriptor itself. If the import fails, it prints the suppressed output.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()

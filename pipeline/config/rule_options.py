@@ -1,7 +1,7 @@
 """The options of a clipping rule, as settings.
 
-The rules themselves say which options they have: the fields of their dataclasses in :mod:`steadyrank.optimizers.rules`. A new
-rule therefore needs no change here.
+The options of a rule are the fields of its dataclass in :mod:`steadyrank.optimizers.rules`. A new rule therefore needs
+no change here.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from .tree import as_number
 from .validation import suggest
 
 RuleOptions: TypeAlias = Mapping[str, float | int | bool | str]
-"""Values by the option's name, such as ``{"relative": 0.5, "granularity": "row"}``."""
+"""Values by option name, such as ``{"relative": 0.5, "granularity": "row"}``."""
 
 
 def read_rule_options(rule: str, options: RuleOptions) -> dict[str, float | int | bool | str]:
-    """Converts texts to numbers where the option is a number, because a command line holds texts only.
+    """Converts text to a number if the option is a number, because values on the command line are text.
 
-    A value that does not fit stays as it is; :func:`find_rule_problems` reports it.
+    A value that cannot be converted is returned unchanged; :func:`find_rule_problems` reports it.
 
     Example:
     >>> read_rule_options("clippy", {"relative": "0.25", "granularity": "row"})
@@ -38,7 +38,7 @@ def find_rule_problems(rule: str, options: RuleOptions, where: str) -> Iterator[
     """Yields one line for each option that the rule does not have or does not accept.
 
     Args:
-      rule: The rule's name. An unknown rule has no problems here, because ``rule`` itself is one.
+      rule: The rule's name. For an unknown rule, the function yields nothing, because another check reports the name.
       options: The options.
       where: Dotted path of the options.
 

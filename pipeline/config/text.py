@@ -1,7 +1,7 @@
-"""Converts one setting from and to a text on the command line.
+"""Converts a setting to and from text on the command line.
 
-A text alone does not say its type: ``1`` may be a number, a name or a list of one number. The field's type decides. Numbers
-remain texts here, because :func:`.tree.build` reads them. Booleans, lists, mappings and null are read here.
+Text alone does not determine a type: ``1`` may be a number, a name or a list of one number. The field's type decides.
+This module reads Booleans, lists, mappings and null. Numbers remain text, because :func:`.tree.build` converts them.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ def is_boolean(annotation: Any) -> bool:
 
 
 def from_text(annotation: Any, text: str, where: str) -> Any:
-    """Converts a text to the plain value of a field.
+    """Converts text to the plain value of a field.
 
     | type of the field | text |
     |---|---|
     | ``bool`` | ``true`` or ``false`` (also ``yes``, ``on``, ``1`` …) |
-    | ``tuple[X, ...]`` | ``a,b``; nothing for the empty list; ``[a, 'b,c']`` if an item holds a comma or starts with a bracket |
+    | ``tuple[X, ...]`` | ``a,b``; nothing for the empty list; ``[a, 'b,c']`` if an item has a comma or starts with a bracket |
     | ``Mapping[str, X]`` | ``name=value,other=value``; nothing for the empty mapping |
     | ``X | None`` | ``null``, or the text of X |
-    | any other | the text as it is |
+    | any other | the text itself |
 
     Args:
       annotation: The field's type.
-      text: What the user wrote.
+      text: The text that the user wrote.
       where: The setting's dotted path, for the message.
 
     Returns:
@@ -69,7 +69,7 @@ def from_text(annotation: Any, text: str, where: str) -> Any:
         item = item_type(annotation)
         if dataclasses.is_dataclass(item):
             raise ConfigError(
-                f"{where} is a list of sections; set it in a YAML file, the command line cannot express it"
+                f"{where} is a list of sections; set it in a YAML file, because the command line cannot express it"
             )
         return [from_text(item, part, f"{where}[{i}]") for i, part in enumerate(_split_list(text, where))]
     return text

@@ -1,9 +1,9 @@
-"""Converts plain values, as a YAML file holds them, to frozen dataclasses, and back.
+"""Converts plain values, such as those of a YAML file, to frozen dataclasses, and back.
 
-Whatever a user writes, in a file or on the command line, passes through :func:`build`. Both therefore follow the same rules and
-give the same messages. The rules are strict: a key must exist, and a value must have its field's type. Two conversions that
-lose nothing are allowed: a whole number may stand for a float, and a float or a text may stand for a number that it equals
-exactly (YAML reads ``1e5`` and ``1e-2`` as texts).
+All settings pass through :func:`build`, whether they come from a file or the command line. Both therefore follow the
+same rules and give the same messages. The rules are strict: a key must exist, and a value must have its field's type.
+Two lossless conversions are allowed: a whole number is accepted as a float, and a float or text is accepted as a number
+that it equals exactly (YAML reads ``1e5`` and ``1e-2`` as text).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _INT64 = range(-(2**63), 2**63)
 _NOUNS = {int: "an integer", float: "a number", bool: "true or false", str: "text", type(None): "null"}
 _SHORT_REPR = reprlib.Repr()
 _SHORT_REPR.maxstring = _SHORT_REPR.maxother = _SHORT_REPR.maxlong = 80
-# Stands for a value that could not be converted; its problem is in the builder's list.
+# Marks a value that could not be converted; the builder's list contains its problem.
 _FAILED: Any = object()
 
 
@@ -35,18 +35,19 @@ def build(cls: type[T], mapping: Any, where: str = "") -> T:
     """Makes a dataclass from plain values, strictly.
 
     Args:
-      cls: A dataclass. Its fields may have the types ``int``, ``float``, ``bool``, ``str``, a ``Literal`` of texts, such a
-        dataclass, ``tuple[X, ...]``, ``Mapping[str, X]``, and unions of these with or without ``None``.
-      mapping: Plain values by field name: nested mappings for nested dataclasses, lists for tuples. A field that is left out
+      cls: A dataclass. Its fields may have the types ``int``, ``float``, ``bool``, ``str``, a ``Literal`` of strings,
+        another dataclass of this kind, ``tuple[X, ...]``, ``Mapping[str, X]``, and unions of these with or without
+        ``None``.
+      mapping: Plain values by field name: nested mappings for nested dataclasses, lists for tuples. An omitted field
         takes its default.
-      where: Dotted path of ``mapping`` in what the user wrote. Every message starts with it.
+      where: Dotted path of ``mapping`` in the user's settings. Every message starts with it.
 
     Returns:
       An instance of ``cls``.
 
     Raises:
-      ConfigError: If there are problems: unknown keys, missing keys, values of the wrong type, or a ValueError of a dataclass's
-        own ``__post_init__``. The error lists all of them.
+      ConfigError: If keys are unknown or missing, values have the wrong type, or the ``__post_init__`` of a dataclass
+        raises ValueError. The error lists all problems.
       TypeError: If a field of ``cls`` has a type that is not in the list above.
     """
     builder = _Builder(root=cls)
@@ -68,11 +69,11 @@ def to_plain(config: Any) -> Any:
 
 
 class Replacement(dict[str, Any]):
-    """A mapping that :func:`merge` puts in place of another as a whole, because it is one setting and not a section."""
+    """A mapping that is one setting and not a section, so that :func:`merge` replaces it as a whole."""
 
 
 def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a new tree: ``base`` with the values of ``override`` in place of its own.
+    """Returns a new tree: ``base`` with its values replaced by those of ``override``.
 
     Sections are merged key by key. A list or a :class:`Replacement` is replaced as a whole.
 
@@ -154,7 +155,7 @@ class _Builder:
     """Converts one tree and collects its problems.
 
     Args:
-      root: The dataclass of the whole tree, in which the suggestions for an unknown key are looked up.
+      root: The dataclass of the whole tree. Suggestions for an unknown key come from it.
     """
 
     def __init__(self, root: type):
@@ -166,12 +167,12 @@ class _Builder:
         if not isinstance(mapping, Mapping):
             subject = f"{where} is" if where else "expected"
             names = _shorten_names(known)
-            return self._fail(f"{subject} a section of settings ({names}), got {_format(mapping)}; set one of those")
+            return self._fail(f"{subject} a section of settings ({names}), got {_format(mapping)}; set one of these")
         unknown = [key for key in mapping if key not in known]
         for key in unknown:
             self._fail(f"{join_path(where, key)}: unknown key; {_suggest_key(key, cls, self._root)}")
         required = [f.name for f in dataclasses.fields(typing.cast(Any, cls)) if f.init and _is_required(f)]
-        # With an unknown key, the missing one is most likely the one that was misspelled.
+        # If a key is unknown, it is most likely a misspelling of the missing key, so only the unknown key is reported.
         missing = [] if unknown else [name for name in required if name not in mapping]
         for name in missing:
             self._fail(f"{join_path(where, name)} is missing and has no default")
@@ -253,7 +254,7 @@ def _iterate_leaves(cls: type, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _suggest_key(key: Any, cls: type, root: type) -> str:
-    """Names what the user may have meant: a similar name of this section, or the same name elsewhere in the tree."""
+    """Suggests keys: those with a similar name in this section, or with the same name elsewhere in the tree."""
     names = list(field_types(cls))
     nearest = difflib.get_close_matches(str(key), names, n=1)
     elsewhere = [path for path in leaves(root) if path.rpartition(".")[2] == key]

@@ -16,15 +16,15 @@ _MERGE_TAG = "tag:yaml.org,2002:merge"
 
 
 def read(cls: type[T], path: str | Path) -> T:
-    """Reads a dataclass from a YAML file. A field that the file leaves out takes its default.
+    """Reads a dataclass from a YAML file. An omitted field takes its default.
 
     Args:
       cls: The dataclass; see :func:`.tree.build`.
       path: The file. ``~`` is the home folder.
 
     Raises:
-      ConfigError: If the file is missing, empty or not YAML, or does not fit ``cls``. The message starts with the path; for
-        malformed YAML also with the line.
+      ConfigError: If the file is missing, empty or not YAML, or does not fit ``cls``. The message starts with the path;
+        for malformed YAML also with the line.
     """
     plain = _read_plain(Path(path).expanduser(), path)
     try:
@@ -34,7 +34,7 @@ def read(cls: type[T], path: str | Path) -> T:
 
 
 def to_yaml(config: Any) -> str:
-    """Returns a YAML text that :func:`read` reads back as an equal object. It holds every setting, in order."""
+    """Returns YAML from which :func:`read` makes an equal object. It contains every setting, in order."""
     # Without allow_unicode: PyYAML would write U+0085 and U+2028 unescaped and read them back as spaces.
     return yaml.safe_dump(to_plain(config), sort_keys=False)
 
@@ -57,13 +57,13 @@ def _read_plain(file: Path, path: str | Path) -> Any:
     if plain is None:
         raise ConfigError(f"{path}: the file is empty; expected settings as 'name: value'")
     if not isinstance(plain, dict):
-        found = "a list" if isinstance(plain, list) else "a single value"
-        raise ConfigError(f"{path}: expected settings as 'name: value' at the top of the file, got {found}")
+        kind = "a list" if isinstance(plain, list) else "a single value"
+        raise ConfigError(f"{path}: expected settings as 'name: value' at the top of the file, got {kind}")
     return plain
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, except that a repeated key is an error; PyYAML would silently drop the first section."""
+    """PyYAML's safe loader with an error for a repeated key, which PyYAML would silently accept."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)

@@ -1,11 +1,11 @@
-"""Exports a trained ranker for serving, unless something speaks against it.
+"""Checks whether a trained ranker may be exported, and exports it for serving.
 
     from steadyrank.pipeline.serving import export_ranker
 
     export_ranker(ranker, "models/feed")  # writes models/feed/<version>/, which TensorFlow alone can load
 
-:func:`find_export_blockers` lists the reasons against an export. Where to start reading: :mod:`.publish`, which writes the
-SavedModel; :mod:`.gate` decides and :mod:`.signatures` defines the inputs.
+:func:`find_export_blockers` lists the reasons not to export a ranker. Where to start reading: :mod:`.publish` writes
+the SavedModel, :mod:`.gate` contains the check, and :mod:`.signatures` defines the inputs.
 """
 
 from .gate import find_export_blockers

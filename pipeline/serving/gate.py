@@ -9,7 +9,7 @@ from ...models.ranker import MultitaskRanker
 
 
 def find_export_blockers(ranker: MultitaskRanker, verdict: Verdict) -> list[str]:
-    """Lists every reason against exporting a ranker, in words; empty if there is none.
+    """Returns a message for each reason not to export a ranker; empty if it may be exported.
 
     Args:
       ranker: The trained ranker.

@@ -1,4 +1,4 @@
-"""Writes a ranker where a server finds it: complete, or not at all."""
+"""Writes a ranker as a SavedModel, so that a server sees it complete or not at all."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from .signatures import make_input_specs
 def export_ranker(ranker: MultitaskRanker, export_dir: str | os.PathLike[str], version: int | None = None) -> Path:
     """Writes a SavedModel to ``export_dir/<version>/``.
 
-    TensorFlow alone can load the model. Its signature ``serving_default`` takes the schema's raw features by name, for any number of
-    rows, and returns one output per task by name. ``assets.extra/schema.yaml`` holds the schema.
+    TensorFlow alone can load the model. Its signature ``serving_default`` takes the schema's raw features by name, for
+    any number of rows, and returns one output per task by name. ``assets.extra/schema.yaml`` holds the schema.
 
     A server that watches ``export_dir`` sees a version only when it is complete: the model is written to the folder
-    ``.incomplete-<version>-<pid>``, which no server takes for a version, flushed to disk and renamed.
+    ``.incomplete-<version>-<pid>``, which no server mistakes for a version, flushed to disk and renamed.
 
     Args:
       ranker: The ranker.
       export_dir: Folder that holds the versions; created if needed.
-      version: A positive integer; servers use the largest. Default: the time in seconds, or the largest existing version plus one
-        if that is larger.
+      version: A positive integer; servers use the largest. Default: the time in seconds, or the largest existing
+        version plus one if that is larger.
 
     Returns:
       The version's folder.
 
     Raises:
-      ValueError: If the version is not a positive integer or exists already.
-      OSError: If the folder cannot be written. Nothing remains of the version.
+      ValueError: If the version is not a positive integer or already exists.
+      OSError: If the folder cannot be written. No part of the version remains.
     """
     export_dir = Path(export_dir)
     existing = [int(entry.name) for entry in export_dir.glob("*") if entry.name.isdigit()]
@@ -58,11 +58,11 @@ def export_ranker(ranker: MultitaskRanker, export_dir: str | os.PathLike[str], v
 
 
 def _save_model(ranker: MultitaskRanker, folder: Path) -> None:
-    # Keras's archive holds the forward pass and its variables. Saving the model itself would add the training step, the optimizer
-    # and Keras's metadata.
+    # Keras's archive contains only the forward pass and its variables. Saving the model itself would add the training
+    # step, the optimizer and Keras's metadata.
     archive = ExportArchive()
     archive.track(ranker)
     archive.add_endpoint("serving_default", ranker.call, input_signature=[make_input_specs(ranker.schema)])
-    # The archive prints how to call the signature.
+    # Suppresses the usage hints that the archive prints.
     with contextlib.redirect_stdout(io.StringIO()):
         archive.write_out(str(folder))

@@ -106,7 +106,7 @@ class TestDivergence:
         assert again.returncode == 0, again.stderr + again.stdout
         lines = again.stdout.splitlines()
         assert lines[0].startswith(f"step {int(first.name.removeprefix('step-'))}; alarms: ")
-        assert lines[1] == "repeated bit by bit"
+        assert lines[1] == "repeated bit for bit"
         assert [line.split()[:2] for line in lines[4:]] == [["none", "1"], ["clippy", "1"], ["none", "0.1"]]
         after = [float(line.split()[5]) for line in lines[4:]]
         assert after[1] < after[0]

@@ -16,7 +16,7 @@ from .training import Training
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A whole run. ``Config()`` is the ``demo`` preset.
+    """The settings of a run. ``Config()`` is the ``demo`` preset.
 
     Attributes:
       data: The log and how it is cut into steps.
@@ -35,7 +35,7 @@ class Config:
 
     def __post_init__(self) -> None:
         problems = [*find_problems(self), *_find_rule_problems(self.optimizer)]
-        # A value that is out of range, such as 0 steps, would only contradict others in confusing ways.
+        # A value that is out of range, such as 0 steps, would also cause confusing contradictions.
         problems = problems or [*_find_contradictions(self)]
         if problems:
             raise ConfigError(*problems)
@@ -58,8 +58,8 @@ def _find_contradictions(config: Config) -> Iterator[str]:
         name, count = days[data.source]
         if count < data.holdout_days + 1:
             yield (
-                f"data.{name} must be at least data.holdout_days + 1 = {data.holdout_days + 1}, so that there is a day to "
-                f"train on, got {count}"
+                f"data.{name} must be at least data.holdout_days + 1 = {data.holdout_days + 1}, so that at least one day "
+                f"remains for training, got {count}"
             )
     for name in ("publish_every_steps", "checkpoint_every_steps"):
         steps = getattr(training, name)

@@ -18,8 +18,8 @@ class Simulated:
       users: Number of users. Their activity follows a Zipf law.
       videos: Number of videos. Their popularity follows a Zipf law.
       seed: Seed of the platform and its log; independent of ``training.seed``.
-      hazards: Planted faults, each as ``name@day`` or ``name@day*strength``, such as ``shift@5`` or ``viral@7*2``. Days count from 0.
-        Names: ``shift``, ``new_feature``, ``heavy_labels``, ``viral``, ``corruption``.
+      hazards: Planted faults, each as ``name@day`` or ``name@day*strength``, such as ``shift@5`` or ``viral@7*2``. Days
+        count from 0. Names: ``shift``, ``new_feature``, ``heavy_labels``, ``viral``, ``corruption``.
     """
 
     days: int = setting(15, minimum=1)
@@ -35,8 +35,9 @@ class Movielens:
     """MovieLens through TensorFlow Datasets (``data.source: movielens``).
 
     Attributes:
-      name: The set of ratings, named as in TFDS: ``100k-ratings``, ``1m-ratings``, ``latest-small-ratings`` …
-      data_dir: Folder of prepared TFDS data. Empty: the default folder of TFDS. A set that is not there is downloaded.
+      name: Name of the set of ratings in TFDS: ``100k-ratings``, ``1m-ratings``, ``latest-small-ratings`` …
+      data_dir: Folder of prepared TFDS data. Empty: the default folder of TFDS. A set that is missing there is
+        downloaded.
       periods: Number of "days" of equal length into which the ratings are cut, in order of time.
     """
 
@@ -50,19 +51,22 @@ class Files:
     """Your own log (``data.source: files``).
 
     Attributes:
-      path: A Parquet or TFRecord file, a folder of such files, or a folder with one subfolder per day, named ``day=2026-11-01`` or
-        similar. May start with ``s3://`` or ``gs://``. Also a dataset that TFDS has prepared:
+      path: A Parquet or TFRecord file, a folder of such files, or a folder with one subfolder per day, named
+        ``day=2026-11-01`` or similar. May start with ``s3://`` or ``gs://``. Also a dataset that TFDS has prepared:
         ``tfds://NAME[/CONFIG][:VERSION][?split=train+test&data_dir=DIR]``. Each named split is one day.
       schema: YAML file that names the features and the tasks.
-      periods: Number of "days" of equal length into which the rows are cut, in their order, if there are no subfolders per day.
-      on_invalid: What to do with a row that has non-finite numbers, or features or labels out of range. ``fail`` ends the run.
-        ``skip`` leaves the row out, counts it and writes it to ``quarantine.jsonl``. ``clamp`` sets a number outside its bounds to
-        the bound, counts it and writes it to ``quarantine.jsonl``; a row with any other fault is skipped.
+      periods: Number of "days" of equal length into which the rows are cut, in their order, if there are no subfolders
+        per day.
+      on_invalid: What to do with a row that has non-finite numbers, or features or labels out of range. ``fail`` ends
+        the run. ``skip`` leaves the row out, counts it and writes it to ``quarantine.jsonl``. ``clamp`` sets a number
+        outside its bounds to the bound, counts it and writes it to ``quarantine.jsonl``; a row with any other fault is
+        skipped.
       max_invalid_share: Largest share of a day's rows that may be skipped. Beyond it, the run fails.
-      checked_rows_per_day: About how many rows of each day are sampled before the run, to compare the day with the days before it.
-        0: days are not checked.
-      on_anomalous_day: What to do about a day that a check finds anomalous. ``warn`` reports it and trains on it, ``skip`` trains
-        without it, ``fail`` ends the run before it begins. A day without rows also ends the run, unless it is skipped.
+      checked_rows_per_day: Approximate number of rows of each day that are sampled before the run, to compare the day
+        with earlier days. 0: days are not checked.
+      on_anomalous_day: What to do about a day that a check finds anomalous. ``warn`` reports it and trains on it,
+        ``skip`` trains without it, ``fail`` ends the run before it begins. A day without rows also ends the run, unless
+        it is skipped.
       max_anomalous_share: Largest share of the days that may be skipped. Beyond it, the run fails.
     """
 
@@ -83,15 +87,16 @@ class Data:
     Attributes:
       source: Where the log comes from. ``files`` reads your own log.
       batch_size: Rows per training step, over all replicas.
-      holdout_days: Number of last days that are never trained on. The exported model is evaluated on them.
-      passes: How often each day is trained on before the next day.
+      holdout_days: Number of days at the end of the log that are not used for training. The exported model is evaluated
+        on them.
+      passes: Number of training passes over each day before the next day.
       shuffle: Whether the rows are shuffled, differently in each pass.
-      shuffle_rows: Number of rows that are shuffled together. They come from random blocks of the day. 0: each block is shuffled by
-        itself and the blocks keep their order.
-      statistics_rows: Number of first training rows from which the normalization is computed. 0: all rows. A schema with
-        ``vocabulary_size`` always reads all rows.
-      service: ``host:port`` of the dispatcher of a tf.data service whose workers read the log; see
-        ``python -m steadyrank.pipeline.input_service --help``. The batches stay the same. Empty: this process reads the log.
+      shuffle_rows: Number of rows that are shuffled together. They come from random blocks of the day. 0: each block is
+        shuffled by itself and the blocks keep their order.
+      statistics_rows: Number of training rows, from the start of the log, from which the normalization is computed. 0:
+        all rows. A schema with ``vocabulary_size`` always reads all rows.
+      service: ``host:port`` of the dispatcher of a tf.data service whose workers read the log; see ``python -m
+        steadyrank.pipeline.input_service --help``. The batches stay the same. Empty: this process reads the log.
       simulated: Settings of the simulated log.
       movielens: Settings of MovieLens.
       files: Settings of your own log.

@@ -16,8 +16,9 @@ class Group:
     """A rule for some variables (``optimizer.groups``, a list in a YAML file).
 
     Attributes:
-      pattern: A regular expression that is searched for in the variables' names, such as ``tower_`` or ``shared/layer_0``. The first
-        group that matches a variable applies to it. Each group must match at least one variable.
+      pattern: A regular expression that is searched for in the variables' names, such as ``tower_`` or
+        ``shared/layer_0``. The first group that matches a variable determines its rule. Each group must match at least
+        one variable.
       rule: The clipping rule; see ``optimizer.rule``.
       rule_options: The rule's options; see ``optimizer.rule_options``.
     """
@@ -36,18 +37,19 @@ class Optimizer:
 
     Attributes:
       rule: The clipping rule; ``none`` is plain Adagrad. The rules are in :mod:`steadyrank.optimizers.rules`.
-      rule_options: Options of the rule, such as ``relative=0.25,granularity=row`` for ``clippy``. An option that is left out takes
-        the rule's published value.
+      rule_options: Options of the rule, such as ``relative=0.25,granularity=row`` for ``clippy``. An omitted option
+        takes the rule's default.
       learning_rate: Learning rate after the warm-up.
       warmup_steps: Number of steps over which the learning rate rises linearly from 0 to ``learning_rate``.
-      final_learning_rate_factor: Factor of the learning rate at the end of the run. The rate falls linearly to it from the first
-        step. 1: a constant rate, as a run needs that will be continued day by day.
+      final_learning_rate_factor: Factor of the learning rate at the end of the run. The rate falls linearly from the
+        first step. 1 keeps the rate constant; use it for a run that will be continued day by day.
       initial_accumulator_value: Initial value of Adagrad's accumulators.
-      groups: Other rules for some variables.
+      groups: Rules for groups of variables, in place of ``rule``.
       exclude_from_clipping: Regular expressions. A variable whose name matches one is not clipped.
-      max_skipped_steps: Number of consecutive steps that may be skipped because a gradient is not finite. After one more, the run
-        ends as diverged.
-      explain: Whether to record clipping factors, norms and the most limiting coordinates by layer.
+      max_skipped_steps: Number of consecutive steps that may be skipped because a gradient is not finite. After one
+        more, the run ends as diverged.
+      explain: Whether to record, for each layer, the clipping factors, the norms and the coordinate that limited a step
+        the most.
     """
 
     rule: str = setting("clippy", choices=_RULE_NAMES)

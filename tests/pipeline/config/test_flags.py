@@ -68,9 +68,9 @@ def test_settings_can_be_mixed_with_other_flags_and_arguments():
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_any_configuration_can_be_written_on_the_command_line(name):
+def test_any_configuration_can_be_given_on_the_command_line(name):
     texts = {}
-    # Only a YAML file can hold a list of sections.
+    # Only a YAML file can express a list of sections.
     for path in leaves(Config).keys() - {"optimizer.groups"}:
         value = PRESETS[name]
         for part in path.split("."):
@@ -94,7 +94,7 @@ def test_rule_options_on_the_command_line_replace_all_options_of_the_file(tmp_pa
     assert resolve(str(file), {}).optimizer.rule_options == {"relative": 0.1, "granularity": "row"}
 
 
-def test_all_texts_of_the_wrong_form_are_listed_at_once():
+def test_all_values_of_the_wrong_form_are_listed_at_once():
     with pytest.raises(ConfigError) as caught:
         _parse("--config.data.shuffle=maybe", "--config.model.shared_units=8,,4")
     assert [problem.split(" ")[0] for problem in caught.value.problems] == ["data.shuffle", "model.shared_units"]

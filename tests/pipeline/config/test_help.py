@@ -60,7 +60,7 @@ def _flag_values():
     return values
 
 
-def test_the_text_holds_the_flags_and_every_setting_with_its_value():
+def test_the_text_contains_the_flags_and_every_setting_with_its_value():
     values, config = _flag_values(), PRESETS["large_dcn"]
     lines = help_text("Trains a ranker.\n", [values[name] for name in values], config).splitlines()
     assert lines[0] == "Trains a ranker."

@@ -50,5 +50,5 @@ def test_an_unknown_name_is_refused_with_the_nearest_and_all_names(name, message
     with pytest.raises(ConfigError) as caught:
         load(name)
     assert str(caught.value).startswith(message)
-    assert str(caught.value).endswith(", or a file that ends in .yaml")
+    assert str(caught.value).endswith(", or a file whose name ends in .yaml")
     assert all(preset in str(caught.value) for preset in PRESETS)

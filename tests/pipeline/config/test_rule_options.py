@@ -11,14 +11,14 @@ from steadyrank.pipeline.config.rule_options import describe_rule_options, find_
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_the_defaults_of_every_rule_are_valid_also_as_texts(rule):
+def test_the_defaults_of_every_rule_are_also_valid_as_text(rule):
     defaults = {field.name: field.default for field in dataclasses.fields(RULES[rule])}
     texts = {name: str(value) for name, value in defaults.items()}
     assert read_rule_options(rule, texts) == defaults
     assert list(find_rule_problems(rule, read_rule_options(rule, texts), "options")) == []
 
 
-def test_a_text_that_is_no_number_is_reported():
+def test_text_that_is_not_a_number_is_reported():
     options = read_rule_options("gc", {"threshold": "many"})
     [problem] = find_rule_problems("gc", options, "options")
     assert problem.startswith("options: gc: threshold must be a finite number of 0 or more")

@@ -62,7 +62,7 @@ def _read(name, text):
         maybe=st.none() | _INTEGERS,
     )
 )
-def test_every_value_has_a_text_that_reads_back(instance):
+def test_every_value_survives_a_round_trip_through_text(instance):
     for name in _TYPES:
         value = getattr(instance, name)
         assert _read(name, to_text(value)) == value
@@ -96,7 +96,7 @@ def test_every_value_has_a_text_that_reads_back(instance):
         ("options", "", {}),
     ],
 )
-def test_the_field_type_decides_what_a_text_means(name, text, expected):
+def test_the_field_type_determines_the_meaning_of_text(name, text, expected):
     value = _read(name, text)
     assert value == expected
     assert type(value) is type(expected)
@@ -121,7 +121,7 @@ def test_the_field_type_decides_what_a_text_means(name, text, expected):
         ("options", "a=1,a=2", "options sets 'a' twice, got 'a=1,a=2'"),
     ],
 )
-def test_a_text_that_does_not_fit_is_refused(name, text, message):
+def test_text_of_the_wrong_form_is_refused(name, text, message):
     with pytest.raises(ConfigError) as caught:
         _read(name, text)
     assert str(caught.value).startswith(message)

@@ -55,7 +55,7 @@ _EVERYTHING = st.builds(
     flag=st.booleans(),
     text=st.text(),
     integers=st.lists(_INTEGERS).map(tuple),
-    # Includes texts that YAML would read as other types.
+    # Includes strings that YAML would read as other types.
     mixed=st.lists(st.text() | _INTEGERS | st.sampled_from(["1", "1e5", "null", "true", "", "2024-01-01"])).map(tuple),
     nested=_LEAVES,
     many=st.lists(_LEAVES, max_size=3).map(tuple),
@@ -131,14 +131,14 @@ def test_omitted_fields_take_their_defaults():
         ("maybe_number", "1e5", 100_000.0),
         ("integer", 100_000.0, 100_000),
         ("integer", "1e5", 100_000),
-        # More digits than a float can hold.
+        # More digits than a float can represent.
         ("integer", "9007199254740993", 9007199254740993),
         ("mixed", ["1", 1], ("1", 1)),
         ("maybe_leaf", {"count": 1}, Leaf(count=1)),
         ("maybe_leaf", None, None),
     ],
 )
-def test_a_value_is_converted_to_the_field_type_if_that_loses_nothing(field, given, expected):
+def test_a_value_is_converted_to_the_field_type_if_the_conversion_is_lossless(field, given, expected):
     value = getattr(build(Everything, {field: given}), field)
     assert value == expected
     assert type(value) is type(expected)
@@ -170,8 +170,8 @@ def test_the_elements_of_a_mixed_list_keep_their_types():
         ({"integers": [1, "x"]}, "integers[1] must be an integer, got 'x'"),
         ({"mixed": [1, True]}, "mixed[1] must be text or an integer, got true"),
         ({"mixed": [None]}, "mixed[0] must be text or an integer, got null"),
-        ({"nested": 1}, "nested is a section of settings (count, share), got 1; set one of those"),
-        ({"nested": None}, "nested is a section of settings (count, share), got null; set one of those"),
+        ({"nested": 1}, "nested is a section of settings (count, share), got 1; set one of these"),
+        ({"nested": None}, "nested is a section of settings (count, share), got null; set one of these"),
         ({"nested": {"share": "x"}}, "nested.share must be a number, got 'x'"),
         ({"many": [{}, {"count": "x"}]}, "many[1].count must be an integer, got 'x'"),
         ({"maybe_number": "x"}, "maybe_number must be a number, got 'x'"),
@@ -182,7 +182,7 @@ def test_the_elements_of_a_mixed_list_keep_their_types():
         ({"nested": {"zzz": 1}}, "nested.zzz: unknown key; expected one of count, share"),
         ({"nested": {True: 1}}, "nested.True: unknown key; expected one of count, share"),
         ({"nested": {"a\nb": 1}}, "nested.'a\\nb': unknown key; expected one of count, share"),
-        ([], "expected a section of settings (integer, number, flag, …), got []; set one of those"),
+        ([], "expected a section of settings (integer, number, flag, …), got []; set one of these"),
     ],
 )
 def test_a_mistake_is_refused_in_one_line_with_its_path(plain, message):

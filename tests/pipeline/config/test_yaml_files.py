@@ -17,14 +17,14 @@ def _file(tmp_path, text, name="run.yaml"):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_written_configuration_reads_back_equal(tmp_path, name):
+def test_a_written_configuration_can_be_read_back(tmp_path, name):
     assert read(Config, _file(tmp_path, to_yaml(PRESETS[name]))) == PRESETS[name]
 
 
 @pytest.mark.parametrize(
     "text", ["", " a ", "1", "null", "é", "a: b # c", "a\nb", "a\r\nb", "\x85", "\u2028", "[a, b]"]
 )
-def test_any_text_reads_back_equal(tmp_path, text):
+def test_any_text_can_be_read_back(tmp_path, text):
     config = build(Config, {"data": {"movielens": {"data_dir": text}, "simulated": {"hazards": [text, text]}}})
     assert read(Config, _file(tmp_path, to_yaml(config))) == config
 
@@ -84,7 +84,7 @@ def test_an_invalid_file_is_refused_in_one_line(tmp_path, text, message):
     assert "\n" not in str(caught.value)
 
 
-def test_all_problems_of_a_file_are_listed_behind_its_path(tmp_path):
+def test_all_problems_of_a_file_are_listed_after_its_path(tmp_path):
     path = _file(tmp_path, "training: {seed: -1}\ndata: {batch_size: 0}\n")
     with pytest.raises(ConfigError) as caught:
         read(Config, path)

@@ -1,4 +1,4 @@
-"""The gate: what stands against an export."""
+"""The gate: the reasons not to export a ranker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The export predicts what the trained ranker predicts, in a process that can import TensorFlow and nothing else of ours."""
+"""The export predicts what the trained ranker predicts, in a process that can import TensorFlow but not steadyrank."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from steadyrank.pipeline.data.open import open_source
 from steadyrank.pipeline.training.restore import restore_ranker
 from steadyrank.pipeline.training.run_directory import RunDirectory
 
-# Runs isolated (-I), without environment and current folder. The hidden packages cannot be imported, as if not installed.
+# Runs isolated (-I), without the environment and the current folder. The hidden packages cannot be imported.
 SERVER = """
 import sys
 
@@ -52,7 +52,7 @@ def assert_parity(model_dir: Path, folder: Path) -> None:
     source = open_source(config.data)
     block = source.block(len(source.days) - 1, 0)
     columns = {feature.name: block[feature.name][:1000] for feature in source.schema.features}
-    # Serving meets values that training may not have had: unknown values, empty strings, empty bags.
+    # Adds values that may be absent from training: unknown values, empty strings, empty bags.
     for feature in source.schema.features:
         if feature.kind == "numerical":
             continue
@@ -79,7 +79,7 @@ def assert_parity(model_dir: Path, folder: Path) -> None:
             got = predicted[f"{task}/{count}"]
             assert got.shape == (count,)
             np.testing.assert_allclose(got, values.numpy(), rtol=1e-6, atol=1e-6, err_msg=f"{task}, {count} rows")
-    # A row is predicted alone as it is among a thousand rows.
+    # The prediction for a row does not depend on the other rows of the request.
     for task in trained:
         np.testing.assert_allclose(predicted[f"{task}/1"], predicted[f"{task}/1000"][:1], rtol=1e-6, atol=1e-6)
 
@@ -101,9 +101,9 @@ def test_the_export_of_a_movielens_run_equals_the_ranker(train, movielens_dir, t
     assert_parity(tmp_path / "run", tmp_path)
 
 
-def test_the_export_holds_no_optimizer_state(finished):
+def test_the_export_contains_no_optimizer_state(finished):
     [export] = (finished / "export").iterdir()
-    # The checkpoint also holds accumulators, which double its size.
+    # The checkpoint also contains accumulators, which double its size.
     weights = (export / "variables" / "variables.data-00000-of-00001").stat().st_size
     checkpoint = (finished / "checkpoints" / "ckpt-64.data-00000-of-00001").stat().st_size
     assert weights < 0.6 * checkpoint

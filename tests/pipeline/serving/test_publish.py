@@ -1,4 +1,4 @@
-"""Exports: versions, completeness, and failures halfway."""
+"""Exports: versions, completeness, and failures during the export."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_export_predicts_like_the_ranker(ranker, tmp_path):
         assert serve(**columns)[task].numpy() == pytest.approx(values.numpy(), abs=1e-6)
 
 
-def test_the_export_holds_the_schema(ranker, tmp_path):
+def test_the_export_contains_the_schema(ranker, tmp_path):
     folder = export_ranker(ranker, tmp_path, version=1)
     plain = yaml.safe_load((folder / "assets.extra" / "schema.yaml").read_text(encoding="utf-8"))
     assert build(Schema, plain) == ranker.schema
@@ -81,7 +81,7 @@ def test_no_version_appears_before_the_export_is_complete(ranker, tmp_path, monk
     assert os.listdir(tmp_path) == ["7"]
 
 
-def test_a_failure_halfway_leaves_nothing(ranker, tmp_path, monkeypatch):
+def test_a_failure_during_the_export_leaves_no_files(ranker, tmp_path, monkeypatch):
     def fail_halfway(model, folder):
         (folder / "saved_model.pb").write_bytes(b"half")
         raise OSError("No space left on device")

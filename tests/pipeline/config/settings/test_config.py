@@ -51,7 +51,7 @@ from steadyrank.pipeline.config.settings import (
         ({"model": Model(tower_units=(8, 0))}, "model.tower_units[1] must be an integer of 1 or more, got 0"),
         (
             {"data": Data(holdout_days=2, simulated=Simulated(days=2))},
-            "data.simulated.days must be at least data.holdout_days + 1 = 3, so that there is a day to train on, got 2",
+            "data.simulated.days must be at least data.holdout_days + 1 = 3, so that at least one day remains for training, got 2",
         ),
         (
             {"data": Data(source="movielens", holdout_days=4, movielens=Movielens(periods=4))},
