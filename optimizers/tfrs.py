@@ -124,7 +124,7 @@ def shrink_by_references(
         raise ValueError(f"absolute_factor must be 0 or more, got {absolute_factor}")
     if len(references) != len(relative_factors):
         raise ValueError(
-            f"relative_factors must have one factor for each of the {len(references)} references, got "
+            f"relative_factors must have one relative factor for each of the {len(references)} references, got "
             f"{len(relative_factors)}"
         )
     tensor = tf.convert_to_tensor(tensor)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.optimizers.optimizer_family import FAMILY, maker
+from tests.optimizers.optimizer_family import FAMILY, make_factory
 
 
 @pytest.fixture(params=FAMILY)
 def make(request):
     """A function that creates an optimizer; each optimizer of the family in turn."""
-    return maker(request.param)
+    return make_factory(request.param)

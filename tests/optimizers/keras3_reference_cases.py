@@ -12,7 +12,7 @@ from keras import ops
 from steadyrank.optimizers.keras3 import Adagrad
 from tests.optimizers.keras3_checks import CHECKS, dense_or_rows, tensor, variables
 from tests.optimizers.reference import CASES, NAMES, WEIGHTS, Gradient
-from tests.optimizers.reference_settings import EVERYTHING, SETTINGS, reference_of
+from tests.optimizers.reference_settings import EVERYTHING, SETTINGS, make_reference
 
 
 class Comparison:
@@ -20,32 +20,32 @@ class Comparison:
 
     def __init__(self, setting: str, **arguments: Any):
         rule, options = SETTINGS[setting]
-        self.reference = reference_of(setting)
+        self.reference = make_reference(setting)
         self.optimizer = Adagrad(rule=rule, explain=True, **options, **arguments)
         self.variables = variables()
         self.optimizer.build(self.variables)
         self._largest = [np.abs(w).max() for w in WEIGHTS]
 
     def step(self, where: str, gradients: Sequence[Gradient], apply: Callable[[list[Any]], None] | None = None) -> None:
-        """Takes one step with both, with ``apply`` for the optimizer if given, and compares them."""
+        """Takes one step with both, with ``apply`` for the optimizer if tensors, and compares them."""
         gradients = dense_or_rows(gradients)
-        given = [tensor(gradient, v) for gradient, v in zip(gradients, self.variables, strict=True)]
-        (apply or self._apply)(given)
+        tensors = [tensor(gradient, v) for gradient, v in zip(gradients, self.variables, strict=True)]
+        (apply or self._apply)(tensors)
         self.reference.step(gradients)
         for i, name in enumerate(NAMES):
             expected = self.reference.weights[i]
             self._largest[i] = max(self._largest[i], np.abs(expected).max())
-            found, far = ops.convert_to_numpy(self.variables[i]), 2e-5 * self._largest[i]
-            np.testing.assert_allclose(found, expected, rtol=0, atol=far, err_msg=f"{where}: weights of {name}")
-            found, expected = self.optimizer._accumulators[i], self.reference.accumulators[i]
+            actual, tolerance = ops.convert_to_numpy(self.variables[i]), 2e-5 * self._largest[i]
+            np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance, err_msg=f"{where}: weights of {name}")
+            actual, expected = self.optimizer._accumulators[i], self.reference.accumulators[i]
             message = f"{where}: accumulator of {name}"
-            np.testing.assert_allclose(ops.convert_to_numpy(found), expected, rtol=1e-4, err_msg=message)
+            np.testing.assert_allclose(ops.convert_to_numpy(actual), expected, rtol=1e-4, err_msg=message)
         assert self.optimizer.skipped_steps == self.reference.skipped, f"{where}: skipped steps"
         factors, expected = self.optimizer.clipping_factors, self.reference.sigmas
         np.testing.assert_allclose(factors, expected, rtol=2e-3, atol=2e-7, err_msg=f"{where}: sigmas")
 
-    def _apply(self, given: list[Any]) -> None:
-        self.optimizer.apply(given, self.variables)
+    def _apply(self, tensors: list[Any]) -> None:
+        self.optimizer.apply(tensors, self.variables)
 
     def compare_counts(self) -> None:
         """Compares the counts of bad gradients."""
@@ -77,8 +77,8 @@ def _jitted_steps_equal_the_reference(setting: str) -> None:
     optimizer = compared.optimizer
     step = jax.jit(optimizer.stateless_apply)
 
-    def apply(given: list[Any]) -> None:
-        new, kept = step([v.value for v in optimizer.variables], given, [v.value for v in compared.variables])
+    def apply(tensors: list[Any]) -> None:
+        new, kept = step([v.value for v in optimizer.variables], tensors, [v.value for v in compared.variables])
         for v, value in zip([*compared.variables, *optimizer.variables], [*new, *kept], strict=True):
             v.assign(value)
 

@@ -21,7 +21,7 @@ FAMILY = {name: functools.partial(Adagrad, rule=list_variants(name)[-1]) for nam
 CLIPPY = ["clippy", "ClippyAdagrad", "tfrs"]
 
 
-def maker(name):
+def make_factory(name):
     """A function that creates the optimizer of a name, with ``explain`` for each of them."""
 
     def make(learning_rate=0.1, *, explain=False, **arguments):
@@ -44,6 +44,6 @@ def noise(*shape, seed=3, scale=1.0):
     return (scale * np.random.default_rng(seed).normal(size=shape)).astype(np.float32)
 
 
-def kept(optimizer):
+def read_accumulators(optimizer):
     """The values of the accumulators."""
     return [tf.convert_to_tensor(accumulator).numpy() for accumulator in optimizer._accumulators]

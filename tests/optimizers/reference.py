@@ -57,7 +57,7 @@ class Reference:
         positions, values = {}, {}
         for i, gradient in enumerate(gradients):
             if gradient is not None:
-                positions[i], values[i] = _touched(gradient, self.weights[i].shape)
+                positions[i], values[i] = _find_coordinates(gradient, self.weights[i].shape)
         with np.errstate(invalid="ignore"):
             bad = [i for i, g in values.items() if not (np.abs(g) <= self.gradient_limit).all()]
         if bad:
@@ -103,36 +103,36 @@ class Reference:
             total = np.sqrt(sum(norm**2 for norm in norms.values()))
             return {i: _ratio(rule["threshold"], total if rule["granularity"] == "global" else norms[i]) for i in g}
         if rule["rule"] == "agc":
-            found = {}
+            results = {}
             for i in g:
                 inner = tuple(range(g[i].ndim - 1)) if rule["granularity"] == "unit" and g[i].ndim > 1 else None
-                found[i] = _ratio(rule["threshold"] * np.maximum(_norm(w[i], inner), 1e-3), _norm(g[i], inner))
-            return found
+                results[i] = _ratio(rule["threshold"] * np.maximum(_norm(w[i], inner), 1e-3), _norm(g[i], inner))
+            return results
         divisors = {i: past[i] if self.delayed else past[i] + g[i] ** 2 for i in g}
         r = {i: self._direction(w[i], g[i], divisors[i]) for i in g}
         if rule["rule"] == "lamb":
             norms = {i: (_norm(w[i]), _norm(r[i])) for i in g}
             return {i: of_w / of_r if of_w > 0 and of_r > 0 else 1.0 for i, (of_w, of_r) in norms.items()}
         assert rule["rule"] == "clippy"
-        found = {}
+        results = {}
         for i in g:
             allowed = rule["relative"] * np.abs(w[i]) + rule["absolute"]
             allowed = allowed + rule["accumulator_relative"] / np.sqrt(divisors[i] + self.epsilon)
             room = _ratio(allowed, eta * np.abs(r[i]))
             by_row = rule["granularity"] == "row" and room.ndim > 0
-            found[i] = room.min(axis=tuple(range(1, room.ndim)), keepdims=True) if by_row else room.min(initial=1.0)
-        return found
+            results[i] = room.min(axis=tuple(range(1, room.ndim)), keepdims=True) if by_row else room.min(initial=1.0)
+        return results
 
     def _adagc(self, norms: Mapping[int, np.ndarray]) -> dict[int, float]:
-        rule, found = self.rule, {}
+        rule, results = self.rule, {}
         total = np.sqrt(sum(norm**2 for norm in norms.values()))
         for i, norm in norms.items():
             gamma, starting = self.gammas[i], self.iterations < rule["start"]
             if starting:
-                found[i] = _ratio(rule["absolute"], total)
+                results[i] = _ratio(rule["absolute"], total)
             else:
-                found[i] = 1.0 if gamma is None else _ratio(rule["relative"] * gamma, norm)
-            clipped = float(found[i] * norm)
+                results[i] = 1.0 if gamma is None else _ratio(rule["relative"] * gamma, norm)
+            clipped = float(results[i] * norm)
             if norm == 0:
                 continue
             if gamma is None:
@@ -141,10 +141,12 @@ class Reference:
                 self.gammas[i] = min(gamma, clipped)
             else:
                 self.gammas[i] = rule["beta"] * gamma + (1 - rule["beta"]) * clipped
-        return found
+        return results
 
 
-def _touched(gradient: np.ndarray | tuple[Sequence[int], np.ndarray], shape: tuple[int, ...]) -> tuple[Any, np.ndarray]:
+def _find_coordinates(
+    gradient: np.ndarray | tuple[Sequence[int], np.ndarray], shape: tuple[int, ...]
+) -> tuple[Any, np.ndarray]:
     """The index and the values of the touched coordinates; repeated ids are summed."""
     if not isinstance(gradient, tuple):
         return (..., np.asarray(gradient, np.float64))
@@ -186,7 +188,7 @@ def _noise(rng: np.random.Generator, ids: Sequence[int] = (4, 1, 2), spread: flo
     return [*dense, (list(ids), scales[3] * rng.normal(size=(len(ids), 2)))]
 
 
-def _changed(gradients: list[Gradient], variable: str, position: Any, value: float) -> list[Gradient]:
+def _replace_coordinate(gradients: list[Gradient], variable: str, position: Any, value: float) -> list[Gradient]:
     """The gradients with one coordinate set to a value."""
     i = NAMES.index(variable)
     target = gradients[i][1] if isinstance(gradients[i], tuple) else gradients[i]
@@ -202,20 +204,20 @@ def _cases() -> dict[str, list[list[Gradient]]]:
         "noise over scales from 1e-3 to 1e3": [_noise(rng, spread=3.0) for _ in range(6)],
         "spikes of 1e4 and 1e6": [
             _noise(rng),
-            _changed(_noise(rng), "matrix", (1, 2), 1e4),
+            _replace_coordinate(_noise(rng), "matrix", (1, 2), 1e4),
             _noise(rng),
-            _changed(_changed(_noise(rng), "table", (0, 1), -1e6), "vector", 4, 1e6),
-            _changed(_noise(rng), "scalar", (), -1e4),
+            _replace_coordinate(_replace_coordinate(_noise(rng), "table", (0, 1), -1e6), "vector", 4, 1e6),
+            _replace_coordinate(_noise(rng), "scalar", (), -1e4),
             _noise(rng),
         ],
         "NaN, infinity and 1e30": [
-            _changed(_noise(rng), "vector", 2, np.nan),
+            _replace_coordinate(_noise(rng), "vector", 2, np.nan),
             _noise(rng),
-            _changed(_noise(rng), "table", (1, 0), np.inf),
-            _changed(_changed(_noise(rng), "scalar", (), -np.inf), "matrix", (2, 3), np.nan),
+            _replace_coordinate(_noise(rng), "table", (1, 0), np.inf),
+            _replace_coordinate(_replace_coordinate(_noise(rng), "scalar", (), -np.inf), "matrix", (2, 3), np.nan),
             _noise(rng),
-            _changed(_noise(rng), "matrix", (0, 0), 1e30),
-            _changed(_noise(rng), "matrix", (0, 0), 1.0),
+            _replace_coordinate(_noise(rng), "matrix", (0, 0), 1e30),
+            _replace_coordinate(_noise(rng), "matrix", (0, 0), 1.0),
         ],
         "zeros": [
             [*zeros, (range(6), np.zeros((6, 2)))],
@@ -224,7 +226,7 @@ def _cases() -> dict[str, list[list[Gradient]]]:
             [*zeros, no_rows],
         ],
         "numbers below the smallest normal one": [
-            _changed(_noise(rng), "vector", 1, 1e-40),
+            _replace_coordinate(_noise(rng), "vector", 1, 1e-40),
             [np.full((3, 4), 1e-42), *_noise(rng)[1:3], ([0, 5], np.full((2, 2), -1e-45))],
             _noise(rng),
         ],
@@ -240,7 +242,7 @@ def _cases() -> dict[str, list[list[Gradient]]]:
         "a variable without gradient": [
             _noise(rng),
             [_noise(rng)[0], None, *_noise(rng)[2:]],
-            [_changed(_noise(rng), "matrix", (0, 1), np.nan)[0], None, *_noise(rng)[2:]],
+            [_replace_coordinate(_noise(rng), "matrix", (0, 1), np.nan)[0], None, *_noise(rng)[2:]],
             [None, _noise(rng)[1], *_noise(rng)[2:]],
             [*_noise(rng)[:3], None],
             _noise(rng),

@@ -51,7 +51,7 @@ EVERYTHING = [
 ]
 
 
-def reference_of(name):
+def make_reference(name):
     rule, options = SETTINGS[name]
     options = dict(options)
     delayed = not options.pop("use_standard_accumulator_update", True)

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras
 
 from steadyrank.optimizers import Adagrad, WarmUp
-from tests.optimizers.optimizer_family import kept, noise, rows, take
+from tests.optimizers.optimizer_family import noise, read_accumulators, rows, take
 
 
 class TestGradientsAndVariables:
@@ -18,7 +18,7 @@ class TestGradientsAndVariables:
         take(optimizer, ([1.0], touched), (None, idle))
         assert touched.numpy()[0] != 1.0
         assert idle.numpy()[0] == 1.0
-        np.testing.assert_array_equal(kept(optimizer)[1], np.float32([0.1]))
+        np.testing.assert_array_equal(read_accumulators(optimizer)[1], np.float32([0.1]))
 
     def test_a_scalar_moves_against_its_gradient(self, make):
         w = tf.Variable(1.0)
@@ -43,7 +43,7 @@ class TestGradientsAndVariables:
             take(a, (rows(step, ids, sparse), sparse))
             take(b, (summed, dense))
         np.testing.assert_allclose(sparse.numpy(), dense.numpy(), rtol=1e-5)
-        np.testing.assert_allclose(kept(a)[0], kept(b)[0], rtol=1e-5)
+        np.testing.assert_allclose(read_accumulators(a)[0], read_accumulators(b)[0], rtol=1e-5)
 
     def test_untouched_rows_do_not_change(self, make):
         table = tf.Variable(noise(5, 2))
@@ -52,7 +52,7 @@ class TestGradientsAndVariables:
         take(optimizer, (rows(noise(2, 2), [3, 1], table), table))
         changed = (table.numpy() != before).any(axis=1)
         assert changed.tolist() == [False, True, False, True, False]
-        assert ((kept(optimizer)[0] != np.float32(0.1)).any(axis=1)).tolist() == changed.tolist()
+        assert ((read_accumulators(optimizer)[0] != np.float32(0.1)).any(axis=1)).tolist() == changed.tolist()
 
     @pytest.mark.parametrize("shape", [(5,), (5, 2), (5, 2, 3)], ids=str)
     @pytest.mark.parametrize("explain", [False, True])
@@ -197,7 +197,7 @@ class TestPrecision:
         assert w.dtype == dtype
         assert optimizer._accumulators[0].dtype == ("float64" if dtype == "float64" else "float32")
         np.testing.assert_allclose(tf.cast(w, tf.float64).numpy(), exact.numpy(), rtol=1e-2)
-        np.testing.assert_allclose(kept(optimizer)[0], kept(other)[0], rtol=1e-2)
+        np.testing.assert_allclose(read_accumulators(optimizer)[0], read_accumulators(other)[0], rtol=1e-2)
 
     @pytest.mark.parametrize("switch", ["clipnorm", "global_clipnorm"])
     @pytest.mark.parametrize("sparse", [False, True])
@@ -217,7 +217,7 @@ class TestPrecision:
         w = tf.Variable(tf.ones(2, dtype))
         optimizer = Adagrad(0.1, initial_accumulator_value=1e6)
         take(optimizer, ([1.0, 300.0], w))
-        np.testing.assert_allclose(kept(optimizer)[0], [1e6 + 1, 1e6 + 300.0**2], rtol=1e-6)
+        np.testing.assert_allclose(read_accumulators(optimizer)[0], [1e6 + 1, 1e6 + 300.0**2], rtol=1e-6)
 
     def test_loss_scaling_of_half_precision(self, make):
         w, exact = tf.Variable(tf.ones(3, tf.float16)), tf.Variable(tf.ones(3))
@@ -233,11 +233,11 @@ class TestPrecision:
             step(x)
             take(plain, (x, exact))
         np.testing.assert_allclose(w.numpy(), exact.numpy(), rtol=5e-3)
-        before, accumulator = w.numpy(), kept(scaled.inner_optimizer)[0]
+        before, accumulator = w.numpy(), read_accumulators(scaled.inner_optimizer)[0]
         # 100 times the scale is more than float16 holds.
         step([1.0, 100.0, 1.0])
         np.testing.assert_array_equal(w.numpy(), before)
-        np.testing.assert_array_equal(kept(scaled.inner_optimizer)[0], accumulator)
+        np.testing.assert_array_equal(read_accumulators(scaled.inner_optimizer)[0], accumulator)
         assert float(scaled.loss_scale) == 512
         step([1.0, 1.0, 1.0])
         assert (w.numpy() < before).all()

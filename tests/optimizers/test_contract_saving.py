@@ -10,10 +10,10 @@ import tensorflow as tf
 import tf_keras
 
 from steadyrank.optimizers import Adagrad, Clippy, ClippyAdagrad, GradientClipping, WarmUp, tfrs
-from tests.optimizers.optimizer_family import CLIPPY, kept, maker, noise, take
+from tests.optimizers.optimizer_family import CLIPPY, make_factory, noise, read_accumulators, take
 
 
-class TestKeeping:
+class TestSaving:
     def test_checkpoint_and_resume_to_the_bit(self, make, tmp_path):
         gradients = noise(6, 5, scale=20.0)
         gradients[1, 2] = np.nan
@@ -34,7 +34,7 @@ class TestKeeping:
         run(str(tmp_path / "parts"), gradients[:3], restore=False)
         parts, resumed = run(str(tmp_path / "parts"), gradients[3:], restore=True)
         np.testing.assert_array_equal(whole.numpy(), parts.numpy())
-        np.testing.assert_array_equal(kept(optimizer)[0], kept(resumed)[0])
+        np.testing.assert_array_equal(read_accumulators(optimizer)[0], read_accumulators(resumed)[0])
         assert int(optimizer.iterations) == int(resumed.iterations) == len(gradients)
         # Checkpoints of the drop-in have the contents of those of TFRS, without counts.
         if not isinstance(optimizer, tfrs.ClippyAdagrad):
@@ -55,7 +55,7 @@ class TestKeeping:
         path = checkpoint.write(str(tmp_path / "checkpoint"))
         w2, b2, other, restored = start(not before)
         restored.read(path)
-        for mine, theirs in zip(kept(other), kept(optimizer), strict=True):
+        for mine, theirs in zip(read_accumulators(other), read_accumulators(optimizer), strict=True):
             np.testing.assert_array_equal(mine, theirs)
         for this, of_w, of_b in ((optimizer, w, b), (other, w2, b2)):
             take(this, ([1.0, 2.0, 3.0, 4.0, 5.0], of_w), (2.0, of_b))
@@ -74,12 +74,12 @@ class TestKeeping:
         w, optimizer, checkpoint = start()
         checkpoint.read(first)
         take(optimizer, ([1.0, 2.0, 3.0], w))
-        np.testing.assert_allclose(kept(optimizer)[0], [2.1, 8.1, 18.1], rtol=1e-6)
+        np.testing.assert_allclose(read_accumulators(optimizer)[0], [2.1, 8.1, 18.1], rtol=1e-6)
         second = checkpoint.write(str(tmp_path / "second"))
         w, optimizer, checkpoint = start()
         optimizer.build([w])
         checkpoint.read(second).assert_existing_objects_matched()
-        np.testing.assert_allclose(kept(optimizer)[0], [2.1, 8.1, 18.1], rtol=1e-6)
+        np.testing.assert_allclose(read_accumulators(optimizer)[0], [2.1, 8.1, 18.1], rtol=1e-6)
 
     def test_a_model_file_keeps_everything(self, make, tmp_path):
         model = dense_model(make(0.3, explain=True))
@@ -255,7 +255,7 @@ class TestKerasArguments:
     @pytest.mark.parametrize("name", CLIPPY)
     def test_weight_decay_is_part_of_the_step_that_clippy_bounds(self, name):
         start = np.array([100.0, 0.0, -3.0], np.float32)
-        w, optimizer = tf.Variable(start), maker(name)(1.0, weight_decay=10.0)
+        w, optimizer = tf.Variable(start), make_factory(name)(1.0, weight_decay=10.0)
         relative, absolute = (0.1, 1e-7) if name == "tfrs" else (0.5, 1e-2)
         take(optimizer, ([0.0, 0.0, 0.0], w))
         moved = np.abs(w.numpy() - start)

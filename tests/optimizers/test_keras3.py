@@ -34,10 +34,10 @@ OTHERS = {
 @pytest.fixture(scope="module", autouse=True)
 def other_backends(request, tmp_path_factory) -> Iterator[dict[str, tuple[subprocess.Popen, Path]]]:
     """The processes for JAX and Torch, and their logs; started with the first test so that they run in parallel."""
-    wanted = any("failures_on" in item.fixturenames for item in request.session.items)
+    is_needed = any("failures_on" in item.fixturenames for item in request.session.items)
     running = {}
     with contextlib.ExitStack() as stack:
-        for backend in OTHERS if wanted else ():
+        for backend in OTHERS if is_needed else ():
             if importlib.util.find_spec(backend) is not None:
                 log = tmp_path_factory.mktemp(backend) / "log"
                 process = subprocess.Popen(
@@ -59,17 +59,17 @@ def failures_on(other_backends) -> Callable[[str], dict[str, str]]:
     """A function from a backend to the failures of its checks, "" for none."""
 
     @functools.cache
-    def wrong(backend: str) -> dict[str, str]:
+    def read_failures(backend: str) -> dict[str, str]:
         if backend not in other_backends:
             pytest.skip(f"{backend} is not installed: {OTHERS[backend]}")
         process, log = other_backends[backend]
-        said, _ = process.communicate(timeout=SECONDS)
+        output, _ = process.communicate(timeout=SECONDS)
         assert process.returncode == 0, f"exit code {process.returncode}\n{log.read_text()[-4000:]}"
-        found = json.loads(said.splitlines()[-1])
+        found = json.loads(output.splitlines()[-1])
         assert found["backend"] == backend
         return found["wrong"]
 
-    return wrong
+    return read_failures
 
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")
@@ -239,5 +239,5 @@ def test_keras_2_under_the_name_keras_is_refused(tmp_path):
     [("jax", name) for name in [*CHECKS, *ONLY_JAX]] + [("torch", name) for name in CHECKS if name not in NOT_ON_TORCH],
 )
 def test_on_the_other_backends(backend, name, failures_on):
-    wrong = failures_on(backend)[name]
-    assert not wrong, wrong
+    read_failures = failures_on(backend)[name]
+    assert not read_failures, read_failures

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from steadyrank.optimizers import Adagrad, programs
 from tests.optimizers.reference import CASES, NAMES, WEIGHTS
-from tests.optimizers.reference_settings import EVERYTHING, SETTINGS, reference_of
+from tests.optimizers.reference_settings import EVERYTHING, SETTINGS, make_reference
 
 
 def optimizer_of(name, **arguments):
@@ -31,18 +31,18 @@ class Comparison:
     """Compares both implementations; a failure names the step and the variable."""
 
     def __init__(self, name, **arguments):
-        self.reference = reference_of(name)
+        self.reference = make_reference(name)
         self.optimizer = optimizer_of(name, **arguments)
         self.variables = [tf.Variable(w, dtype=tf.float32, name=n) for n, w in zip(NAMES, WEIGHTS, strict=True)]
         self.optimizer.build(self.variables)
         self.largest = [np.abs(w).max() for w in WEIGHTS]
 
     def step(self, gradients, where, apply=None):
-        given = [tensor(g, v) for g, v in zip(gradients, self.variables, strict=True)]
+        tensors = [tensor(g, v) for g, v in zip(gradients, self.variables, strict=True)]
         if apply is None:
-            self.optimizer.apply_gradients(zip(given, self.variables, strict=True))
+            self.optimizer.apply_gradients(zip(tensors, self.variables, strict=True))
         else:
-            apply(given)
+            apply(tensors)
         self.reference.step(gradients)
         for i, name in enumerate(NAMES):
             w, expected = self.variables[i].numpy(), self.reference.weights[i]
@@ -62,14 +62,14 @@ class Comparison:
         @tf.function(input_signature=[dense, tf.TensorSpec([rows, 2]), tf.TensorSpec([rows], tf.int64)])
         def apply(gradients, rows, ids):
             table = self.variables[3]
-            given = [*gradients, tf.IndexedSlices(rows, ids, tuple(table.shape))]
-            self.optimizer.apply_gradients(zip(given, self.variables, strict=True))
+            tensors = [*gradients, tf.IndexedSlices(rows, ids, tuple(table.shape))]
+            self.optimizer.apply_gradients(zip(tensors, self.variables, strict=True))
 
         seen = []
         for where, gradients in EVERYTHING:
             if rows not in (None, len(gradients[3][0])):
                 continue
-            self.step(gradients, where, lambda given: apply(given[:3], given[3].values, given[3].indices))
+            self.step(gradients, where, lambda tensors: apply(tensors[:3], tensors[3].values, tensors[3].indices))
             factors = [float(factor) for factor in self.optimizer.clipping_factors]
             expected = self.reference.sigmas
             np.testing.assert_allclose(factors, expected, rtol=2e-3, atol=2e-7, err_msg=f"{where}: sigmas of {NAMES}")

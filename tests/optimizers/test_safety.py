@@ -42,8 +42,8 @@ class Model:
     def apply(self, gradients):
         self.optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
 
-    def kept(self):
-        """All weights and all accumulators."""
+    def read_state(self):
+        """Returns all weights and all accumulators."""
         return [v.numpy() for v in (*self.variables, *self.optimizer._accumulators)]
 
 
@@ -56,20 +56,20 @@ def assert_same(mine, theirs):
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("where", ["matrix", "scalar", "table"])
 def test_a_bad_gradient_changes_nothing_now_or_in_later_steps(rule, bad, where):
-    struck, spared = Model(Adagrad(0.1, rule)), Model(Adagrad(0.1, rule))
-    for model in (struck, spared):
+    damaged, control = Model(Adagrad(0.1, rule)), Model(Adagrad(0.1, rule))
+    for model in (damaged, control):
         model.step(seed=0)
-    before = struck.kept()
-    struck.step(seed=1, **{where: bad})
-    assert_same(struck.kept(), before)
-    for model in (struck, spared):
+    before = damaged.read_state()
+    damaged.step(seed=1, **{where: bad})
+    assert_same(damaged.read_state(), before)
+    for model in (damaged, control):
         model.step(seed=2)
-    assert_same(struck.kept(), spared.kept())
+    assert_same(damaged.read_state(), control.read_state())
     # The coordinate with the bad gradient moves again.
-    assert (struck.kept()[0] != before[0]).all()
-    assert struck.optimizer.skipped_steps == 1
-    assert struck.optimizer.read_nonfinite_gradients() == {f"{where}:0": 1}
-    assert int(struck.optimizer.iterations) == 3
+    assert (damaged.read_state()[0] != before[0]).all()
+    assert damaged.optimizer.skipped_steps == 1
+    assert damaged.optimizer.read_nonfinite_gradients() == {f"{where}:0": 1}
+    assert int(damaged.optimizer.iterations) == 3
 
 
 def test_bad_gradients_are_counted_by_variable():
@@ -89,9 +89,9 @@ def test_before_the_first_step_nothing_is_counted():
 
 def test_a_bad_gradient_of_a_variable_without_a_rule_skips_the_step():
     model = Model(Adagrad(0.1, "clippy", groups={"table": None}))
-    before = model.kept()
+    before = model.read_state()
     model.step(0, table=np.nan)
-    assert_same(model.kept(), before)
+    assert_same(model.read_state(), before)
 
 
 def test_gradients_up_to_the_limit_are_good():
@@ -107,9 +107,9 @@ def test_gradients_up_to_the_limit_are_good():
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_clipping_by_keras_does_not_hide_bad_gradients(switch, bad):
     model = Model(Adagrad(0.1, **{switch: 1.0}))
-    before = model.kept()
+    before = model.read_state()
     model.step(0, matrix=bad)
-    assert_same(model.kept(), before)
+    assert_same(model.read_state(), before)
     assert model.optimizer.skipped_steps == 1
     assert model.optimizer.read_nonfinite_gradients() == {"matrix:0": 1}
 
@@ -180,12 +180,12 @@ class TestTooManyInARow:
         model = Model(Adagrad(0.1, "clippy", max_skipped_steps=2))
         if in_a_graph:
             model.apply = tf.function(model.apply)
-        before = model.kept()
+        before = model.read_state()
         for seed in range(2):
             model.step(seed, table=np.nan)
-        with pytest.raises(tf.errors.InvalidArgumentError, match=r"table:0.*the 2 steps before.*max_skipped_steps"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"table:0.*after 2 skipped steps.*max_skipped_steps"):
             model.step(2, table=np.nan)
-        assert_same(model.kept(), before)
+        assert_same(model.read_state(), before)
 
     def test_a_good_step_resets_the_count_in_a_row(self):
         model = Model(Adagrad(0.1, max_skipped_steps=2))
@@ -221,10 +221,10 @@ class TestTooManyInARow:
             model.apply = tf.function(model.apply)
         with pytest.raises(tf.errors.InvalidArgumentError) as caught:
             model.step(0, matrix=np.nan)
-        said = skipped_too_often(caught.value)
-        assert "matrix:0" in said
-        assert said.startswith("the gradient of ")
-        assert said.endswith("max_skipped_steps")
+        message = skipped_too_often(caught.value)
+        assert "matrix:0" in message
+        assert message.startswith("the gradient of ")
+        assert message.endswith("max_skipped_steps")
         with pytest.raises(tf.errors.InvalidArgumentError) as other:
             tf.reshape(tf.zeros(3), [2])
         assert skipped_too_often(other.value) == ""
@@ -244,9 +244,9 @@ class TestASkippedStepDoesNotChange:
         model = Model(Adagrad(0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=2))
         model.step(0)
         averages = [average.numpy() for average in model.optimizer._model_variables_moving_average]
-        before = model.kept()
+        before = model.read_state()
         model.step(1, matrix=np.nan)
-        assert_same(model.kept(), before)
+        assert_same(model.read_state(), before)
         assert_same([average.numpy() for average in model.optimizer._model_variables_moving_average], averages)
 
 
@@ -293,13 +293,15 @@ class TestEverythingStaysFinite:
         for model in models.values():
             model.optimizer.learning_rate = rate
             model.step(0, matrix=0.0)
-        harmed = [name for name, model in models.items() if not all(np.isfinite(kept).all() for kept in model.kept())]
+        harmed = [
+            name for name, model in models.items() if not all(np.isfinite(kept).all() for kept in model.read_state())
+        ]
         assert not harmed
 
 
 def test_bad_gradients_are_applied_without_skip_nonfinite():
     model = Model(Adagrad(0.1, skip_nonfinite=False, max_skipped_steps=0))
-    before = model.kept()
+    before = model.read_state()
     model.step(0, matrix=np.nan)
     assert np.isnan(model.matrix.numpy()).sum() == 1
     assert np.isfinite(model.scalar.numpy())

@@ -95,15 +95,15 @@ class Training:
         self._strategy = strategy
         with strategy.scope():
             self._model, self._optimizer = ranker(), make()
-        self._step = tf.function(lambda *batch: strategy.run(self._of_one_replica, args=batch), autograph=False)
+        self._step = tf.function(lambda *batch: strategy.run(self._take_replica_step, args=batch), autograph=False)
 
     def run(self, steps: Iterable[Batch]) -> Training:
         """Takes one step for each batch."""
         for batch in steps:
-            self._step(*(_shared_out(self._strategy, column) for column in batch))
+            self._step(*(_distribute(self._strategy, column) for column in batch))
         return self
 
-    def _of_one_replica(self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor) -> None:
+    def _take_replica_step(self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(tf.square(labels - self._model([ids, numbers]))) / ROWS
         self._optimizer.minimize(loss, self._model.trainable_variables, tape=tape)
@@ -113,7 +113,7 @@ class Training:
         return report_state(self._strategy, self._model, self._optimizer)
 
 
-def _shared_out(strategy: tf.distribute.Strategy, column: np.ndarray) -> Any:
+def _distribute(strategy: tf.distribute.Strategy, column: np.ndarray) -> Any:
     def share(context: tf.distribute.experimental.ValueContext) -> tf.Tensor:
         return tf.constant(column[context.replica_id_in_sync_group :: context.num_replicas_in_sync])
 
