@@ -1,10 +1,10 @@
-# Every target sets up what it needs in .venv, so that each works first on a fresh machine with Python 3.10+ and make.
+# Every target installs its requirements into .venv, so any target can run first on a new machine with Python 3.10 to 3.13 and make.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# Packaging tools look at the package, not at the folder that happens to hold it.
+# The folders and files that lint and format checks read.
 SOURCES := pipeline models optimizers foundation tests benchmarks setup.py __init__.py
 
 .PHONY: demo test check bench docs clean
@@ -21,7 +21,7 @@ check: $(VENV)/.docs
 	cd $(VENV)/named && MYPYPATH=. ../bin/mypy --config-file steadyrank/pyproject.toml -p steadyrank.pipeline -p steadyrank.models -p steadyrank.optimizers -p steadyrank.foundation
 	$(MAKE) --no-print-directory docs
 
-# All benchmarks, some forty minutes. MovieLens is downloaded, or read from a prepared folder: make bench TFDS_DIR=DIR
+# Runs all benchmarks, which takes a long time. Downloads MovieLens unless TFDS_DIR names a prepared folder: make bench TFDS_DIR=DIR
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/clipping_under_shift.py
 	$(BIN)/python benchmarks/rollback.py
@@ -38,7 +38,7 @@ docs: $(VENV)/.docs
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
-		|| { echo "error: Python 3.10 to 3.13 is needed, $$($(PYTHON) --version) was found; name another: make PYTHON=python3.12 ..." >&2; exit 1; }
+		|| { echo "error: Python must be 3.10 to 3.13, got $$($(PYTHON) --version); choose another interpreter: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: $(VENV)/bin/python setup.py pyproject.toml
@@ -47,14 +47,14 @@ $(VENV)/.run: $(VENV)/bin/python setup.py pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	@echo "installing what the tests and checks need"
+	@echo "installing the requirements of the tests and checks"
 	$(PIP) install -e '.[dev]'
-	@# mypy reads a package from a folder of its name; the repository's own may have any.
+	@# mypy finds a package by the name of its folder, and a clone can have any name.
 	@mkdir -p $(VENV)/named && ln -sfn ../.. $(VENV)/named/steadyrank
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.dev
-	@echo "installing what the site needs"
+	@echo "installing the requirements of the documentation site"
 	$(PIP) install -e '.[docs]'
 	@touch $@
 

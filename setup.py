@@ -8,44 +8,44 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)[1]
-ROOMS = find_packages(
-    include=[pattern for room in ("pipeline", "models", "optimizers", "foundation") for pattern in (room, f"{room}.*")]
+SUBPACKAGES = find_packages(
+    include=[pattern for name in ("pipeline", "models", "optimizers", "foundation") for pattern in (name, f"{name}.*")]
 )
 
 
 class BuildModules(build_py):
-    """Leaves this file, which lies in the package's folder, out of the package."""
+    """Excludes this file from the package, because it is in the package's folder."""
 
     def find_package_modules(self, package, package_dir):
-        """The modules of a package: (package, module, file)."""
+        """Returns the modules of a package as (package, module, file)."""
         return [
-            found
-            for found in super().find_package_modules(package, package_dir)
-            if found[:2] != ("steadyrank", "setup")
+            module
+            for module in super().find_package_modules(package, package_dir)
+            if module[:2] != ("steadyrank", "setup")
         ]
 
 
 setup(
     name="steadyrank",
     version=VERSION,
-    description="Training multitask rankers that do not diverge, and proof of it.",
+    description="Train multitask ranking models that do not diverge, and prove it.",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     cmdclass={"build_py": BuildModules},
     package_dir={"steadyrank": "."},
-    packages=["steadyrank", *(f"steadyrank.{room}" for room in ROOMS)],
+    packages=["steadyrank", *(f"steadyrank.{name}" for name in SUBPACKAGES)],
     package_data={"steadyrank": ["py.typed"]},
     install_requires=[
-        # TensorFlow and tf_keras carry the same minor version: one without the other does not import.
+        # TensorFlow and tf_keras must have the same minor version; otherwise the import fails.
         "tensorflow>=2.21,<2.22",
         "tf_keras>=2.21,<2.22",
-        # TensorFlow brings it; steadyrank.optimizers.keras3 stands on it.
+        # TensorFlow installs it. It is listed because steadyrank.optimizers.keras3 imports it.
         "keras>=3.10,<4",
         "tensorflow-recommenders>=0.7.7,<0.8",
         "tensorflow-datasets>=4.9.10,<5",
-        # tensorflow-datasets imports it and does not declare it.
+        # tensorflow-datasets imports it without declaring it.
         "importlib_resources",
         "absl-py>=2.1",
         "numpy>=1.26",
@@ -59,9 +59,9 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3.6",
             "hypothesis>=6.100",
-            # Keras 3 runs on it too, and so must steadyrank.optimizers.keras3.
+            # steadyrank.optimizers.keras3 must also run on Keras 3's JAX backend.
             "jax>=0.6",
-            # A server of S3, of which flask is the other half.
+            # A local S3 server for the tests, which needs flask.
             "moto[s3]>=5",
             "flask",
             "flask-cors",
