@@ -2,8 +2,9 @@
 
     python benchmarks/clipping_under_shift.py --out=docs
 
-Trains the demo's ranker on a simulated log whose distribution shifts on day 4, once for each rule and learning rate, each in a
-process of its own. Prints a table in Markdown and draws ``clipping_under_shift.png``. Takes about six minutes on two cores.
+Trains the demo's ranker on a simulated log whose distribution shifts on day 4, once for each rule and learning rate,
+each in a process of its own. Prints a table in Markdown and draws ``clipping_under_shift.png``. Takes about six minutes
+on two cores.
 """
 
 from __future__ import annotations

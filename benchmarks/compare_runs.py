@@ -2,8 +2,9 @@
 
     python benchmarks/compare_runs.py RUN_BEFORE RUN_AFTER
 
-Use it to show that a refactoring changes no number. Weights are matched by their path in the checkpoint, or by their content if a path
-was renamed. Metrics are matched by key; keys that measure time are left out. Exit code: 0 equal, 1 different.
+Use it to show that a refactoring changes no number. Weights are matched by their path in the checkpoint, or by their
+content if a path was renamed. Metrics are matched by key; keys that measure time are left out. Exit code: 0 equal, 1
+different.
 """
 
 from __future__ import annotations

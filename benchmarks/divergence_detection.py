@@ -2,13 +2,15 @@
 
     python benchmarks/divergence_detection.py
 
-Every run trains the same small ranker on a log, with one rule, learning rate, seed and hazard. A *reference* run (Clippy at learning rate
-0.1) trains on the very same batches. The label of a run comes from the losses and AUCs of single steps:
+Every run trains the same small ranker on a log, with one rule, learning rate, seed and hazard. A *reference* run
+(Clippy at learning rate 0.1) trains on the very same batches. The label of a run comes from the losses and AUCs of single steps:
 
-* A run is *off* at a step if its loss, averaged over 5 steps, is not finite or more than twice the reference's, or if the mean AUC of its
+* A run is *off* at a step if its loss, averaged over 5 steps, is not finite or more than twice the reference's, or if
+the mean AUC of its
   binary tasks over 32 steps has less than a quarter of the reference's lead over chance.
 * Periods less than 32 steps apart count as one if at least half of its steps are off.
-* A run is **full** if it is off for 64 steps or more, or to its end, from the first step of that period on; otherwise **micro** if it is
+* A run is **full** if it is off for 64 steps or more, or to its end, from the first step of that period on; otherwise
+**micro** if it is
   off for 3 steps or more; otherwise **healthy**.
 
 The benchmark prints, for each label, how many runs the detector found and how soon, and its false alarms.

@@ -8,10 +8,12 @@ shuffled batches of 1,024 rows. The time runs from opening the reader to the las
 consumed within TensorFlow, as a training loop does.
 
 - **pyarrow alone** reads the row groups without conversion, shuffling or batching. It is the upper limit.
-- The files are in the page cache. The fast readers have read one batch before the measurement, so that TensorFlow's threads exist.
+- The files are in the page cache. The fast readers have read one batch before the measurement, so that TensorFlow's
+threads exist.
 - The readers run in turn for several rounds. The table in Markdown shows medians.
 - Memory is the peak resident size minus the resident size before reading, summed over all processes of a reader.
-- The slow readers read only the first rows, through a smaller shuffle buffer, so that filling the buffer does not dominate their time.
+- The slow readers read only the first rows, through a smaller shuffle buffer, so that filling the buffer does not
+dominate their time.
 - PyTorch is skipped if it is not installed.
 """
 

@@ -2,16 +2,17 @@
 
     python benchmarks/optimizer_step.py
 
-All contenders of a case take turns in one process, round after round, on the same gradients. The benchmark prints medians over the
-rounds and ratios to ``tf_keras`` Adagrad as a table in Markdown. The same program can take half as long again when its arrays lie
-elsewhere in memory. Therefore the dense cases allocate everything anew several times (``--placements``), and their medians are over
-all rounds of all placements. Memory is the peak during a step beyond what is held between steps. PyTorch is left out if it is
+All contenders of a case take turns in one process, round after round, on the same gradients. The benchmark prints
+medians over the rounds and ratios to ``tf_keras`` Adagrad as a table in Markdown. The same program can take half as
+long again when its arrays lie elsewhere in memory. Therefore the dense cases allocate everything anew several times
+(``--placements``), and their medians are over all rounds of all placements. Memory is the peak during a step beyond what is held between steps. PyTorch is left out if it is
 not installed (``pip install torch``).
 
-The floor is bytes over bandwidth. Dense: Adagrad must read w, g and G and write w and G, 20 bytes for each coordinate. Clippy must
-read all three once more before, since sigma depends on the whole variable: 32 bytes. Sparse: the same for the touched rows, and
-8 bytes for each number of the gradient, whose repeated rows must be summed first. The bandwidth is measured by adding one array of
-the size of the case to another on all cores: two reads and a write, as in an optimizer.
+The floor is bytes over bandwidth. Dense: Adagrad must read w, g and G and write w and G, 20 bytes for each coordinate.
+Clippy must read all three once more before, since sigma depends on the whole variable: 32 bytes. Sparse: the same for
+the touched rows, and 8 bytes for each number of the gradient, whose repeated rows must be summed first. The bandwidth
+is measured by adding one array of the size of the case to another on all cores: two reads and a write, as in an
+optimizer.
 """
 
 from __future__ import annotations
@@ -228,7 +229,8 @@ def in_torch(fused: bool) -> Callable[[Case], Step]:
         rows = None if case.rows is None else torch.from_numpy(case.rows[np.newaxis])
 
         def step() -> None:
-            # A new sparse gradient each time: its repeated rows are summed within the step, as for the other contenders.
+            # A new sparse gradient each time: its repeated rows are summed within the step, as for the other
+            # contenders.
             weights.grad = values if rows is None else torch.sparse_coo_tensor(rows, values, weights.shape)
             optimizer.step()
 

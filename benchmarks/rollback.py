@@ -2,9 +2,9 @@
 
     python benchmarks/rollback.py
 
-The ranker of the demo trains with plain Adagrad on a simulated log whose distribution shifts on day 4. First, several learning rates
-run without rollback. The best stable one, on the held-out day, is the reference. Then the rates that fully diverged run with rollback.
-The benchmark prints a table in Markdown.
+The ranker of the demo trains with plain Adagrad on a simulated log whose distribution shifts on day 4. First, several
+learning rates run without rollback. The best stable one, on the held-out day, is the reference. Then the rates that
+fully diverged run with rollback. The benchmark prints a table in Markdown.
 """
 
 from __future__ import annotations

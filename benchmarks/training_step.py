@@ -2,10 +2,10 @@
 
     python benchmarks/training_step.py --config=large
 
-There is one ranker of a preset for each optimizer. The rankers take turns on the same batches, round after round. The benchmark prints
-medians and their ratios to ``tf_keras`` Adagrad. The last ranker is *watched*: it has all probes of
-:mod:`steadyrank.pipeline.divergence.probes`, and waits for a bad step to save. A last line says what it adds to measure sharpness and
-conflicts of tasks every 200 steps.
+There is one ranker of a preset for each optimizer. The rankers take turns on the same batches, round after round. The
+benchmark prints medians and their ratios to ``tf_keras`` Adagrad. The last ranker is *watched*: it has all probes of
+:mod:`steadyrank.pipeline.divergence.probes`, and waits for a bad step to save. A last line says what it adds to measure
+sharpness and conflicts of tasks every 200 steps.
 """
 
 from __future__ import annotations

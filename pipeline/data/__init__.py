@@ -15,7 +15,7 @@ opens the source that a configuration names. To train on data that no built-in s
 | :mod:`.simulated` | the simulated log of a video platform |
 | :mod:`.movielens` | MovieLens |
 | :mod:`.files` | a user's own log in Parquet or TFRecord files |
-| :mod:`.tfds` | a dataset of TensorFlow Datasets as such a log |
+| :mod:`.tfds` | finds the files of a dataset that TensorFlow Datasets prepared |
 | :mod:`.checks` | checks of a log's days before a run |
 | :mod:`.schema_inference` | proposes the schema of a user's own log |
 """

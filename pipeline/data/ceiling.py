@@ -20,8 +20,8 @@ def compute_ceiling(source: Source, day: int, rows: int = 0) -> dict[str, float]
 
     Returns:
       ``auc/<task>`` for each binary task and ``rmse/<task>`` for each regression task, over the rows with a label. A
-      value is NaN if it is undefined, which it is without labels, and for the AUC also if all labels are equal. The
-      result is None if the source does not know the expected labels.
+      metric is NaN if no row has a label. An AUC is also NaN if all labels are equal. The result is None if the source
+      does not know the expected labels.
 
     Raises:
       ValueError: If ``rows`` is negative.

@@ -1,8 +1,8 @@
 """Computes the means, standard deviations and vocabularies that a ranker needs before it trains, in one pass.
 
-Memory stays bounded for any log: sums for numbers, and for each vocabulary a table of counts that is pruned when it
-grows far beyond the vocabulary's size. The result depends on the log and the schema alone, so every process computes
-the same.
+Memory stays bounded for any log. Numbers need only sums. Each vocabulary needs a table of counts, which drops its
+rarest values when it grows far beyond the vocabulary's size. The result depends only on the log and the schema, so
+every process computes the same result.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from . import statistics_cache
 from .columns import Columns
 from .source import Source
 
-# A table of counts holds this many values for each one in the vocabulary, and never fewer than the minimum. When it is
-# full, the rarest values are dropped.
+# The capacity of a table of counts, per entry of the vocabulary, and its minimum. A full table drops its rarest values.
 _COUNTED_PER_ENTRY, _MIN_COUNTED = 16, 1 << 16
 # A deviation below this share of the mean is rounding noise.
 _CONSTANT_SHARE = 1e-6
@@ -49,16 +48,15 @@ def compute_statistics(
 ) -> LogStatistics:
     """Computes the statistics of a log's first rows.
 
-    Values that are not finite are left out. A feature that is constant in these rows gets the standard deviation 1, so
-    that it passes unscaled if it varies later; a feature without any finite value gets the mean 0 as well. A vocabulary
-    lists the most frequent values first, and equally frequent values in their own order. Statistics of all rows of a
-    log of files are cached under the user's cache folder; the key holds the names, sizes and modification times of the
-    files.
+    Values that are not finite are ignored. A feature that is constant in these rows gets the standard deviation 1, so
+    that it passes unscaled if it varies later. A feature without any finite value also gets the mean 0. A vocabulary
+    lists the most frequent values first, and sorts equally frequent values. Statistics of all rows of a log of files
+    are cached in the user's cache folder. The key contains the names, sizes and modification times of the files.
 
     Args:
       source: The log.
       rows: Number of rows to read; 0 for all. A schema with a ``vocabulary_size`` needs all rows.
-      days: Positions of the days to read. Days that a run evaluates on do not belong here.
+      days: Positions of the days to read. Omit the days that the run evaluates on.
       report_progress: Called repeatedly with the number of rows read and the number of all rows to read.
 
     Returns:
@@ -72,15 +70,15 @@ def compute_statistics(
     if path is not None and (cached := statistics_cache.read(path)) is not None:
         return LogStatistics(_fill_vocabularies(schema, cached.vocabularies), cached.statistics)
     totals = _Totals(schema)
-    done = 0
+    rows_read = 0
     for day in days:
         for index, block_rows in enumerate(source.block_rows(day)):
-            if done >= rows:
+            if rows_read >= rows:
                 break
-            totals.add({name: column[: rows - done] for name, column in source.block(day, index).items()})
-            done += min(block_rows, rows - done)
+            totals.add({name: column[: rows - rows_read] for name, column in source.block(day, index).items()})
+            rows_read += min(block_rows, rows - rows_read)
             if report_progress is not None:
-                report_progress(done, rows)
+                report_progress(rows_read, rows)
     statistics, vocabularies = totals.statistics(), totals.vocabularies()
     if path is not None:
         statistics_cache.write(path, statistics_cache.Entry(statistics, vocabularies))
@@ -88,7 +86,7 @@ def compute_statistics(
 
 
 class _Totals:
-    """Everything that is summed and counted over the blocks."""
+    """The sums and counts over the blocks."""
 
     def __init__(self, schema: Schema):
         self._schema = schema
@@ -123,14 +121,14 @@ class _Totals:
 
 
 def _scaling_deviation(moments: Moments) -> np.ndarray:
-    """Returns the standard deviation to divide by: 1 for a column that is constant but for rounding."""
+    """Returns the standard deviation to divide by: 1 for a column that is constant up to rounding."""
     deviation = moments.deviation()
     constant = deviation <= _CONSTANT_SHARE * np.maximum(np.abs(moments.mean), 1e-6)
     return np.where(constant, 1.0, deviation).astype(np.float32)
 
 
 class _ValueCounts:
-    """How often each value occurs. When there are too many values, the rarest are dropped."""
+    """The number of occurrences of each value. When there are too many values, the rarest are dropped."""
 
     def __init__(self, size: int):
         self._size = size
@@ -154,9 +152,9 @@ class _ValueCounts:
 
 
 def _to_entry(value: Any) -> Any:
-    """Returns a value as a vocabulary holds it.
+    """Converts a value to an entry of a vocabulary, or returns None for bytes that are not UTF-8.
 
-    Bytes that are not UTF-8 give None. The ranker maps them to the row for unknown values.
+    The ranker maps such bytes to the row for unknown values.
     """
     if not isinstance(value, bytes):
         return value

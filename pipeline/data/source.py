@@ -29,7 +29,7 @@ class RowFaults:
     Attributes:
       day: Position of the day.
       index: Position of the block in the day.
-      skipped_rows: Number of faulty rows, which train nothing.
+      skipped_rows: Number of faulty rows, which are excluded from training.
       rows: One record for each faulty or clamped row, with the keys ``file``, ``row`` and ``reasons``. A row whose
         number was set to its bound also has ``clamped``. The first records also have the row's ``values``.
     """
@@ -63,7 +63,7 @@ class Source(abc.ABC):
     have defaults that suit a log in which every row is valid. Methods take a day by its position in ``days``.
 
     Attributes:
-      schema: The columns of each block. Dtypes and row shapes are those of ``schema.columns``; strings are arrays of
+      schema: The columns of each block, with the dtypes and row shapes of ``schema.columns``. Strings are arrays of
         bytes.
       encodes_strings: Whether :meth:`read_block` returns string columns as :class:`~.columns.DictionaryColumn`. False
         by default.
@@ -104,12 +104,12 @@ class Source(abc.ABC):
     def block(self, day: int, index: int) -> Columns:
         """Returns the columns of one block: a pure function of the source's settings, ``day`` and ``index``."""
 
-    # A source that knows more about its rows.
+    # Optional members: the ceiling, the statistics cache and the order of reads.
 
     def expected(self, day: int, index: int) -> Columns | None:
         """Returns the prediction of a perfect ranker for each task, row by row, or None if it is unknown.
 
-        Only a simulated log knows it. It gives the best metrics that a ranker can reach; see
+        Only a simulated log knows these predictions. They give the best metrics that a ranker can reach; see
         :func:`.ceiling.compute_ceiling`.
         """
         return None
@@ -160,7 +160,7 @@ class Source(abc.ABC):
     def check_days(
         self, previous: Sequence[CheckedDay] = (), report_progress: Callable[[int, int], None] | None = None
     ) -> list[CheckedDay]:
-        """Checks each day against the days before it and against what an earlier process of the run saw.
+        """Checks each day against the days before it and against the results of an earlier process of the run.
 
         Args:
           previous: The days that the earlier process checked.

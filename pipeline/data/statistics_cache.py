@@ -1,4 +1,4 @@
-"""Keeps the statistics of a log of files, so that the next run on the same files does not read them all again.
+"""Caches the statistics of a log of files, so that the next run on the same files does not read all rows again.
 
 An entry is a JSON file in ``$XDG_CACHE_HOME/steadyrank`` (``~/.cache/steadyrank`` by default). Its name is a hash of
 the schema and the source's fingerprint, so an entry never becomes stale: a changed file has another fingerprint. The
@@ -25,7 +25,7 @@ from .source import Source
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """What one file of the cache holds.
+    """The content of one file of the cache.
 
     Attributes:
       statistics: Means, standard deviations and label means.
@@ -61,7 +61,7 @@ def read(path: Path) -> Entry | None:
 
 
 def write(path: Path, entry: Entry) -> None:
-    """Writes an entry. A cache that cannot be written costs time and nothing else, so errors are ignored."""
+    """Writes an entry. Ignores errors, because a run without the cache is only slower."""
     content = {
         "mean": {name: values.tolist() for name, values in entry.statistics.mean.items()},
         "deviation": {name: values.tolist() for name, values in entry.statistics.deviation.items()},

@@ -88,7 +88,7 @@ def _local_windows(source: Source, windows: ShuffleWindows) -> tf.data.Dataset:
             _record(source, faults)
             return arrays
 
-    # Autograph has nothing to convert here, and searching for something takes longer than reading a block.
+    # Autograph has nothing to convert here, and its analysis takes longer than reading a block.
     @tf.autograph.experimental.do_not_convert
     def make_window(window: tf.Tensor) -> dict[str, tf.Tensor]:
         return _name_columns(source, tf.numpy_function(load, [window], windows.dtypes))

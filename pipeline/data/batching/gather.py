@@ -36,7 +36,7 @@ def gather_rows(blocks: Iterable[EncodedColumns], rows: int, chosen: np.ndarray)
         columns = columns or _allocate_columns(len(chosen), arrays)
         for name, column in arrays.items():
             if column.dtype.itemsize > columns[name].dtype.itemsize:
-                # These strings are longer than all before.
+                # These strings are longer than all strings before them.
                 columns[name] = columns[name].astype(column.dtype)
             source = _as_single_values(column.astype(columns[name].dtype, copy=False))
             _as_single_values(columns[name])[target[mask]] = source[mask]
@@ -63,7 +63,7 @@ def _shift_indices(name: str, column: np.ndarray | DictionaryColumn, values: dic
 
 
 def _allocate_columns(rows: int, like: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns uninitialized columns of ``rows`` rows, all in one piece of memory."""
+    """Returns uninitialized columns of ``rows`` rows, all in one allocation."""
     shapes = {name: (rows, *column.shape[1:]) for name, column in like.items()}
     sizes = {name: math.prod(shape) * like[name].dtype.itemsize for name, shape in shapes.items()}
     memory = _borrow_memory(sum(sizes.values()) + _ALIGNMENT * len(sizes))
@@ -79,24 +79,24 @@ def _allocate_columns(rows: int, like: Mapping[str, np.ndarray]) -> dict[str, np
 class _BorrowedMemory(np.ndarray):
     """Memory that returns to the pool when the last array that uses it is freed.
 
-    NumPy keeps an array of a subclass as the base of its views; of a plain array it would keep only that array's own
-    base.
+    A view of this array keeps the array itself as its base, because it is an instance of a subclass. A view of a plain
+    array keeps only that array's base.
     """
 
 
-# Getting new pages from the system costs more than writing to them, so memory is reused. The pool keeps at most this
-# many pieces.
+# Getting new pages from the system costs more than writing to them, so memory is reused. The pool keeps a few
+# allocations.
 _pool: collections.deque[np.ndarray] = collections.deque(maxlen=4)
 
 
 def _borrow_memory(size: int) -> np.ndarray:
-    """Returns at least ``size`` bytes. Pieces of the pool that are too small are freed."""
+    """Returns at least ``size`` bytes. Frees allocations of the pool that are too small."""
     memory = np.empty(0, np.uint8)
     while len(memory) < size:
         try:
             memory = _pool.pop()
         except IndexError:
-            # In one piece, because the system backs large allocations with large pages.
+            # One allocation, because the system backs large allocations with large pages.
             memory = np.empty(size, np.uint8)
     borrowed = memory.view(_BorrowedMemory)
     weakref.finalize(borrowed, _pool.append, memory).atexit = False

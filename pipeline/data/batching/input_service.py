@@ -1,9 +1,9 @@
 """Reads the windows of a log through the workers of a tf.data service, on this machine or on others.
 
 tf.data service gives each window number to one of its workers and returns the windows in the order in which they
-finish. This module puts them back in order, so the batches are bit for bit those that this process would make. When a
-worker dies, the service may lose the window that the worker was making. This process then makes that window itself; if
-no worker answers, it makes all of them.
+finish. This module puts them back in order, so the batches equal those that this process would make, bit for bit. When
+a worker dies, the service may lose the window that the worker was making. This process then makes that window itself.
+If no worker answers, it makes all windows.
 
 A worker is ``python -m steadyrank.pipeline.input_service worker``. A graph cannot carry the Python function that makes
 a window to another process. The worker therefore registers that function under a name that both processes know.
@@ -39,9 +39,9 @@ from .windows import BatchOrder, ShuffleWindows
 
 _FUNCTION_NAME = "steadyrank/make_window"
 _CONNECT_SECONDS = 5.0
-# When this many later windows have arrived, the next one in order counts as lost.
+# When this many later windows have arrived, the next window in order counts as lost.
 _MAX_EARLY_WINDOWS = 16
-# What a worker keeps open.
+# Maximum numbers of logs and orders that a worker keeps open.
 _OPEN_LOGS, _OPEN_ORDERS = 4, 32
 
 Window = tuple[list[np.ndarray], list[RowFaults]]
@@ -74,7 +74,7 @@ class InputService:
             is_late = False
             while position < windows.positions.stop:
                 if position not in early and len(early) < _MAX_EARLY_WINDOWS and not stream.ended:
-                    # After one wait in vain, take only windows that have already arrived.
+                    # After a timeout, take only windows that have already arrived.
                     arrival = stream.next(0.0 if is_late else self._patience)
                     if arrival is not None:
                         is_late = False
@@ -118,7 +118,7 @@ class InputService:
 
 
 def check_dispatcher(address: str, setting: str) -> str:
-    """Checks that something answers at a dispatcher's address. TensorFlow itself would try for an hour.
+    """Checks that a server answers at a dispatcher's address. TensorFlow itself would retry for an hour.
 
     Args:
       address: ``host:port``, with or without ``grpc://``.
@@ -143,7 +143,7 @@ def check_dispatcher(address: str, setting: str) -> str:
 
 
 class _Stream:
-    """Reads what the service sends in a thread, so that waiting for the next window can time out.
+    """Reads the windows of the service in a thread, so that waiting for the next window can time out.
 
     Attributes:
       ended: Whether no more windows will come.
@@ -156,7 +156,7 @@ class _Stream:
         threading.Thread(target=self._read, args=(dataset,), daemon=True).start()
 
     def next(self, seconds: float) -> tuple[int, Window] | None:
-        """Returns the number of the next window and the window, or None if none comes within ``seconds``.
+        """Returns the number of the next window and the window, or None if no window arrives within ``seconds``.
 
         Raises:
           UserError: If a worker could not make a window.
@@ -166,7 +166,7 @@ class _Stream:
         except queue.Empty:
             return None
         if isinstance(arrival, tf.errors.OpError):
-            # A user's mistake ends the run; a service that is gone does not.
+            # A user's mistake ends the run; the failure of the service does not.
             message = extract_user_error(arrival)
             if message:
                 raise UserError(message) from arrival

@@ -1,7 +1,8 @@
 """Carries the message of a :class:`UserError` through TensorFlow.
 
-TensorFlow replaces an exception of a Python function in a dataset by an error of its own that keeps only the text. The
-functions here mark the message on one side and find it on the other, so that the user reads one clear line.
+If a Python function in a dataset raises an exception, TensorFlow raises a different error that keeps only the text.
+:func:`mark_user_errors` marks the message where it is raised, and :func:`extract_user_error` finds it in TensorFlow's
+error. The user then reads one clear line.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class WaitClock:
 
     @property
     def seconds(self) -> float:
-        """Seconds of waiting since the clock was made."""
+        """Seconds of waiting since the clock was created."""
         return float(self._seconds)
 
     def watch(self, dataset: tf.data.Dataset) -> tf.data.Dataset:

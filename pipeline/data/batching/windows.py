@@ -1,7 +1,7 @@
-"""Shuffle windows: a day's rows in groups that are read, and permuted, one group at a time.
+"""Shuffle windows: groups of a day's rows. The pipeline reads and permutes one group at a time.
 
-The row order of a day is a function of (seed, day, pass) alone, and each window is a function of the log and the order
-alone. Any process can therefore make any window, and a run that resumes makes only the windows that it still needs.
+The row order of a day depends only on (seed, day, pass), and each window depends only on the log and the order. Any
+process can therefore make any window, and a resumed run makes only the windows that it still needs.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from .gather import gather_rows
 
 @dataclasses.dataclass(frozen=True)
 class BatchOrder:
-    """Which rows of a day are read, and in which order. Together with the log it determines every batch.
+    """The rows of a day to read, and their order. Together, the log and the order determine every batch.
 
     Attributes:
       day: Position of the day in the source's ``days``.
       batch_size: Rows of a batch, over all workers and replicas. The last batch of a day is padded with rows without
-        labels, which train nothing.
-      rows: Read only the first rows of the day, this many; 0 for all.
+        labels, which do not affect training.
+      rows: Number of rows to read, from the first row of the day; 0 for all.
       seed: Seed of the order.
       pass_index: Number of the pass over the day, from 0. Each pass has its own order.
       shuffle: Whether to permute the rows.
-      shuffle_rows: Least number of rows that are permuted together; blocks are drawn at random until there are enough.
-        With 0, each block is permuted by itself, and blocks keep the log's order.
+      shuffle_rows: Minimum number of rows that are permuted together. Random blocks are added to a window until it has
+        this many rows. With 0, each block is permuted separately, and blocks keep the log's order.
       start: Number of batches to skip.
       replicas: Number of equal parts of a batch, one for each replica. It divides ``batch_size``.
       worker: Number of the worker that reads, from 0.
@@ -162,8 +162,8 @@ class ShuffleWindows:
     def _read_blocks(self, window: int, faults: list[RowFaults]) -> Iterator[EncodedColumns]:
         """Yields the blocks of a window.
 
-        Windows are read in parallel. If the previous window ends in the chunk with which this one begins, this one waits
-        until the previous window is read. Otherwise both would decode the same chunk.
+        Windows are read in parallel. If the previous window ends in the chunk in which this window begins, this window
+        waits until the previous one is read. Otherwise, both would decode the same chunk.
         """
         previous, loaded = self._loaded.get(window - 1), threading.Event()
         self._loaded[window] = loaded
@@ -219,7 +219,7 @@ def _cut_pieces(block_rows: Sequence[int], begin: int, end: int) -> list[_Piece]
 
 
 def _pad(columns: EncodedColumns, rows: np.ndarray, padding: int, schema: Schema) -> EncodedColumns:
-    """Returns ``rows``, followed by ``padding`` rows without labels, which train nothing.
+    """Returns ``rows``, followed by ``padding`` rows without labels, which do not affect training.
 
     Their features are copied from real rows, because rows of zeros would change the norms and ranges that are measured.
     """

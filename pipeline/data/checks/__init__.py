@@ -1,10 +1,10 @@
 """Checks a log before training: each day is compared with the days before it.
 
-The checks catch what breaks a day as a whole: a column that is gone, a unit that changed, ids that were renumbered, rows that were
-delivered twice. Start with :func:`check_days`. It returns one :class:`CheckedDay` for each day of the log, with the
-:class:`Anomaly` entries that were found; ``data.files.on_anomalous_day`` decides whether the run warns, skips the day or stops.
+The checks catch what breaks a day as a whole: a missing column, a changed unit, renumbered ids, rows that were
+delivered twice. Start with :func:`check_days`. It returns one :class:`CheckedDay` for each day of the log, with its
+:class:`Anomaly` entries; ``data.files.on_anomalous_day`` decides whether the run warns, skips the day or stops.
 
-| module | what it holds |
+| module | content |
 |---|---|
 | :mod:`.validation` | :func:`check_days`: the loop over the days, and the policy |
 | :mod:`.checkable_log` | what the checks need from a log |

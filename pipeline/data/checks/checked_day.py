@@ -24,11 +24,11 @@ Check = Literal[
 
 @dataclasses.dataclass(frozen=True)
 class Anomaly:
-    """One unusual thing about a day.
+    """One unusual property of a day.
 
     Attributes:
       check: The check that found it.
-      column: The column; empty if the whole day is concerned.
+      column: The column; empty if the anomaly concerns the whole day.
       text: A sentence with the value and the usual value. It names the column but not the day.
       score: The distance of the mean from its usual value, in usual standard deviations; None for other checks.
     """
@@ -51,8 +51,8 @@ class CheckedDay:
       rows: Number of rows.
       files: Number of files that hold them.
       content: Checksum of the files' sizes and row groups. A resumed run requires the same value.
-      statistics: Statistics of each column, by their names: ``missing`` with ``mean`` and ``deviation``, or with ``distinct``
-        and ``unknown``.
+      statistics: Statistics of each column, by their names: ``missing`` with ``mean`` and ``deviation``, or with
+        ``distinct`` and ``unknown``.
       anomalies: What is unusual about the day.
       skipped: Whether the run leaves the day out.
 
@@ -87,6 +87,6 @@ class CheckedDay:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> CheckedDay:
-        """Restores a day from :meth:`to_dict`; keys that are no attribute are ignored."""
-        known = {field.name: values[field.name] for field in dataclasses.fields(cls)}
-        return cls(**known | {"anomalies": tuple(Anomaly(**anomaly) for anomaly in known["anomalies"])})
+        """Restores a day from :meth:`to_dict`. Ignores keys that are not attributes."""
+        attributes = {field.name: values[field.name] for field in dataclasses.fields(cls)}
+        return cls(**attributes | {"anomalies": tuple(Anomaly(**anomaly) for anomaly in attributes["anomalies"])})

@@ -15,14 +15,16 @@ from .checked_day import Anomaly
 from .day_statistics import ColumnStatistics
 from .tolerance import is_far, log_odds, median_distance
 
-# The smallest distances that matter: of shares, of means in standard deviations, of log odds, and of logarithms of deviations.
-_LEAST_SHARE, _LEAST_MEAN, _LEAST_LOG_ODDS, _LEAST_LOG_DEVIATION = 0.1, 0.5, math.log(2.0), math.log(4.0)
+# The smallest relevant distances: of shares, of means in standard deviations, of log odds, and of logarithms of
+# deviations.
+_MIN_SHARE, _MIN_MEAN, _MIN_LOG_ODDS, _MIN_LOG_DEVIATION = 0.1, 0.5, math.log(2.0), math.log(4.0)
 
-# A change of ids shows in their most frequent values. The check needs values that make up _LEAST_FREQUENT_SHARE of a day, and
-# compares them with the last _COMPARED_DAYS days, because ids come and go. It warns if less than _LEAST_KEPT_SHARE is left.
-_FREQUENT_VALUES, _LEAST_FREQUENT_SHARE, _LEAST_KEPT_SHARE, _COMPARED_DAYS = 64, 0.1, 0.4, 7
-# Median distances that the share which is left may vary by.
-_KEPT_DISTANCES = 4.0
+# A change of ids shows in their most frequent values. The check runs only if these values make up _MIN_FREQUENT_SHARE
+# of a day. It compares them with the last _COMPARED_DAYS days, because ids come and go. It reports an anomaly if less
+# than _MIN_REMAINING_SHARE of them remains.
+_FREQUENT_VALUES, _MIN_FREQUENT_SHARE, _MIN_REMAINING_SHARE, _COMPARED_DAYS = 64, 0.1, 0.4, 7
+# Tolerance of the remaining share, in median distances.
+_REMAINING_SHARE_DISTANCES = 4.0
 
 
 def compare_column(name: str, today: ColumnStatistics, previous: Sequence[ColumnStatistics]) -> Iterator[Anomaly]:
@@ -65,21 +67,24 @@ def _compare_ids(name: str, today: ColumnStatistics, previous: Sequence[ColumnSt
         shares = _format_shares(today.unknown, unknown)
         text = f"{shares[0]} of the values of {name} are not in the schema's vocabulary or id range; {shares[1]}"
         yield Anomaly("unknown_values", name, text)
-    kept_before = [_kept_share(day, previous[:index]) for index, day in enumerate(previous) if index]
-    usual, distance = (float(np.median(kept_before)), median_distance(kept_before)) if kept_before else (1.0, 0.0)
-    frequent_share, kept_share = sum(_most_frequent(previous[-1]).values()), _kept_share(today, previous)
-    if frequent_share >= _LEAST_FREQUENT_SHARE and kept_share < _LEAST_KEPT_SHARE * usual - _KEPT_DISTANCES * distance:
+    shares_before = [_remaining_share(day, previous[:index]) for index, day in enumerate(previous) if index]
+    usual, distance = (float(np.median(shares_before)), median_distance(shares_before)) if shares_before else (1.0, 0.0)
+    frequent_share, remaining_share = sum(_most_frequent(previous[-1]).values()), _remaining_share(today, previous)
+    if (
+        frequent_share >= _MIN_FREQUENT_SHARE
+        and remaining_share < _MIN_REMAINING_SHARE * usual - _REMAINING_SHARE_DISTANCES * distance
+    ):
         text = (
-            f"the most frequent values of {name} so far make up {format_percent(kept_share * frequent_share)} of the values; "
+            f"the most frequent values of {name} so far make up {format_percent(remaining_share * frequent_share)} of the values; "
             f"on the day before they made up {format_percent(frequent_share)}"
         )
         yield Anomaly("unknown_values", name, text)
 
 
-def _kept_share(today: ColumnStatistics, previous: Sequence[ColumnStatistics]) -> float:
-    """Computes how much of a previous day's frequent values is left, for the previous day with the most left.
+def _remaining_share(today: ColumnStatistics, previous: Sequence[ColumnStatistics]) -> float:
+    """Computes the share of a previous day's frequent values that remains, for the previous day with the largest share.
 
-    1 means that the frequent values are as frequent as on that day, 0 that none of them occurs.
+    1 means that the frequent values are as frequent as on that day. 0 means that none of them occurs.
     """
     shares = [0.0]
     for day in previous[-_COMPARED_DAYS:]:
@@ -112,7 +117,7 @@ def _compare_numbers(name: str, today: ColumnStatistics, previous: Sequence[Colu
         yield Anomaly("shifted", name, text, round((today.mean - usual_mean) / usual_deviation, 1))
     elif today.deviation > 0:
         logarithms = [math.log(deviation) for deviation in deviations if deviation > 0]
-        if logarithms and is_far(math.log(today.deviation), logarithms, _LEAST_LOG_DEVIATION):
+        if logarithms and is_far(math.log(today.deviation), logarithms, _MIN_LOG_DEVIATION):
             text = (
                 f"the standard deviation of {'the logarithm of ' if today.is_log_scale else ''}{name} is "
                 f"{_format_value(today.deviation)}; {days} had {_format_value(usual_deviation)}"
@@ -123,7 +128,7 @@ def _compare_numbers(name: str, today: ColumnStatistics, previous: Sequence[Colu
 def _compare_with_constant(
     name: str, today: ColumnStatistics, previous: Sequence[ColumnStatistics]
 ) -> Iterator[Anomaly]:
-    """Compares a column with days on most of which it had one value."""
+    """Compares a column with previous days. On most of them, the column had a single value."""
     usual = float(np.median([day.mean for day in previous]))
     days = format_days_before(len(previous))
     if today.deviation > 0 and max(day.deviation for day in previous) == 0:
@@ -140,18 +145,18 @@ def _compare_with_constant(
 def _is_mean_far(today: ColumnStatistics, previous: Sequence[ColumnStatistics]) -> bool:
     deviation = float(np.median([day.deviation for day in previous]))
     means = [day.mean / deviation for day in previous]
-    return is_far(today.mean / deviation, means, _LEAST_MEAN, 1 / math.sqrt(_count_values(today)))
+    return is_far(today.mean / deviation, means, _MIN_MEAN, 1 / math.sqrt(_count_values(today)))
 
 
 def _are_odds_far(today: ColumnStatistics, previous: Sequence[ColumnStatistics]) -> bool:
-    """Returns whether the odds of a binary column changed; one standard deviation of a rare event is too wide a unit."""
+    """Returns whether the odds of a binary column changed. For a rare event, a standard deviation is too coarse a unit."""
     means = [day.mean for day in previous]
     if not all(0 < mean < 1 for mean in (*means, today.mean)) or not all(map(_is_binary, (today, *previous))):
         return False
     usual = float(np.median(means))
     rarest = min(today.mean, 1 - today.mean, usual, 1 - usual)
     error = 1 / math.sqrt(_count_values(today) * rarest)
-    return is_far(log_odds(today.mean), [log_odds(mean) for mean in means], _LEAST_LOG_ODDS, error)
+    return is_far(log_odds(today.mean), [log_odds(mean) for mean in means], _MIN_LOG_ODDS, error)
 
 
 def _count_values(day: ColumnStatistics) -> float:
@@ -166,7 +171,7 @@ def _is_binary(day: ColumnStatistics) -> bool:
 def _is_share_far(today: float, previous: Sequence[float], rows: int) -> bool:
     usual = float(np.median(previous))
     standard_error = math.sqrt(max(usual * (1 - usual), 1 / rows)) / math.sqrt(rows)
-    return is_far(today, previous, _LEAST_SHARE, standard_error)
+    return is_far(today, previous, _MIN_SHARE, standard_error)
 
 
 def _format_shares(today: float, previous: Sequence[float]) -> tuple[str, str]:

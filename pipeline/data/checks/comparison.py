@@ -1,6 +1,6 @@
 """A day compared with the days before it: its rows, its files and each of its columns.
 
-A message says what the day has and what the previous days had: the median over them.
+A message gives the value of the day and the usual value, which is the median over the previous days.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ WINDOW = 14
 """The number of previous days that a day is compared with; a log may change over months."""
 
 _MIN_ROWS = 200
-# The smallest distances that matter: a weekend day may have half the rows.
-_LEAST_LOG_ROWS, _LEAST_REPEATED_SHARE = math.log(3.0), 0.02
+# The smallest relevant distances. A weekend day may have half the rows.
+_MIN_LOG_ROWS, _MIN_REPEATED_SHARE = math.log(3.0), 0.02
 
 _DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%Y-%m-%d-%H", "%Y-%m-%dT%H", "%Y%m%d%H", "%Y-%m-%d %H:%M:%S")
 
 
 @dataclasses.dataclass(frozen=True)
 class DayProfile:
-    """What is known about a day before it is compared.
+    """The properties of a day that are compared with those of other days.
 
     Attributes:
       name: The day's name.
@@ -57,8 +57,10 @@ def find_anomalies(
 
     Args:
       today: The day to check.
-      previous: The days before it, the oldest first. Only the last :data:`WINDOW` count; without any, nothing is found.
-      previous_names: Names of all days before it, including skipped days, which are no gap. Default: those of ``previous``.
+      previous: The days before it, the oldest first. Only the last :data:`WINDOW` days are used. Without previous days,
+        there are no anomalies.
+      previous_names: Names of all days before it, including skipped days, which are not a gap. Default: the names of
+        ``previous``.
 
     Example:
     >>> days = [DayProfile(f"day={i}", rows=1000, columns={}) for i in range(5)]
@@ -84,22 +86,22 @@ def find_anomalies(
 
 def _compare_rows(today: DayProfile, previous: Sequence[DayProfile]) -> Iterator[Anomaly]:
     counts = [math.log(day.rows) for day in previous if day.rows]
-    if counts and is_far(math.log(today.rows), counts, _LEAST_LOG_ROWS):
+    if counts and is_far(math.log(today.rows), counts, _MIN_LOG_ROWS):
         usual = round(math.exp(float(np.median(counts))))
         text = f"the day has {pluralize(today.rows, 'row')}; {format_days_before(len(counts))} had {usual:,}"
         yield Anomaly("rows", "", text)
 
 
 def _compare_column_types(today: DayProfile, previous: Sequence[DayProfile]) -> Iterator[Anomaly]:
-    known = [day.column_types for day in previous if day.column_types]
-    if not today.column_types or not known:
+    earlier_types = [day.column_types for day in previous if day.column_types]
+    if not today.column_types or not earlier_types:
         return
     usual: dict[str, str] = {}
-    for name in dict.fromkeys(name for types in known for name in types):
-        counts = Counter(types[name] for types in known if name in types)
+    for name in dict.fromkeys(name for types in earlier_types for name in types):
+        counts = Counter(types[name] for types in earlier_types if name in types)
         usual[name] = counts.most_common(1)[0][0]
         if name not in today.column_types:
-            if 2 * counts.total() > len(known):
+            if 2 * counts.total() > len(earlier_types):
                 yield Anomaly("missing_column", name, f"the column {name} is missing; earlier days had it")
         elif today.column_types[name] != usual[name]:
             text = f"the type of {name} is {today.column_types[name]}; it was {usual[name]} before"
@@ -111,7 +113,7 @@ def _compare_column_types(today: DayProfile, previous: Sequence[DayProfile]) -> 
 def _compare_repeated_share(today: DayProfile, previous: Sequence[DayProfile]) -> Iterator[Anomaly]:
     shares = [day.repeated_share for day in previous]
     usual = float(np.median(shares))
-    if today.repeated_share > usual + compute_tolerance(shares, _LEAST_REPEATED_SHARE):
+    if today.repeated_share > usual + compute_tolerance(shares, _MIN_REPEATED_SHARE):
         text = (
             f"{format_percent(today.repeated_share)} of the rows repeat another row; "
             f"{format_days_before(len(shares))} had {format_percent(usual)}"

@@ -1,4 +1,4 @@
-"""The statistics of each column of a day: small enough to keep for every day, and enough to tell days apart."""
+"""The statistics of each column of a day: small enough to store for every day, and sufficient to compare days."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ....foundation.signed_log import signed_log
 from ....models.schema import MISSING_INTEGER, MISSING_STRING, Feature, Schema
 from ..columns import DictionaryColumn, EncodedColumns
 
-_KEPT_VALUES = 1024
+_MAX_TOP_VALUES = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +24,9 @@ class ColumnStatistics:
       rows: Number of rows in the sample.
       missing: Share of rows without a value.
       mean: Mean of a number or label; NaN for ids and for a column without a finite value.
-      deviation: Standard deviation, likewise.
-      is_log_scale: Whether mean and deviation are those of signed logarithms, as for a feature with ``normalization: log``.
+      deviation: Standard deviation; NaN in the same cases.
+      is_log_scale: Whether mean and deviation are those of signed logarithms, as for a feature with ``normalization:
+        log``.
       distinct: Number of different ids; 0 for numbers.
       top: The most frequent ids in descending order, each with its share of all values.
       unknown: Share of values outside the feature's vocabulary or id range; None if the feature has neither.
@@ -41,7 +42,7 @@ class ColumnStatistics:
     unknown: float | None = None
 
     def to_dict(self) -> dict[str, float]:
-        """Converts the statistics that a report shows to plain types; those that are not known are left out.
+        """Converts the statistics that a report shows to plain types. Omits unknown statistics.
 
         Example:
         >>> ColumnStatistics(rows=100, missing=0.25, mean=1.0, deviation=2.0).to_dict()
@@ -62,7 +63,8 @@ def compute_column_statistics(blocks: Sequence[EncodedColumns], schema: Schema) 
       schema: Names the features and labels.
 
     Returns:
-      Statistics by the feature's name or the label's column; by the task's name for a label that is derived from a column.
+      Statistics by the feature's name or the label's column; by the task's name for a label that is derived from a
+      column.
     """
     statistics = {}
     for feature in schema.features:
@@ -104,7 +106,7 @@ def _compute_id_statistics(columns: Sequence[Any], feature: Feature) -> ColumnSt
                 counts[value] += count
     total = max(counts.total(), 1)
     # Ties are ordered by value, so that the order is the same in every process.
-    top = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:_KEPT_VALUES]
+    top = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:_MAX_TOP_VALUES]
     return ColumnStatistics(
         rows,
         missing / max(rows, 1),

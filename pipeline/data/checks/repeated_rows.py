@@ -12,9 +12,9 @@ from .checked_day import Anomaly
 
 # Odd 64-bit numbers whose bits look random, to mix the bits of a row.
 _MULTIPLIER, _SPREAD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
-# Smaller groups may be equal by chance.
+# Smaller row groups may be equal by chance.
 _MIN_GROUP_ROWS = 100
-# Candidates with equal signatures that are read and compared row by row.
+# Maximum number of candidates that are read and compared row by row.
 _COMPARED_PAIRS = 4
 
 
@@ -55,7 +55,7 @@ class DuplicateGroups:
         self._first: dict[Hashable, RowGroup] = {}
 
     def add_day(self, day: int) -> list[tuple[RowGroup, RowGroup]]:
-        """Takes in the row groups of a day and returns candidates: pairs of a group and an earlier one with its signature."""
+        """Adds the row groups of a day. Returns candidates: pairs of a group and an earlier group with the same signature."""
         candidates = []
         for group in self._log.row_groups(day):
             if group.rows >= _MIN_GROUP_ROWS:
@@ -65,13 +65,13 @@ class DuplicateGroups:
         return candidates
 
     def confirm(self, candidates: Sequence[tuple[RowGroup, RowGroup]]) -> list[Anomaly]:
-        """Reads some candidates and returns an anomaly if their rows are equal."""
+        """Reads the first candidates and returns an anomaly if their rows are equal."""
         compared = candidates[:_COMPARED_PAIRS]
         equal = [pair for pair in compared if self._have_equal_rows(*pair)]
         if not equal:
             return []
         group, first = equal[0]
-        # If every compared pair is equal, the others are taken to be equal too.
+        # If every compared pair is equal, the other pairs are assumed to be equal too.
         count = sum(repeated.rows for repeated, _ in (candidates if len(equal) == len(compared) else equal))
         text = (
             f"{count:,} rows occur twice in the log: row group {group.index} of {self._log.relative_name(group.file)} "

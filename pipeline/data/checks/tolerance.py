@@ -1,8 +1,8 @@
 """How far a statistic may be from its usual value.
 
-The usual value is the median over the previous days, and the usual distance is the median distance from it, so one unusual day
-among them hides no other. All tolerances are wide: checks that warn on every holiday get switched off, and then miss the
-day when a column is gone. Training's own probes and the evaluation of each day watch slower changes.
+The usual value is the median over the previous days, and the usual distance is the median distance from it, so one
+unusual day does not hide another. All tolerances are wide, because users turn off checks that warn on every holiday and
+then miss the day when a column is missing. The probes of training and the evaluation of each day detect slower changes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 _DISTANCES = 4.0
 _STANDARD_ERRORS = 5.0
-# From this many previous days on, the median distance is trusted.
+# Minimum number of previous days for a reliable median distance.
 _TRUSTED_DAYS = 3
 
 
@@ -28,30 +28,30 @@ def median_distance(values: Sequence[float]) -> float:
     return float(np.median(np.abs(np.asarray(values) - np.median(values))))
 
 
-def compute_tolerance(previous: Sequence[float], least: float) -> float:
+def compute_tolerance(previous: Sequence[float], min_distance: float) -> float:
     """Computes the largest distance from the median that still counts as usual.
 
-    ``least + 4 MAD``, and ``2 least + 4 MAD`` for fewer than three previous days.
+    ``min_distance + 4 MAD``, and ``2 min_distance + 4 MAD`` for fewer than three previous days.
 
     Args:
       previous: The statistic on the previous days.
-      least: The smallest distance that matters.
+      min_distance: The smallest relevant distance.
 
     Example:
     >>> compute_tolerance([1.0, 1.0, 1.0], 0.5), compute_tolerance([1.0], 0.5)
     (0.5, 1.0)
     """
     factor = 1 if len(previous) >= _TRUSTED_DAYS else 2
-    return factor * least + _DISTANCES * median_distance(previous)
+    return factor * min_distance + _DISTANCES * median_distance(previous)
 
 
-def is_far(value: float, previous: Sequence[float], least: float, standard_error: float = 0.0) -> bool:
+def is_far(value: float, previous: Sequence[float], min_distance: float, standard_error: float = 0.0) -> bool:
     """Returns whether a value is farther from the median than :func:`compute_tolerance` plus five standard errors.
 
     Args:
       value: The statistic on the day that is checked.
       previous: The statistic on the previous days.
-      least: The smallest distance that matters.
+      min_distance: The smallest relevant distance.
       standard_error: The standard error of ``value``, so that a day with few rows raises no false alarm.
 
     Example:
@@ -59,7 +59,7 @@ def is_far(value: float, previous: Sequence[float], least: float, standard_error
     (True, False)
     """
     distance = abs(value - float(np.median(previous)))
-    return distance > compute_tolerance(previous, least) + _STANDARD_ERRORS * standard_error
+    return distance > compute_tolerance(previous, min_distance) + _STANDARD_ERRORS * standard_error
 
 
 def log_odds(share: float) -> float:

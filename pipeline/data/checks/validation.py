@@ -1,4 +1,4 @@
-"""Checks the days of a log before a run, and that a resumed run finds the days it started with."""
+"""Checks the days of a log before a run. For a resumed run, checks that the days have not changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .comparison import WINDOW, DayProfile, find_anomalies
 from .day_statistics import compute_column_statistics
 from .repeated_rows import DuplicateGroups, repeated_share
 
-# With the policy "skip", a day with one of these anomalies is skipped. Days with other anomalies train as well as any.
+# With the policy "skip", the run skips a day with one of these anomalies. It can train on days with other anomalies.
 _SKIPPED_CHECKS = frozenset({"missing_values", "constant", "shifted", "unknown_values", "duplicates"})
 _MAX_LISTED = 5
 
@@ -29,14 +29,15 @@ def check_days(
     Args:
       log: The log, with all its days.
       settings: ``checked_rows_per_day``, ``on_anomalous_day`` and ``max_anomalous_share`` are used.
-      previous: The days that an earlier process of the run checked. Their results stand; only newer days are checked.
+      previous: The days that an earlier process of the run checked. Their results are final; only newer days are
+        checked.
       report_progress: Called after each day with the number of days checked so far and of all days.
 
     Returns:
       The days in order, those without rows at the end.
 
     Raises:
-      UserError: If a day of ``previous`` changed or is gone, or if the policy refuses the log.
+      UserError: If a day of ``previous`` changed or is missing, or if the policy refuses the log.
     """
     names = list(log.days)
     earlier = {day.name: day for day in previous}
@@ -74,7 +75,7 @@ def check_days(
 
 
 def _check_unchanged(log: CheckableLog, earlier: Mapping[str, CheckedDay]) -> None:
-    """Raises a UserError if a day that an earlier process checked is gone or has other files."""
+    """Raises a UserError if a day that an earlier process checked is missing or its files changed."""
     names = list(log.days)
     for name, day in earlier.items():
         if not day.rows:
@@ -123,8 +124,8 @@ def _apply_policy(checked: Sequence[CheckedDay], settings: Files, new_names: set
         lines = [f"{day.name}: {anomaly}" for day in checked if day.name in new_names for anomaly in day.anomalies]
         if lines:
             raise UserError(
-                f"the log has anomalies: {_list_some(lines)}. Fix the log, train on it as it is with "
-                "--config.data.files.on_anomalous_day=warn, or skip the anomalous days with =skip"
+                f"the log has anomalies: {_list_some(lines)}. Fix the log, or set --config.data.files.on_anomalous_day=warn to train on it "
+                "as it is, or =skip to skip the anomalous days"
             )
     skipped = [day for day in checked if day.skipped]
     if len(skipped) > settings.max_anomalous_share * len(checked):

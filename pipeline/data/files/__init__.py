@@ -2,19 +2,19 @@
 
 Start with :class:`.log.FileLog`, the source. It combines the parts below, from the files up:
 
-| module | what it holds |
+| module | content |
 |---|---|
-| :mod:`.layout` | which files a log consists of, and which day each belongs to |
+| :mod:`.layout` | the files of a log, and the day of each file |
 | :mod:`.readers` | the contract of a file reader; :mod:`.parquet` and :mod:`.tfrecord` are the two readers |
 | :mod:`.row_group_cursor` | reads a large Parquet row group in parts |
 | :mod:`.tfrecord_framing`, :mod:`.crc32c` | where records begin, and their checksums |
-| :mod:`.tf_examples` | from tf.Examples to Arrow columns |
-| :mod:`.arrow_columns`, :mod:`.arrow_arrays` | from Arrow columns to the schema's columns, and which rows are faulty |
-| :mod:`.blocks` | how groups of rows become days of blocks |
+| :mod:`.tf_examples` | conversion of tf.Examples to Arrow columns |
+| :mod:`.arrow_columns`, :mod:`.arrow_arrays` | conversion of Arrow columns to the schema's columns; detection of faulty rows |
+| :mod:`.blocks` | division of row groups into days and blocks |
 | :mod:`.log` | the source |
 | :mod:`.quarantine` | the record of faulty rows |
-| :mod:`.sample` | some rows with all columns, for schema inference |
-| :mod:`.conversion`, :mod:`.tfrecord_writer`, :mod:`.parquet_writer` | from one format to the other |
+| :mod:`.sample` | a sample of rows with all columns, for schema inference |
+| :mod:`.conversion`, :mod:`.tfrecord_writer`, :mod:`.parquet_writer` | conversion between the formats |
 """
 
 from .conversion import convert_log

@@ -1,4 +1,4 @@
-"""From Arrow arrays of many types to the few NumPy forms that a ranker reads. Whole arrays at once; no loop over rows.
+"""Converts Arrow arrays of many types to the few NumPy forms that a ranker reads. Handles whole arrays, without loops over rows.
 
 Shapes: R rows, W width of a feature, V distinct strings.
 """
@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from ....models.schema import MISSING_INTEGER
 from ..columns import DictionaryColumn
 
-# Bytes of a string. A decoded column reserves the length of its longest string for every row, so that a single huge string would
-# fill the memory.
+# Maximum bytes of a string. A decoded column reserves the length of its longest string for every row, so a single huge
+# string would fill the memory.
 LONGEST_STRING = 1024
 
 
@@ -99,7 +99,7 @@ def to_int64(array: pa.Array) -> np.ndarray:
     if pa.types.is_boolean(kind):
         array = pc.cast(array, pa.int8())
     elif pa.types.is_floating(kind):
-        # pandas and others write whole numbers with gaps as floats.
+        # pandas and others write whole numbers with nulls as floats.
         array = pc.if_else(pc.is_finite(array), array, None)
     elif not pa.types.is_integer(kind):
         raise TypeError(kind)
@@ -159,7 +159,8 @@ def pad_lists(values: np.ndarray, lengths: np.ndarray, width: int, padding: floa
     if lengths.max(initial=0) > width:
         starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
         values = values[np.arange(len(values)) - starts < width]
-    # The mask of each possible length is looked up. Both sides of the assignment are in row order, so that values and places match.
+    # `masks` has a row for each possible length. Both sides of the assignment are in row order, so values and positions
+    # match.
     masks = np.arange(width) < np.arange(width + 1)[:, None]
     padded[masks.take(lengths, axis=0, mode="clip")] = values
     return padded

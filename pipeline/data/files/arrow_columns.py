@@ -1,4 +1,4 @@
-"""From a table of a log to the columns of a block, and which of its rows are faulty."""
+"""Converts a table of a log to the columns of a block, and finds its faulty rows."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def convert_table(
 
 
 def blank_faulty_rows(columns: EncodedColumns, faulty: np.ndarray, schema: Schema) -> EncodedColumns:
-    """Returns a copy of the columns in which faulty rows have no labels and harmless features, so that they train nothing.
+    """Returns a copy of the columns in which faulty rows do not affect training: without labels, and with harmless features.
 
     All rows keep their places.
 

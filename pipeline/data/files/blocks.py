@@ -1,4 +1,4 @@
-"""How a log's groups of rows become days of blocks: by the folders of days, or cut into periods of equal length."""
+"""Divides a log's groups of rows into days of blocks, either by the folders of days or into periods of equal length."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def divide_into_days(
     Args:
       layout: The log.
       group_rows: The number of rows of each group of each file.
-      settings: ``periods`` says into how many periods to cut a log without folders of days; ``on_anomalous_day`` whether a day
-        may have no rows.
+      settings: ``periods`` is the number of periods for a log without folders of days. ``on_anomalous_day`` decides
+        whether a day may have no rows.
 
     Returns:
       The name and the blocks of each day, and the names of the days without rows.

@@ -29,7 +29,7 @@ def convert_log(
     rows_per_group: int = 65_536,
     report_progress: Callable[[int, int], None] = lambda finished, total: None,
 ) -> tuple[int, int]:
-    """Writes all columns of a log in another format. See :mod:`steadyrank.pipeline.convert` for how types change.
+    """Writes all columns of a log in another format. :mod:`steadyrank.pipeline.convert` describes how types change.
 
     The target appears under its name only when it is complete.
 
@@ -37,16 +37,16 @@ def convert_log(
       source: See :func:`.layout.find_layout`. If it names several splits of a dataset, each gets a folder such as
         ``split=0-train``.
       target: A local file or folder that does not exist yet.
-      target_format: The format to write. None: the format that the source does not have.
+      target_format: The format to write. None: the format other than the source's.
       rows_per_group: Rows of a Parquet row group.
-      report_progress: Called repeatedly with the finished part and the total amount of work.
+      report_progress: Called repeatedly with the finished and the total amount of work.
 
     Returns:
       The number of rows and the number of files.
 
     Raises:
-      UserError: If the source does not exist or cannot be read, a column has no counterpart in the target's format, or the
-        target exists or cannot be written.
+      UserError: If the source does not exist or cannot be read, a column has no counterpart in the target's format, or
+        the target exists or cannot be written.
     """
     layout = find_layout(source)
     target_format = target_format or ("tfrecord" if layout.format == "parquet" else "parquet")
@@ -62,9 +62,11 @@ def convert_log(
                 rows = write_tfrecord(layout, paths, final.name.endswith(".gz"), report_progress)
             else:
                 rows = write_parquet(layout, paths, rows_per_group, report_progress)
-            # Checked again at the end: a long conversion leaves time for another process.
+            # Checked again at the end, because another process may have created the target during a long conversion.
             if os.path.lexists(final):
-                raise UserError(f"{target}: another process created it in the meantime; name another target")
+                raise UserError(
+                    f"{target}: another process created the target during the conversion; name another target"
+                )
     except OSError as error:
         raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error
     except tf.errors.OpError as error:
@@ -75,12 +77,12 @@ def convert_log(
 def _check_target(source: str, target: str, target_format: FileFormat, layout: LogLayout, is_single_file: bool) -> Path:
     """Returns the absolute path of the target."""
     if target_format == layout.format:
-        raise UserError(f"{source}: the log is in {_FORMAT_NAMES[layout.format]} already; choose the other format")
+        raise UserError(f"{source}: the log is already in {_FORMAT_NAMES[layout.format]}; choose the other format")
     if "://" in target:
         raise UserError(f"{target}: the target must be a local path; convert to a local folder, then copy it")
     final = Path(os.path.abspath(os.path.expanduser(target)))
     if os.path.lexists(final):
-        raise UserError(f"{target}: the target exists already; remove it, or name another target")
+        raise UserError(f"{target}: the target already exists; remove it, or name another target")
     if is_single_file and detect_format(final.name) != target_format:
         raise UserError(f"{target}: the name of a {_FORMAT_NAMES[target_format]} file must end in .{target_format}")
     if not is_single_file and Path(layout.root) in final.parents:
@@ -90,7 +92,7 @@ def _check_target(source: str, target: str, target_format: FileFormat, layout: L
 
 @contextlib.contextmanager
 def _new_log_folder(final: Path, layout: LogLayout) -> Iterator[Path]:
-    """Like :func:`.new_folder`, with a folder for each day, so that a day without files is kept."""
+    """Like :func:`.new_folder`, with a folder for each day, so that the target keeps days without files."""
     with new_folder(final, f".{final.name}.{os.getpid()}") as temporary:
         for name in _list_day_folders(layout):
             (temporary / name).mkdir(parents=True, exist_ok=True)
@@ -111,7 +113,7 @@ def _list_target_names(source: str, layout: LogLayout, target_format: FileFormat
     for folder, (day, files) in zip(_list_day_folders(layout), layout.days, strict=True):
         for file in files:
             name = _replace_suffix(posixpath.relpath(file, layout.root), target_format)
-            # A folder of a day is part of the file's path already; that of a split is not.
+            # The file's path already contains the folder of a day, but not the folder of a split.
             names.append(Path(name) if folder == day else Path(folder, name))
     duplicate = next((name for name in names if names.count(name) > 1), None)
     if duplicate:
@@ -120,7 +122,7 @@ def _list_target_names(source: str, layout: LogLayout, target_format: FileFormat
 
 
 def _replace_suffix(name: str, target_format: FileFormat) -> str:
-    """Returns a file's name with the suffix of a format. The name may have no known suffix: datasets of TFDS choose their own.
+    """Returns a file's name with the suffix of a format. The name may have no known suffix, because TFDS datasets choose their file names.
 
     Example:
     >>> _replace_suffix("shop-train.tfrecord-00000-of-00003", "parquet")

@@ -1,8 +1,8 @@
 """The checksum of TFRecord, CRC-32C, computed for many records at once.
 
-The loop runs over bytes of a record, and each step handles that byte of all records as one NumPy operation. The tables are
-those of the "slicing-by-8" method (Kounavis and Berry, *A Systematic Approach to Building High Performance Software-Based
-CRC Generators*, 2005).
+The loop runs over bytes of a record, and each step handles that byte of all records as one NumPy operation. The tables
+are those of the "slicing-by-8" method (Kounavis and Berry, *A Systematic Approach to Building High Performance
+Software-Based CRC Generators*, 2005).
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _MASK_DELTA = np.uint32(0xA282EAD8)
 def masked_crc32c(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Computes the masked CRC-32C of parts of ``data``, as TFRecord stores it.
 
-    Reference: "TFRecord and tf.train.Example" in TensorFlow's guide; the mask is ``((crc >> 15) | (crc << 17)) + 0xa282ead8``.
+    Reference: "TFRecord and tf.train.Example" in TensorFlow's guide; the mask is ``((crc >> 15) | (crc << 17)) +
+      0xa282ead8``.
 
     Args:
       data: Bytes, uint8 ``[bytes]``.
@@ -44,7 +45,7 @@ def masked_crc32c(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> 
         longer = np.flatnonzero(num_full_pieces > k)
         piece_starts = starts[longer] + first_lengths[longer] + k * _PIECE_BYTES
         piece_lengths = np.full(len(longer), _PIECE_BYTES)
-        # CRC is linear: the state after a piece is that of the piece alone, xor the old state moved past as many zeros.
+        # CRC is linear: the state after a piece is the state of the piece alone, xor the old state advanced over zeros.
         piece_states = _advance(data, piece_starts, piece_lengths, np.zeros(len(longer), np.uint32))
         states[longer] = piece_states ^ _advance_over_zeros(states[longer])
     crc = ~states

@@ -39,11 +39,12 @@ class LogLayout:
     Attributes:
       filesystem: The file system that holds the files.
       format: The format of all files.
-      days: The name and the files of each day, both in order. A log without folders of days is one day with an empty name.
+      days: The name and the files of each day, both in order. A log without folders of days is one day with an empty
+        name.
       root: The path of the log's file or folder in ``filesystem``.
       infos: Size and modification time of each file, as found.
       rows: Expected number of rows of each file, where it is known.
-      column_metadata: What is known about columns beyond the files' content.
+      column_metadata: Metadata of the columns that the files do not contain.
     """
 
     filesystem: fs.FileSystem
@@ -63,15 +64,16 @@ class LogLayout:
 def find_layout(path: str) -> LogLayout:
     """Finds the files of a log and sorts them into days.
 
-    If the folder's subfolders are named ``key=value``, as Spark and BigQuery name them, each is one day, in the order of
-    the names. Deeper folders belong to their day. Files and folders whose names begin with ``.`` or ``_`` are ignored.
+    If the folder's subfolders are named ``key=value``, as Spark and BigQuery name them, each is one day, in the order
+    of the names. Deeper folders belong to their day. Files and folders whose names begin with ``.`` or ``_`` are
+    ignored.
 
     Args:
-      path: A file or folder, an address such as ``s3://bucket/log`` or ``gs://bucket/log``, or the address of a dataset; see
-        :func:`.find_dataset`. If the address names several splits, each split is a day.
+      path: A file or folder, an address such as ``s3://bucket/log`` or ``gs://bucket/log``, or the address of a
+        dataset; see :func:`.find_dataset`. If the address names several splits, each split is a day.
 
     Raises:
-      UserError: If nothing is there, or no file of a known format, or files of both formats.
+      UserError: If the path does not exist, contains no file of a known format, or contains files of both formats.
     """
     if path.startswith(TFDS_SCHEME):
         return _find_dataset_layout(path)
@@ -95,7 +97,7 @@ def find_layout(path: str) -> LogLayout:
 
 
 def detect_format(path: str) -> FileFormat | None:
-    """Returns the format that a file's name stands for, or None if the name has no known suffix.
+    """Returns the format that a file's name indicates, or None if the name has no known suffix.
 
     Example:
     >>> detect_format("log/day=1/a.tfrecord.gz"), detect_format("notes.txt")

@@ -1,7 +1,8 @@
 """A user's own log in Parquet or TFRecord files, described by a schema, as a source of training data.
 
-A faulty row keeps its place in its block. Which rows make up a batch therefore depends only on the sizes of the groups, and not on
-the rows' values. With ``on_invalid: skip``, a faulty row loses its labels, so that it trains nothing.
+A faulty row keeps its place in its block. Which rows make up a batch therefore depends only on the sizes of the groups,
+and not on the rows' values. With ``on_invalid: skip``, a faulty row loses its labels, so that it does not affect
+training.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from .layout import LogLayout, find_layout
 from .quarantine import Quarantine, make_records
 from .readers import FileReader, make_reader
 
-# Smallest number of blocks that a day's sample is read from: a fault may begin in the middle of a day.
+# Minimum number of blocks in a day's sample, because a fault may begin in the middle of a day.
 _MIN_SAMPLED_BLOCKS = 2
 _MAX_PARALLEL_READS = 8
 
@@ -40,13 +41,13 @@ _MAX_PARALLEL_READS = 8
 class FileLog(Source):
     """The log in a file or a folder.
 
-    Use it through the setting ``data.source: files``, or directly to read blocks of a log in another program. A block is a group
-    of a file, or the part of a group that belongs to a period. A group is a Parquet row group, a part of a large row group, or
-    8,192 records of a TFRecord file.
+    Use it through the setting ``data.source: files``, or directly to read blocks of a log in another program. A block
+    is a group of a file, or the part of a group that belongs to a period. A group is a Parquet row group, a part of a
+    large row group, or 8,192 records of a TFRecord file.
 
     Args:
       settings: Where the log is, and what to do with faulty rows and anomalous days.
-      schema: Used instead of the file ``settings.schema``.
+      schema: The schema, instead of the file ``settings.schema``.
       excluded_days: Names of days to leave out.
 
     Attributes:
@@ -199,7 +200,7 @@ class FileLog(Source):
         return list(dict.fromkeys(block.file for block in self._blocks(day)))
 
     def column_types(self, day: int) -> dict[str, str]:
-        """Returns the columns of a day's files and their types. A column whose type differs between files has all of its types."""
+        """Returns the columns of a day's files and their types. If a column's type differs between files, lists all its types."""
         types_of_files = [self._reader.column_types(file) for file in self.day_files(day)]
         names = dict.fromkeys(name for types in types_of_files for name in types)
         types_of_columns = {name: {types.get(name, "in some files only") for types in types_of_files} for name in names}
@@ -228,7 +229,7 @@ class FileLog(Source):
                 yield RowGroup(block.file, block.group, block.rows, signature)
 
     def read_group(self, file: str, index: int) -> EncodedColumns:
-        """Returns the columns of one whole group, with its faulty rows as they are."""
+        """Returns the columns of one whole group, including its faulty rows."""
         return self._reader.read_columns(file, index)[0]
 
     def relative_name(self, file: str) -> str:
@@ -257,7 +258,7 @@ def _check_settings(settings: Files, schema: Schema | None) -> None:
 
 
 def _read_group_rows(reader: FileReader, layout: LogLayout) -> dict[str, list[int]]:
-    # In parallel, because every request to an object store takes a while.
+    # In parallel, because requests to an object store have a high latency.
     with futures.ThreadPoolExecutor(_MAX_PARALLEL_READS) as pool:
         return dict(zip(layout.files, pool.map(reader.group_rows, layout.files), strict=True))
 

@@ -16,24 +16,24 @@ from ..columns import EncodedColumns
 from .arrow_columns import FaultMasks, convert_table, list_log_columns, list_string_columns
 from .row_group_cursor import RowGroupCursor, RowGroupPart, divide_row_group, regroup_batches
 
-# What Arrow raises for damaged bytes. Names that are not UTF-8 raise a ValueError.
+# The errors that Arrow raises for damaged bytes. Names that are not UTF-8 raise a ValueError.
 _READ_ERRORS = (OSError, pa.ArrowException, ValueError, KeyError, IndexError, MemoryError, OverflowError)
-# Bytes of each column that are read at once from a large row group.
+# Buffer size for each column of a large row group.
 _READ_BYTES = 1 << 20
-# Large row groups that are open at the same time.
+# Maximum number of large row groups that are open at the same time.
 _MAX_CURSORS = 4
 
 
 class ParquetReader:
     """Reads the columns that a schema names from Parquet files.
 
-    A group is a row group, or one part of a row group of more than :data:`.row_group_cursor.LARGE_ROWS` rows. Safe for use by several
-    threads.
+    A group is a row group, or one part of a row group of more than :data:`.row_group_cursor.LARGE_ROWS` rows. Safe for
+    use by several threads.
 
     Args:
       filesystem: The file system that holds the files.
-      schema: Which columns to read, and how. None: :meth:`read_table` returns all columns, and :meth:`read_columns` cannot be
-        called.
+      schema: Which columns to read, and how. None: :meth:`read_table` returns all columns, and :meth:`read_columns`
+        cannot be called.
     """
 
     def __init__(self, filesystem: fs.FileSystem, schema: Schema | None):
@@ -79,7 +79,8 @@ class ParquetReader:
         try:
             is_whole = part.num_parts == 1
             table = self._read_row_group(file, part) if is_whole else self._get_cursor(file, part).read(part.part)
-            # Checks offsets and lengths only. The full validation also checks that strings are UTF-8, which is not required here.
+            # Checks offsets and lengths only. The full validation also checks that strings are UTF-8, which is not
+            # required here.
             table.validate()
         except _READ_ERRORS as error:
             raise _unreadable(file, place, error) from error

@@ -20,13 +20,14 @@ def write_parquet(
 ) -> int:
     """Writes each file of a TFRecord log to a Parquet file.
 
-    Every file is read twice, because only all records together say what a column holds.
+    Every file is read twice, because the type of a column depends on all records.
 
     Args:
       layout: The log.
       targets: Where to write each of ``layout.files``.
       rows_per_group: Rows of a row group.
-      report_progress: Called repeatedly with the number of finished rows and the number of all rows; each row counts twice.
+      report_progress: Called repeatedly with the number of finished rows and the number of all rows; each row counts
+        twice.
 
     Returns:
       The number of rows.

@@ -13,18 +13,19 @@ from ..columns import Columns
 from .arrow_columns import FaultMasks
 from .blocks import Block
 
-# Number of rows that are written with their values. The others have only their place and the reasons.
+# Number of rows that are written with their values. Other rows have only their file, row number and reasons.
 MAX_ROWS_WITH_VALUES = 1000
 
 
 class Quarantine:
     """Records each faulty or clamped row once, in memory and in a file.
 
-    A resumed run opens the file of the interrupted run and appends to it. A last line that a killed process left incomplete
-    is removed first.
+    A resumed run opens the file of the interrupted run and appends to it. It first removes an
+    incomplete last line that a killed process left.
 
     Args:
-      path: The file, such as ``quarantine.jsonl``; it is created with the first row. None: rows are recorded in memory only.
+      path: The file, such as ``quarantine.jsonl``; it is created with the first row. None: rows are recorded in memory
+        only.
 
     Attributes:
       recorded_rows: The rows that the file had when it was opened.
@@ -38,7 +39,7 @@ class Quarantine:
 
     def __init__(self, path: Path | None = None):
         self._path = path
-        self._known: set[tuple[str, int]] = set()
+        self._recorded: set[tuple[str, int]] = set()
         self.recorded_rows: list[dict[str, Any]] = []
         if path is None or not path.exists():
             return
@@ -47,30 +48,30 @@ class Quarantine:
             content = content[: content.rfind(b"\n") + 1]
             file.truncate(len(content))
         self.recorded_rows = [json.loads(line) for line in content.splitlines()]
-        self._known = {(row["file"], row["row"]) for row in self.recorded_rows}
+        self._recorded = {(row["file"], row["row"]) for row in self.recorded_rows}
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Records the rows that are new and returns them.
+        """Records the new rows and returns them.
 
         Args:
-          rows: For each row its ``file``, its ``row`` number in that file, its ``reasons``, and optionally ``clamped`` and
-            ``values``.
+          rows: For each row its ``file``, its ``row`` number in that file, its ``reasons``, and optionally ``clamped``
+            and ``values``.
 
         Returns:
           The rows that were not recorded before.
         """
-        new = [row for row in rows if (row["file"], row["row"]) not in self._known]
+        new_rows = [row for row in rows if (row["file"], row["row"]) not in self._recorded]
         lines = []
-        for row in new:
-            self._known.add((row["file"], row["row"]))
-            with_values = len(self._known) <= MAX_ROWS_WITH_VALUES
+        for row in new_rows:
+            self._recorded.add((row["file"], row["row"]))
+            with_values = len(self._recorded) <= MAX_ROWS_WITH_VALUES
             lines.append(json.dumps(row if with_values else {k: v for k, v in row.items() if k != "values"}))
         if lines and self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            # Unbuffered: a kill loses no line that was written, and cuts at most the last one.
+            # Unbuffered, so a killed process loses no complete line and truncates at most the last one.
             with open(self._path, "ab", buffering=0) as file:
                 file.write(("\n".join(lines) + "\n").encode())
-        return new
+        return new_rows
 
 
 def make_records(block: Block, columns: Columns, masks: FaultMasks, is_faulty: np.ndarray) -> list[dict[str, Any]]:
@@ -83,8 +84,8 @@ def make_records(block: Block, columns: Columns, masks: FaultMasks, is_faulty: n
       is_faulty: Which rows are faulty for any reason, bool ``[rows]``.
 
     Returns:
-      Records with ``file``, ``row`` and ``reasons``. A row that was clamped and has no fault also has ``clamped``. The first
-      :data:`MAX_ROWS_WITH_VALUES` records also have ``values``.
+      Records with ``file``, ``row`` and ``reasons``. A row that was clamped and has no fault also has ``clamped``. The
+      first :data:`MAX_ROWS_WITH_VALUES` records also have ``values``.
     """
     is_recorded = np.logical_or.reduce([*masks.clamped.values(), *masks.faulty.values()])
     records: list[dict[str, Any]] = []

@@ -26,7 +26,7 @@ class FileReader(Protocol):
         ...
 
     def sequential_run(self, file: str, group: int) -> int:
-        """Returns a number that is equal for groups of a file that are read fastest one after the other."""
+        """Returns a number that is equal for groups of a file that should be read one after the other."""
         ...
 
     def column_types(self, file: str) -> dict[str, str]:

@@ -67,8 +67,8 @@ def regroup_batches(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa
 class RowGroupCursor:
     """A position in a row group that moves forward as parts are read.
 
-    Reading the part at the cursor is cheap. Reading a later part skips the parts between. Reading an earlier part starts the row
-    group again. Safe for use by several threads.
+    Reading the part at the cursor is cheap. Reading a later part skips the parts between. Reading an earlier part
+    starts the row group again. Safe for use by several threads.
 
     Args:
       open_parts: Opens the row group and yields its parts in order.

@@ -1,7 +1,8 @@
-"""From serialized tf.Examples to Arrow columns.
+"""Converts serialized tf.Examples to Arrow columns.
 
-A tf.Example stores every value as a list. It cannot tell a missing value from an empty list, or a single value from a list of
-one value. A feature without values is therefore missing, and the schema says which columns hold lists.
+A tf.Example stores every value as a list. It does not distinguish a missing value from an empty list, or a single value
+from a list of one value. A feature without values therefore counts as missing, and the schema defines which columns
+hold lists.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def parse_examples(
     try:
         with tf.device("CPU:0"):
             return tf.io.parse_example(tf.constant(records), features)
-    # TensorFlow's message holds the record's bytes, which Python may be unable to decode.
+    # TensorFlow's message contains the record's bytes, which Python may be unable to decode.
     except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
         mismatch = _DTYPE_MISMATCH.search(str(error))
         if mismatch:
@@ -99,7 +100,8 @@ def simplify_table(table: pa.Table, column_metadata: Mapping[str, ColumnMetadata
     """Converts lists to single values if no row has more than one value, and bytes to strings if all are UTF-8.
 
     Args:
-      table: From :meth:`.TFRecordReader.read_table` without a schema: every column holds lists, and empty lists are null.
+      table: From :meth:`.TFRecordReader.read_table` without a schema: every column holds lists, and empty lists are
+        null.
       column_metadata: A column whose metadata says that it holds lists keeps them.
     """
     columns = {}

@@ -30,17 +30,17 @@ _SIGNATURE_BYTES = 256
 class TFRecordReader:
     """Reads the columns that a schema names from TFRecord files.
 
-    A group is :data:`RECORDS_PER_GROUP` consecutive records. The reader scans each file once to find where its groups begin. It
-    decompresses a compressed file as a whole. Safe for use by several threads.
+    A group is :data:`RECORDS_PER_GROUP` consecutive records. The reader scans each file once to find where its groups
+    begin. It decompresses a compressed file as a whole. Safe for use by several threads.
 
     Args:
       filesystem: The file system that holds the files.
-      schema: Which columns to read, and how. None: :meth:`read_table` returns all columns, and :meth:`read_columns` cannot be
-        called.
+      schema: Which columns to read, and how. None: :meth:`read_table` returns all columns, and :meth:`read_columns`
+        cannot be called.
       inspected_records: Without a schema, the number of records at the beginning of a file from which its columns are
         determined. 0: all records.
-      rows: Expected number of records of a file, where it is known. Without it, a file that was truncated between two records
-        looks complete.
+      rows: Expected number of records of a file, where it is known. Without it, a file that was truncated between two
+        records looks complete.
     """
 
     def __init__(
@@ -131,19 +131,19 @@ class TFRecordReader:
         return self._dtypes[file]
 
     def _search_column(self, file: str, name: str) -> dict[str, tf.DType | None]:
-        """Searches the whole file for a column that the first records lack: a rare column may come late."""
+        """Searches the whole file for a column that the first records lack, because a rare column may first appear late."""
         key = name.encode()
-        found: dict[str, tf.DType | None] = {}
+        column_dtypes: dict[str, tf.DType | None] = {}
         for number, record in self._iterate_records(file, 0):
             # Parsing is slow, so records without the name are skipped.
             if key not in record:
                 continue
             dtypes = feature_dtypes(parse_example(file, number, record))
             if name in dtypes:
-                found[name] = dtypes[name]
-                if found[name] is not None:
+                column_dtypes[name] = dtypes[name]
+                if column_dtypes[name] is not None:
                     break
-        return found
+        return column_dtypes
 
     def _iterate_records(self, file: str, limit: int) -> Iterator[tuple[int, bytes]]:
         """Yields the first ``limit`` records of a file (0: all), each with its number."""
@@ -173,8 +173,8 @@ class TFRecordReader:
         expected = self._expected_rows.get(file, index.num_records)
         if index.num_records != expected:
             raise UserError(
-                f"{file}: expected {expected:,} records, as its dataset says, got {index.num_records:,}; the file was truncated or "
-                "replaced, prepare the dataset again"
+                f"{file}: expected {expected:,} records, as its dataset states, got {index.num_records:,}; the file was truncated or "
+                "replaced. Prepare the dataset again"
             )
         with self._lock:
             self._indexes[file] = index
@@ -203,7 +203,7 @@ class TFRecordReader:
         with self._decompression_lock:
             content = self._decompressed.pop(file, None)
             content = decompress_gzip(file, opened.read_at(opened.size(), 0)) if content is None else content
-            # The dictionary is in the order of use.
+            # The dictionary is in order of use.
             self._decompressed[file] = content
             while len(self._decompressed) > 1 and sum(map(len, self._decompressed.values())) > _MAX_DECOMPRESSED_BYTES:
                 del self._decompressed[next(iter(self._decompressed))]

@@ -1,4 +1,4 @@
-"""The framing of TFRecord files: where records begin, whether their checksums hold, and gzip compression.
+"""The framing of TFRecord files: record boundaries, checksums and gzip compression.
 
 A record is its length (8 bytes), the length's checksum (4), the data, and the data's checksum (4).
 """
@@ -41,8 +41,8 @@ class RecordIndex:
 
     def group_rows(self) -> list[int]:
         """Returns the number of records of each group."""
-        full_groups, rest = divmod(self.num_records, self.records_per_group)
-        return [self.records_per_group] * full_groups + [rest] * bool(rest)
+        full_groups, remainder = divmod(self.num_records, self.records_per_group)
+        return [self.records_per_group] * full_groups + [remainder] * bool(remainder)
 
     def byte_range(self, group: int) -> tuple[int, int]:
         """Returns the first byte of a group and the byte after its last."""
@@ -106,7 +106,7 @@ def is_gzip(header: bytes) -> bool:
         return False
     if len(header) < HEADER_BYTES:
         return True
-    # A record of a certain length begins with the same bytes; the length's checksum tells the two apart.
+    # A record of a certain length begins with the same bytes. The length's checksum distinguishes the two.
     zero = np.zeros(1, np.int64)
     checksum = masked_crc32c(np.frombuffer(header, np.uint8), zero, zero + _LENGTH.size)
     return bool(checksum[0] != _read_uint32(header, zero + _LENGTH.size)[0])
@@ -122,14 +122,14 @@ def decompress_gzip(file: str, compressed: bytes) -> bytes:
     Raises:
       UserError: If the file is damaged; the message names the first record that cannot be read.
     """
-    chunks, rest = [], compressed
+    chunks, remaining = [], compressed
     problem = ""
-    while rest.startswith(_GZIP_MAGIC) and not problem:
+    while remaining.startswith(_GZIP_MAGIC) and not problem:
         member = zlib.decompressobj(_GZIP_WINDOW_BITS)
         position = 0
         try:
-            for position in range(0, len(rest), READ_BYTES):
-                chunks.append(member.decompress(rest[position : position + READ_BYTES]))
+            for position in range(0, len(remaining), READ_BYTES):
+                chunks.append(member.decompress(remaining[position : position + READ_BYTES]))
                 if member.eof:
                     break
         except zlib.error as error:
@@ -137,9 +137,9 @@ def decompress_gzip(file: str, compressed: bytes) -> bytes:
         if not problem and not member.eof:
             problem = "the compressed file ends inside it"
         if not problem:
-            rest = member.unused_data + rest[position + READ_BYTES :]
+            remaining = member.unused_data + remaining[position + READ_BYTES :]
     # Some writers pad a file with zeros.
-    if not problem and rest.strip(b"\0"):
+    if not problem and remaining.strip(b"\0"):
         problem = "the rest of the file is not compressed"
     content = b"".join(chunks)
     if problem:

@@ -67,7 +67,7 @@ def _serialize_rows(table: pa.Table, file: str) -> Iterator[bytes]:
             if not field:
                 continue
             value_list = getattr(feature, field)
-            # A list without values is set as well, so that a reader knows its type.
+            # An empty list is also set, so that a reader knows its type.
             value_list.SetInParent()
             value_list.value.extend(values[ends[row] : ends[row + 1]])
         yield example.SerializeToString()
@@ -81,8 +81,8 @@ def _list_values(column: pa.ChunkedArray, place: str) -> tuple[_ListField, list,
       place: The file and the column, for errors.
 
     Returns:
-      The field of tf.train.Feature ("" for a column of nulls); the values of all rows, one after the other; and where each
-      row's values end, after a leading 0.
+      The field of tf.train.Feature ("" for a column of nulls); the values of all rows, one after the other; and where
+      each row's values end, after a leading 0.
     """
     array = to_single_array(column)
     if is_list(array.type):
@@ -117,7 +117,7 @@ def _list_values(column: pa.ChunkedArray, place: str) -> tuple[_ListField, list,
 
 
 def _to_exact_float32(values: pa.Array, place: str) -> np.ndarray:
-    """Returns numbers as float32. Doubles lose digits, but numbers out of range and rounded ids are refused."""
+    """Returns numbers as float32. Doubles lose digits. Raises a UserError for numbers out of range and for rounded ids."""
     doubles = pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
     with np.errstate(over="ignore"):
         floats = doubles.astype(np.float32)

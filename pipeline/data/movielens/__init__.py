@@ -6,7 +6,7 @@ TensorFlow Datasets downloads and prepares the data. :class:`MovielensLog` is th
 |---|---|
 | :mod:`.log` | the source, and its schema |
 | :mod:`.ratings` | finds, downloads and reads the ratings |
-| :mod:`.features` | what is known about a user and a movie just before a rating |
+| :mod:`.features` | features of a user and a movie just before a rating |
 | :mod:`.history` | exact counts, sums and recent rows before each row |
 """
 

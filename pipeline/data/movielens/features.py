@@ -140,8 +140,8 @@ def compute_numerical_features(ratings: Ratings) -> dict[str, np.ndarray]:
         "movie_lead": _smoothed_mean(movie, stars - columns["user_mean_stars"]),
         "movie_age": _movie_age(time, parse_release_years(ratings.movies["movie_title"])[ratings.movie]),
     }
-    # What a rating revealed beyond the means of its time. It depends on that rating and earlier ones, so every later
-    # row may use it.
+    # The part of a rating that the means at its time did not predict. It depends on that rating and earlier ones, so
+    # every later row may use it.
     surprise = stars - columns["user_mean_stars"] - columns["movie_lead"]
     columns |= {
         "user_lead": _smoothed_mean(user, surprise),

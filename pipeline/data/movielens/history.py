@@ -1,8 +1,8 @@
 """Counts, sums and recent rows before each row of a table, without looking ahead.
 
-Rows are in order of time, and each belongs to a group, such as its user or its movie. The rows *before* a row are those
-of its group with a strictly smaller time. Rows with equal times do not see each other: in a log they often come from
-one burst, and a server would not have known their order.
+Rows are in order of time, and each belongs to a group, such as its user or its movie. The rows *before* a row are the
+rows of its group with a strictly smaller time. Rows with equal times do not use each other, because in a log they often
+come from one burst, and a server would not have known their order.
 
 All results are exact. Sums are over integers, so no rounding error carries over from one group to another, and a row's
 result depends only on the rows before it.

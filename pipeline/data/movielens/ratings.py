@@ -4,9 +4,9 @@ TFDS downloads and prepares the data and describes its features. This module par
 batches: ``builder.as_dataset`` parses them one by one, which takes ten times as long, and pads genres with 0, which is
 a genre.
 
-Making a TFDS builder from a name can query a bucket, with minutes of retries if there is no network. The TFDS versions
-that steadyrank allows do so only if a program turns it on. As a second precaution, this module makes a builder only
-after it has found the data or reached the network.
+Creating a TFDS builder from a name can query a bucket, with minutes of retries if there is no network. The TFDS
+versions that steadyrank allows query the bucket only if a program enables it. As a second precaution, this module
+creates a builder only after it has found the data or reached the network.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _download(tfds: Any, name: str, url: str, folder: tfds.core.Path) -> None:
         answer = type(error).__name__ if error.response is None else f"status {error.response.status_code}"
         raise _missing_error(name, folder, f"{url} cannot be reached from this machine ({answer})") from error
     logging.info("Downloading and preparing MovieLens '%s' in '%s'", name, folder)
-    # This lasts for the rest of the program, because TFDS does not reveal whether its progress bars were on.
+    # The bars stay off for the rest of the program, because TFDS does not reveal whether they were on.
     tfds.disable_progress_bar()
     try:
         os.makedirs(root, exist_ok=True)

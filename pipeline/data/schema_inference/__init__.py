@@ -1,10 +1,10 @@
 """Proposes a schema for a log from its columns' names, types and values.
 
-Start with :func:`propose_schema`, which samples a log and returns a :class:`SchemaProposal`: for each column a feature, a task, or
-the reason why the column is left out. :func:`format_proposal` writes it as a YAML file for a person to correct. The command
-``describe`` does both.
+Start with :func:`propose_schema`, which samples a log and returns a :class:`SchemaProposal`: for each column a feature,
+a task, or the reason why the column is left out. :func:`format_proposal` writes it as a YAML file for a person to
+correct. The command ``describe`` does both.
 
-| module | what it holds |
+| module | content |
 |---|---|
 | :mod:`.proposal` | :func:`propose_schema`: samples the log, and picks the rules for each column |
 | :mod:`.column_proposal` | the proposal for one column, and names that a schema accepts |

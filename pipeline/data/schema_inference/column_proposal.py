@@ -11,23 +11,23 @@ from ....models.schema import Feature, FeatureKind, Task, TaskKind
 
 @dataclasses.dataclass(frozen=True)
 class ColumnProposal:
-    """One column of a log and what the schema should make of it.
+    """One column of a log and its proposed role in the schema.
 
-    Exactly one of ``feature``, ``task`` and ``reason_left_out`` is set.
+    Exactly one of ``feature``, ``task`` and ``exclusion_reason`` is set.
 
     Attributes:
       name: The column's name in the log.
       summary: Its type and values in a few words.
       feature: The proposed feature.
       task: The proposed task.
-      reason_left_out: Why the column is neither, in words that follow a colon; empty if it is one of them.
+      exclusion_reason: Why the column is left out, as text that follows a colon; empty for a feature or a task.
     """
 
     name: str
     summary: str
     feature: Feature | None = None
     task: Task | None = None
-    reason_left_out: str = ""
+    exclusion_reason: str = ""
 
 
 def make_feature(column: str, kind: FeatureKind, **arguments: Any) -> Feature:
@@ -49,7 +49,7 @@ def make_task(column: str, kind: TaskKind, weight: float) -> Task:
 
 
 def make_valid_name(column: str) -> str:
-    """Converts a column's name to letters, digits and underscores, the first a letter.
+    """Converts a column's name to letters, digits and underscores, starting with a letter.
 
     Example:
     >>> make_valid_name("user/age"), make_valid_name("2nd")

@@ -1,4 +1,4 @@
-"""How ids and strings enter a ranker: as a vocabulary, a range of ids or hash buckets; and the width of their embedding."""
+"""Chooses how a ranker encodes ids and strings (vocabulary, id range or hash buckets), and the width of their embedding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# Beyond these sizes, the vocabulary is collected in training, and beyond that the values are hashed.
+# Up to the first size, the schema lists the vocabulary. Up to the second, a run collects it. Beyond, values are hashed.
 _MAX_LISTED_VOCABULARY, _MAX_COLLECTED_VOCABULARY = 100, 10_000
 _MAX_HASH_BUCKETS = 1 << 20
 _ID_NAME = re.compile(r"(?i)(^|_)(id|key|code|zip|hash|no)\d*$|id\d*$")
@@ -48,7 +48,7 @@ def choose_string_encoding(words: Sequence[str], counts: np.ndarray, column: str
     if not has_id_name(column) and len(words) <= _MAX_LISTED_VOCABULARY and is_complete:
         return {"vocabulary": tuple(word for word in words if word)}
     if not has_id_name(column) and len(words) <= _MAX_COLLECTED_VOCABULARY:
-        # Half as many again, for values that the sample missed.
+        # 50% more, for values that the sample missed.
         return {"vocabulary_size": int(float(f"{1.5 * len(words):.1g}"))}
     return {"hash_buckets": choose_hash_buckets(len(words))}
 
@@ -70,7 +70,7 @@ def choose_embedding_width(distinct: int) -> int:
 
 def count_strings(array: pa.Array) -> tuple[list[str], np.ndarray]:
     """Counts the different strings of an array, the most frequent first."""
-    # Counted as bytes, because not every writer keeps to UTF-8.
+    # Counted as bytes, because not every writer uses UTF-8.
     counted = pc.value_counts(pc.cast(pc.drop_null(array), pa.large_binary()))
     pairs = [
         (value.decode("utf-8", "replace"), count)

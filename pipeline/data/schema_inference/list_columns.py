@@ -18,24 +18,25 @@ from .id_encoding import (
     count_strings,
 )
 
-# A bag holds as many values as all but this share of the lists, and at most _MAX_BAG_WIDTH.
-_CUT_SHARE, _MAX_BAG_WIDTH = 0.01, 50
+# A bag is as wide as the lists require, except that it truncates this share of them, and at most _MAX_BAG_WIDTH wide.
+_TRUNCATED_SHARE, _MAX_BAG_WIDTH = 0.01, 50
 
 
-def propose_list_column(name: str, array: pa.Array, gaps: str) -> ColumnProposal:
+def propose_list_column(name: str, array: pa.Array, missing_text: str) -> ColumnProposal:
     """Proposes a numerical vector or a bag for a column of lists.
 
     Args:
       name: The column's name.
       array: A sample of its values, at least one of them not null.
-      gaps: The share of missing values in words, to be added to the summary.
+      missing_text: The share of missing values, such as ", 5.0% missing"; empty if no value is missing. Added to the
+        summary.
     """
     lengths = pc.drop_null(pc.list_value_length(array)).to_numpy(zero_copy_only=False)
     values = pc.drop_null(array.flatten())
     kind = values.type
-    summary = f"lists of {kind}, {_format_lengths(lengths)}{gaps}"
+    summary = f"lists of {kind}, {_format_lengths(lengths)}{missing_text}"
     if not len(values):
-        return ColumnProposal(name, summary, reason_left_out="every list is empty.")
+        return ColumnProposal(name, summary, exclusion_reason="every list is empty.")
     if pa.types.is_floating(kind) and lengths.min() == lengths.max():
         default = 0.0 if array.null_count else None
         return ColumnProposal(
@@ -59,8 +60,8 @@ def propose_list_column(name: str, array: pa.Array, gaps: str) -> ColumnProposal
             f"lists of {kind} with different lengths. A ranker reads lists of integers or strings, and lists of numbers "
             "that all have the same length."
         )
-        return ColumnProposal(name, summary, reason_left_out=reason)
-    width = int(min(max(np.quantile(lengths, 1 - _CUT_SHARE), 1), _MAX_BAG_WIDTH))
+        return ColumnProposal(name, summary, exclusion_reason=reason)
+    width = int(min(max(np.quantile(lengths, 1 - _TRUNCATED_SHARE), 1), _MAX_BAG_WIDTH))
     embedding_width = choose_embedding_width(distinct)
     feature = make_feature(name, "bag", width=width, embedding_width=embedding_width, **encoding)
     return ColumnProposal(name, summary, feature=feature)

@@ -19,11 +19,11 @@ _LABEL_NAME = re.compile(
 )
 _TIME_NAME = re.compile(r"(?i)(^|[^a-z])(time|date|datetime|ts|at)([^a-z]|$)|timestamp")
 # Numbers above this, in a column named like a time, are seconds since 1970 or finer.
-_LEAST_TIMESTAMP = 1e6
+_MIN_TIMESTAMP = 1e6
 # Integers with few different values are categories, and may be labels.
 _MAX_CATEGORIES, _MAX_CATEGORY, _MAX_LABEL_VALUES = 32, 100, 20
 # Integers above this that hardly repeat are ids.
-_LEAST_LARGE_ID = 10_000
+_MIN_LARGE_ID = 10_000
 _MIN_NUMBERED_ROWS = 1000
 # A counter has a tail: its largest value is more than this many times its median and this share of its mean.
 _TAIL_FACTOR, _MEAN_DIVISOR = 20, 5
@@ -31,7 +31,7 @@ _TAIL_FACTOR, _MEAN_DIVISOR = 20, 5
 
 @dataclasses.dataclass(frozen=True)
 class _Numbers:
-    """The values of a column in a sample, and what the rules ask about them."""
+    """The values of a column in a sample, and the properties that the rules use."""
 
     values: np.ndarray
     finite: np.ndarray
@@ -72,37 +72,40 @@ class _Numbers:
         return bool(self.low >= 0 and self.high > _TAIL_FACTOR * typical)
 
     def is_id(self, name: str) -> bool:
-        hardly_repeats = self.distinct > 0.5 * self.finite.size and self.high > _LEAST_LARGE_ID
+        hardly_repeats = self.distinct > 0.5 * self.finite.size and self.high > _MIN_LARGE_ID
         return self.is_integer and (has_id_name(name) or bool(hardly_repeats))
 
-    def format_summary(self, gaps: str) -> str:
+    def format_summary(self, missing_text: str) -> str:
         not_finite = 1 - self.finite.size / self.values.size
-        gaps += f", {not_finite:.2%} not finite" if not_finite else ""
+        missing_text += f", {not_finite:.2%} not finite" if not_finite else ""
         kind = "integers" if self.is_integer else "numbers"
         values = pluralize(self.distinct, "different value")
-        return f"{kind} from {self.low:g} to {self.high:g}, median {self.median:g}, {values}{gaps}"
+        return f"{kind} from {self.low:g} to {self.high:g}, median {self.median:g}, {values}{missing_text}"
 
 
-def propose_number_column(name: str, array: pa.Array, gaps: str, is_label: bool, may_be_label: bool) -> ColumnProposal:
+def propose_number_column(
+    name: str, array: pa.Array, missing_text: str, is_label: bool, may_be_label: bool
+) -> ColumnProposal:
     """Proposes a task or a feature for a column of numbers or truth values.
 
     Args:
       name: The column's name.
       array: A sample of its values, at least one of them not null.
-      gaps: The share of missing values in words, to be added to the summary.
-      is_label: Whether the column is a label by the user's word.
-      may_be_label: Whether the column may be taken as a label because of its name.
+      missing_text: The share of missing values, such as ", 5.0% missing"; empty if no value is missing. Added to the
+        summary.
+      is_label: Whether the user named the column as a label.
+      may_be_label: Whether the column's name and values may make it a label.
     """
     numbers = _Numbers.from_array(array)
     if numbers is None:
-        return ColumnProposal(name, str(array.type), reason_left_out="no value is finite.")
-    summary = numbers.format_summary(gaps)
+        return ColumnProposal(name, str(array.type), exclusion_reason="no value is finite.")
+    summary = numbers.format_summary(missing_text)
     has_label_values = numbers.is_binary or not numbers.is_integer or numbers.distinct <= _MAX_LABEL_VALUES
     if is_label or (may_be_label and _LABEL_NAME.search(name) and has_label_values):
         return _propose_label(name, numbers, summary)
-    reason = _why_leave_out(name, numbers)
+    reason = _find_exclusion_reason(name, numbers)
     if reason:
-        return ColumnProposal(name, summary, reason_left_out=reason)
+        return ColumnProposal(name, summary, exclusion_reason=reason)
     return ColumnProposal(name, summary, feature=_choose_feature(name, numbers))
 
 
@@ -110,16 +113,16 @@ def _propose_label(name: str, numbers: _Numbers, summary: str) -> ColumnProposal
     finite = numbers.finite
     if numbers.is_binary:
         return ColumnProposal(name, f"{summary}; {finite.mean():.2%} are 1", task=make_task(name, "binary", 1.0))
-    # In units of its variance, the squared error of each regression counts about as much as a cross-entropy.
+    # Divided by the label's variance, the squared error of a regression has about the same weight as a cross-entropy.
     weight = float(f"{1 / max(float(finite.var()), 1e-6):.1g}")
     summary += f"; mean {finite.mean():.4g}, standard deviation {finite.std():.4g}"
     return ColumnProposal(name, summary, task=make_task(name, "regression", weight))
 
 
-def _why_leave_out(name: str, numbers: _Numbers) -> str:
+def _find_exclusion_reason(name: str, numbers: _Numbers) -> str:
     if numbers.distinct == 1:
         return "the same value in every row."
-    if _TIME_NAME.search(name) and numbers.low > _LEAST_TIMESTAMP:
+    if _TIME_NAME.search(name) and numbers.low > _MIN_TIMESTAMP:
         return "a timestamp. Rows at serving time are later than every row in training."
     if numbers.is_row_number:
         return "a row number. Rows at serving time have numbers that no row in training has."
@@ -136,11 +139,12 @@ def _choose_feature(name: str, numbers: _Numbers) -> Feature:
     if is_id:
         buckets = choose_hash_buckets(numbers.distinct)
         return make_feature(name, "categorical", hash_buckets=buckets, embedding_width=width)
-    has_gaps = numbers.has_nulls or bool(np.isnan(numbers.values).any())
+    has_missing = numbers.has_nulls or bool(np.isnan(numbers.values).any())
     return make_feature(
         name,
         "numerical",
-        # The mean and deviation of a counter depend on its few largest values; those of its logarithm do not.
+        # The mean and deviation of a counter depend on its few largest values. The mean and deviation of its logarithm
+        # do not.
         normalization="log" if numbers.has_tail else "standard",
-        default=float(f"{numbers.median:.4g}") if has_gaps else None,
+        default=float(f"{numbers.median:.4g}") if has_missing else None,
     )

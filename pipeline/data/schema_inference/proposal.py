@@ -58,8 +58,8 @@ def propose_schema(path: str, labels: Sequence[str] = (), rows: int = 200_000) -
 
     Args:
       path: A file, a folder or a dataset; see :func:`~..files.layout.find_layout`.
-      labels: The columns to predict. If empty, columns whose name and values suggest a label.
-      rows: About how many rows to read.
+      labels: The columns to predict. Empty: columns whose name and values suggest a label.
+      rows: Approximate number of rows to read.
 
     Raises:
       UserError: If there is no log at ``path``, or it cannot be read.
@@ -76,8 +76,8 @@ def propose_schema(path: str, labels: Sequence[str] = (), rows: int = 200_000) -
 def _propose_column(
     name: str, column: pa.ChunkedArray, labels: Sequence[str], metadata: ColumnMetadata
 ) -> ColumnProposal:
-    if metadata.why_unsupported:
-        return ColumnProposal(name, str(column.type), reason_left_out=metadata.why_unsupported)
+    if metadata.unsupported_reason:
+        return ColumnProposal(name, str(column.type), exclusion_reason=metadata.unsupported_reason)
     may_be_label = not labels and metadata.num_classes <= _MAX_LABEL_CLASSES
     proposal = _propose_from_values(name, column, is_label=name in labels, may_be_label=may_be_label)
     return _apply_classes(proposal, metadata) if metadata.num_classes else proposal
@@ -89,21 +89,21 @@ def _propose_from_values(name: str, column: pa.ChunkedArray, is_label: bool, may
     if pa.types.is_dictionary(kind):
         array, kind = array.dictionary_decode(), kind.value_type
     missing = array.null_count / max(len(array), 1)
-    gaps = f", {missing:.1%} missing" if missing else ""
+    missing_text = f", {missing:.1%} missing" if missing else ""
     if array.null_count == len(array):
-        return ColumnProposal(name, str(kind), reason_left_out="every value is missing.")
+        return ColumnProposal(name, str(kind), exclusion_reason="every value is missing.")
     if is_number(kind):
-        return propose_number_column(name, array, gaps, is_label, may_be_label)
+        return propose_number_column(name, array, missing_text, is_label, may_be_label)
     if is_text(kind):
-        return propose_text_column(name, array, gaps)
+        return propose_text_column(name, array, missing_text)
     if is_list(kind):
-        return propose_list_column(name, array, gaps)
+        return propose_list_column(name, array, missing_text)
     reason = f"a ranker does not read {kind}. Convert the column to numbers or strings."
-    return ColumnProposal(name, str(kind), reason_left_out=reason)
+    return ColumnProposal(name, str(kind), exclusion_reason=reason)
 
 
 def _apply_classes(proposal: ColumnProposal, metadata: ColumnMetadata) -> ColumnProposal:
-    """Replaces what was inferred from numbers by the classes that the dataset's description names."""
+    """Replaces a feature that was inferred from numbers with the classes that the dataset's description names."""
     names = ", ".join(
         f"{index} {_to_one_line(name)}" for index, name in enumerate(metadata.class_names[:_MAX_CLASS_NAMES])
     )
@@ -124,5 +124,5 @@ def _apply_classes(proposal: ColumnProposal, metadata: ColumnMetadata) -> Column
 
 
 def _to_one_line(text: str) -> str:
-    """Replaces what cannot be printed, such as line breaks, so that the text fits in a comment."""
+    """Replaces unprintable characters, such as line breaks, so that the text fits in a comment."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -12,22 +12,25 @@ from .id_encoding import choose_embedding_width, choose_string_encoding, count_s
 _UNIQUE_SHARE, _MIN_UNIQUE_VALUES = 0.9, 1000
 
 
-def propose_text_column(name: str, array: pa.Array, gaps: str) -> ColumnProposal:
+def propose_text_column(name: str, array: pa.Array, missing_text: str) -> ColumnProposal:
     """Proposes a categorical feature for a column of strings.
 
     Args:
       name: The column's name.
       array: A sample of its values, at least one of them not null.
-      gaps: The share of missing values in words, to be added to the summary.
+      missing_text: The share of missing values, such as ", 5.0% missing"; empty if no value is missing. Added to the
+        summary.
     """
     words, counts = count_strings(array)
     longest = max(map(len, words))
-    summary = f"strings of up to {pluralize(longest, 'character')}, {pluralize(len(words), 'different value')}{gaps}"
+    summary = (
+        f"strings of up to {pluralize(longest, 'character')}, {pluralize(len(words), 'different value')}{missing_text}"
+    )
     if len(words) == 1:
-        return ColumnProposal(name, summary, reason_left_out="the same value in every row.")
+        return ColumnProposal(name, summary, exclusion_reason="the same value in every row.")
     if len(words) > _UNIQUE_SHARE * (len(array) - array.null_count) and len(words) > _MIN_UNIQUE_VALUES:
         reason = "different in almost every row. A ranker learns nothing from values that do not repeat."
-        return ColumnProposal(name, summary, reason_left_out=reason)
+        return ColumnProposal(name, summary, exclusion_reason=reason)
     feature = make_feature(
         name,
         "categorical",

@@ -1,4 +1,4 @@
-"""A proposal as the text of a YAML file: the schema, with a comment on each column."""
+"""Formats a proposal as the text of a YAML file: the schema, with a comment on each column."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def format_proposal(proposal: SchemaProposal, path: str) -> str:
         lines.append(
             "  []  # no label was found: name the columns to predict with --labels, or move entries from above"
         )
-    left_out = [column for column in proposal.columns if column.reason_left_out]
-    for column in left_out:
+    excluded = [column for column in proposal.columns if column.exclusion_reason]
+    for column in excluded:
         lines += [
             "",
             f"# {_format_value(column.name)}: {column.summary}",
-            f"# left out: {column.reason_left_out}",
+            f"# left out: {column.exclusion_reason}",
         ]
     return "\n".join(lines) + "\n"
 
@@ -76,6 +76,6 @@ def _format_item(item: Feature | Task, summary: str) -> list[str]:
 def _format_value(value: Any) -> str:
     """Formats a value on one line, quoted where YAML requires it, also within a list."""
     if isinstance(value, str):
-        # Inside a list more characters need quotes, such as commas; PyYAML knows that only for a whole list.
+        # Inside a list, more characters need quotes, such as commas. PyYAML adds these quotes only for a whole list.
         return yaml.safe_dump([value], default_flow_style=True, width=_NO_LINE_BREAKS).strip()[1:-1]
     return yaml.safe_dump(value, default_flow_style=True, width=_NO_LINE_BREAKS).removesuffix("\n...\n").strip()

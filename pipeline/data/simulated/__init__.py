@@ -1,14 +1,14 @@
 """A simulated log of a video platform: any length, no files, hazards on request, and a known ceiling.
 
 Use it for examples and tests without a download, to see how a model reacts to a hazard, and to compare a ranker with
-the best one that is possible. :class:`SimulatedLog` is the source; its parts are:
+the best possible one. :class:`SimulatedLog` is the source; its parts are:
 
 | module | content |
 |---|---|
 | :mod:`.log` | the source: impressions, features and labels, block by block |
 | :mod:`.world` | the hidden properties of users and videos |
 | :mod:`.behavior` | the hidden model of the users: probabilities, expected labels, drawn labels |
-| :mod:`.hazards` | what goes wrong, and on which day |
+| :mod:`.hazards` | planted faults and their days |
 | :mod:`.schema` | the columns |
 """
 

@@ -1,8 +1,8 @@
 """The users of the simulated platform: from impressions to probabilities, expected labels and drawn labels.
 
 There are six tasks, as in the paper. ``click``, ``like``, ``share`` and ``long_watch`` are binary. ``watch_time`` is in
-minutes, and 0 without a click. ``satisfaction`` is an answer from 1 to 5, asked for a random 3% of the impressions.
-Likes, shares and long watches need a click.
+minutes, and 0 without a click. ``satisfaction`` is a survey answer from 1 to 5 for a random 3% of the impressions.
+Only a clicked impression can have a like, a share or a long watch.
 
 After a click, the video is watched for ``exp(m + s L)`` minutes, where L has a logistic distribution. The mean and the
 probability of a long watch then have closed forms, and the tail is moderately heavy (Pareto, index 1 / s).
@@ -32,7 +32,7 @@ _LONG_FRACTION = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class Impressions:
-    """Who saw which video and how, before labels and before any hazard changes the columns; ``[B]`` each.
+    """The user, the video and the context of each impression, before labels and before any hazard; ``[B]`` each.
 
     Attributes:
       user: Number of the user.
@@ -66,7 +66,7 @@ class OutcomeModel:
       like: Probability of a like, given a click.
       share: Probability of a share, given a click.
       log_minutes: m, the logarithm of the median minutes watched, given a click.
-      log_long_minutes: Logarithm of the minutes that make a long watch.
+      log_long_minutes: Logarithm of the minimum minutes of a long watch.
       satisfaction: Mean satisfaction, from 0 to 1. The mean answer is ``1 + 4 * satisfaction``.
     """
 

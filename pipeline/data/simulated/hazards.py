@@ -1,8 +1,8 @@
-"""The hazards of a simulated log: what goes wrong, and on which day.
+"""The hazards of a simulated log: planted faults that begin on a given day.
 
-A hazard is written ``name@day`` or ``name@day*strength``. Each hazard draws from its own random stream and changes
-nothing on earlier days. A log with a hazard and the same log without it are therefore equal, bit for bit, up to that
-day.
+The text form of a hazard is ``name@day`` or ``name@day*strength``. Each hazard draws from its own random stream and
+changes nothing on earlier days. A log with a hazard and the same log without it are therefore equal, bit for bit, up to
+that day.
 
 | name | duration | effect |
 |---|---|---|
@@ -133,12 +133,12 @@ def corrupt_columns(rng: np.random.Generator, columns: Columns, names: Sequence[
     """``corruption``: returns the columns with one absurd number in a share of ``min(1, strength / 100)`` of the rows.
 
     The number has a wrong unit, so that it is 10^3 to 10^6 times too large, or it is a forgotten sentinel, -10^9. It is
-    never NaN or infinite, because those are easy to find.
+    never NaN or infinite, because such values are easy to find.
 
     Args:
       rng: The hazard's random stream.
       columns: The columns. They are not modified.
-      names: Numerical columns that can be corrupted. In a vector, one random component of a row is.
+      names: Numerical columns that can be corrupted. In a vector, one random component of a row is corrupted.
       strength: Strength of the hazard.
     """
     rows = len(columns[names[0]])

@@ -29,9 +29,9 @@ from .world import COUNTRIES, DEVICES, LANGUAGES, POSITIONS, TOPICS, Platform, R
 BLOCK_ROWS = 8192
 _PHONE = DEVICES.index("phone")
 
-# What each of the eight scores of the retrieval stage (rows) measures: affinity to the topic, affinity within it,
-# quality, propensity to click (columns). The rest of each score's variance is noise. Scores 3 and 4 measure no property
-# of a user or a video, but clicks are more likely when these two scores agree.
+# The weights of four properties (columns: affinity to the topic, affinity within it, quality, propensity to click) in
+# the eight scores of the retrieval stage (rows). The remaining variance of each score is noise. Scores 3 and 4 measure
+# no property of a user or a video, but clicks are more likely when these two scores agree.
 _SCORE_WEIGHTS = np.array(
     [
         [0.70, 0.25, 0.0, 0.0],
@@ -108,8 +108,8 @@ class SimulatedLog(Source):
     def block_rows(self, day: int) -> Sequence[int]:
         """Returns the number of rows of each block of a day: :data:`BLOCK_ROWS`, and the remainder in the last block."""
         self._check_day(day)
-        full, rest = divmod(self._settings.rows_per_day, BLOCK_ROWS)
-        return (BLOCK_ROWS,) * full + ((rest,) if rest else ())
+        full_blocks, remainder = divmod(self._settings.rows_per_day, BLOCK_ROWS)
+        return (BLOCK_ROWS,) * full_blocks + ((remainder,) if remainder else ())
 
     def block(self, day: int, index: int) -> Columns:
         """Returns the columns of one block: a pure function of the settings, ``day`` and ``index``.
@@ -129,9 +129,9 @@ class SimulatedLog(Source):
     def expected(self, day: int, index: int) -> Columns:
         """Returns the expected label of each task, row by row, ``[B]``, float32.
 
-        This is the conditional expectation given the ids and the features, hazards included; labels depend on nothing
-        else. Two details: rows that ``corruption`` changed are conditioned on their features before the change, because
-        a number that was overwritten by a sentinel is lost; and ``satisfaction`` is conditioned on an answer.
+        This is the conditional expectation given the ids and the features, including hazards. Labels depend on nothing
+        else. There are two special cases. Rows that ``corruption`` changed are conditioned on their features before the
+        change, because a sentinel overwrites the number. ``satisfaction`` is conditioned on an answer.
 
         Raises:
           ValueError: If the log has no such day or block.

@@ -32,8 +32,8 @@ _COUNTRY_LANGUAGE = {
     "AR": "es", "BR": "pt", "DE": "de", "ES": "es", "FR": "fr", "GB": "en", "ID": "id", "IN": "hi", "JP": "ja",
     "KR": "ko", "MX": "es", "US": "en",
 }  # fmt: skip
-# A user's taste is stored as this many drawn topics, and a topic's popularity as this many drawn videos: a new draw is
-# then one lookup.
+# The taste of a user is stored as this many drawn topics, and the popularity of a topic's videos as this many drawn
+# videos. A new draw is then one lookup.
 _TASTE_DRAWS = 16
 _SHELF_DRAWS = 4096
 

@@ -1,12 +1,13 @@
 """Datasets that TensorFlow Datasets (TFDS) prepared, read as a log of files.
 
-A dataset is addressed as ``tfds://NAME[/CONFIG][:VERSION][?split=train+test&data_dir=DIR]``. Nothing here downloads anything.
+The address of a dataset is ``tfds://NAME[/CONFIG][:VERSION][?split=train+test&data_dir=DIR]``. This package downloads
+nothing.
 
-| module | what it holds |
+| module | content |
 |---|---|
-| :mod:`.address` | from an address to the dataset's files; start here |
-| :mod:`.folder` | what TFDS prepared on disk |
-| :mod:`.features` | what TFDS knows about each column |
+| :mod:`.address` | finds the files of a dataset from its address; start here |
+| :mod:`.folder` | the files that TFDS prepared on disk |
+| :mod:`.features` | the metadata that TFDS stores for each column |
 """
 
 from .address import SCHEME, PreparedDataset, find_dataset

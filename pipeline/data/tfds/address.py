@@ -1,4 +1,4 @@
-"""From an address such as ``tfds://movielens/100k-ratings?split=train`` to the files of a prepared dataset."""
+"""Finds the files of a prepared dataset from an address such as ``tfds://movielens/100k-ratings?split=train``."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class PreparedDataset:
 
     Attributes:
       folder: The folder of its version.
-      splits: The requested splits, in the requested order. Each has its name and its files in order; each file has the number
-        of rows that TFDS wrote to it.
+      splits: The requested splits, in the requested order. Each has its name and its files in order; each file has the
+        number of rows that TFDS wrote to it.
       columns: Metadata of each column.
     """
 
@@ -61,8 +61,8 @@ def find_dataset(address: str) -> PreparedDataset:
     """Finds a prepared dataset. Downloads nothing.
 
     Args:
-      address: ``tfds://NAME[/CONFIG][:VERSION][?split=train+test&data_dir=DIR]``. Defaults: the newest prepared version, the only
-        config, the only split, and TFDS's own data folder.
+      address: ``tfds://NAME[/CONFIG][:VERSION][?split=train+test&data_dir=DIR]``. Defaults: the newest prepared
+        version, the only config, the only split, and TFDS's own data folder.
 
     Raises:
       UserError: If the address is malformed, the dataset is not prepared or damaged, its files are not TFRecord, or the
@@ -98,7 +98,7 @@ def _parse_address(address: str) -> _Address:
     unknown = sorted(options.keys() - set(_OPTIONS))
     if unknown:
         raise UserError(f"{address}: unknown option '{unknown[0]}'; expected {_SYNTAX}")
-    # Not parse_qs, which replaces + by a space.
+    # Not parse_qs, which replaces + with a space.
     split, data_dir = (unquote(options.get(key, "")) for key in _OPTIONS)
     return _Address(address, name, config, version, split, data_dir)
 
@@ -170,7 +170,7 @@ def _choose_splits(address: _Address, split_sizes: Mapping[str, int]) -> list[st
     return names
 
 
-def _not_prepared(address: _Address, root: tfds.core.Path, found: str) -> UserError:
+def _not_prepared(address: _Address, root: tfds.core.Path, problem: str) -> UserError:
     import tensorflow_datasets as tfds
 
     public_names = tfds.list_builders(with_community_datasets=False)
@@ -180,13 +180,13 @@ def _not_prepared(address: _Address, root: tfds.core.Path, found: str) -> UserEr
         similar = difflib.get_close_matches(address.name, public_names, n=3)
         remedy = f"TFDS has no dataset of that name{'; did you mean ' + ' or '.join(similar) if similar else ''}. Prepare your dataset in that folder"
     return UserError(
-        f"{address.text}: expected '{address.dataset}' prepared in '{root}', but {found}; {remedy}, or name another folder with "
+        f"{address.text}: expected '{address.dataset}' prepared in '{root}', but {problem}; {remedy}, or name another folder with "
         "data_dir"
     )
 
 
 def _format_names(names: Iterable[str], similar_to: str = "") -> str:
-    """Joins a few names, those that are similar to ``similar_to`` first."""
+    """Joins a few names, starting with the ones most similar to ``similar_to``."""
     names = list(names)
     similar = difflib.get_close_matches(similar_to, names, n=3, cutoff=0.5)
     ordered = similar + [name for name in names if name not in similar]

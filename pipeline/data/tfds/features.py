@@ -1,7 +1,8 @@
-"""What TFDS knows about a dataset's columns that the files alone do not say.
+"""Metadata of a dataset's columns that TFDS stores outside the data files.
 
-TFDS writes each row as one tf.Example. A feature inside a dictionary is named after both, such as ``user/age``. A sequence of
-dictionaries becomes one list per key. A list of lists becomes two or more columns. Images and encoded tensors become strings.
+TFDS writes each row as one tf.Example. A feature inside a dictionary is named after both, such as ``user/age``. A
+sequence of dictionaries becomes one list per key. A list of lists becomes two or more columns. Images and encoded
+tensors become strings.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class ColumnMetadata:
-    """What is known about a column beyond its values.
+    """Metadata of a column.
 
     Attributes:
       is_list: Whether each row holds a list, even if no row has more than one value.
       num_classes: Number of classes, if the values are class indices from 0 on; otherwise 0.
       class_names: Names of the classes; empty if they have none.
-      why_unsupported: Why a ranker cannot read the column; empty if it can.
+      unsupported_reason: Why a ranker cannot read the column; empty if it can.
     """
 
     is_list: bool = False
     num_classes: int = 0
     class_names: tuple[str, ...] = ()
-    why_unsupported: str = ""
+    unsupported_reason: str = ""
 
 
 def describe_columns(features: tfds.features.FeaturesDict) -> dict[str, ColumnMetadata]:
@@ -66,14 +67,16 @@ def _describe_leaf(feature: Any, serialized_info: Any, kinds: Any) -> ColumnMeta
     media = {"images": kinds.Image, "videos": kinds.Video, "audio": kinds.Audio, "nested datasets": kinds.Dataset}
     content = next((words for words, kind in media.items() if isinstance(feature, kind)), "")
     if content:
-        return ColumnMetadata(why_unsupported=f"it holds {content}, which a ranker cannot read")
+        return ColumnMetadata(unsupported_reason=f"it holds {content}, which a ranker cannot read")
     if isinstance(serialized_info, dict) or serialized_info.np_dtype != feature.get_tensor_info().np_dtype:
         return ColumnMetadata(
-            why_unsupported="TFDS wrote it in an encoding that a ranker cannot read; prepare the dataset without the encoding"
+            unsupported_reason="TFDS wrote it in an encoding that a ranker cannot read; prepare the dataset without the encoding"
         )
     dimensions = len(serialized_info.shape)
     if dimensions > 1:
-        return ColumnMetadata(why_unsupported=f"each row holds an array of {dimensions} dimensions; a ranker reads one")
+        return ColumnMetadata(
+            unsupported_reason=f"each row holds an array of {dimensions} dimensions; a ranker reads one"
+        )
     is_list = dimensions == 1 and serialized_info.shape != (1,)
     if not isinstance(feature, kinds.ClassLabel) or not feature.num_classes:
         return ColumnMetadata(is_list)

@@ -1,7 +1,7 @@
-"""What TFDS prepared on disk: where TFDS looks, which files it wrote, and the command that prepares a dataset.
+"""The datasets that TFDS prepared on disk: their folder, their files, and the command that prepares a dataset.
 
-A builder is always made from a folder here. A builder made from a name may look the dataset up in a bucket, and retries for
-minutes if there is no network.
+This module always creates a builder from a folder. A builder from a name may look up the dataset in a bucket, and
+retries for minutes if there is no network.
 
 TFDS is imported inside the functions: most runs do not need it, and the import takes seconds.
 """
@@ -73,7 +73,7 @@ def format_prepare_command(name: str, data_dir: str) -> str:
 
 @contextlib.contextmanager
 def silence_tfds() -> Iterator[None]:
-    """Suppresses what TFDS prints and its log lines below the level of an error. Exceptions pass through."""
+    """Suppresses TFDS's output to stdout and its log messages below the level ERROR. Exceptions pass through."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
     try:

@@ -164,7 +164,7 @@ class TestRefusals:
     def test_an_existing_target_is_not_touched(self, tmp_path):
         pq.write_table(make_table(10), tmp_path / "a.parquet")
         (tmp_path / "b.tfrecord").write_text("mine")
-        with pytest.raises(UserError, match=r"b.tfrecord: the target exists already"):
+        with pytest.raises(UserError, match=r"b.tfrecord: the target already exists"):
             convert(tmp_path / "a.parquet", tmp_path / "b.tfrecord")
         assert (tmp_path / "b.tfrecord").read_text() == "mine"
 
@@ -172,7 +172,7 @@ class TestRefusals:
         ("target", "target_format", "message"),
         [
             ("log/records", None, "is inside"),
-            ("out", "parquet", "is in Parquet already"),
+            ("out", "parquet", "is already in Parquet"),
             ("s3://bucket/out", None, "must be a local path"),
             ("a.parquet/out", None, "cannot be written"),
         ],

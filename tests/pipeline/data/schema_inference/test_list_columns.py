@@ -46,4 +46,4 @@ def test_one_long_list_does_not_widen_the_bag():
 def test_other_lists_are_left_out(values, kind, summary, reason):
     proposal = propose(values, kind)
     assert proposal.summary == summary
-    assert proposal.reason_left_out.startswith(reason)
+    assert proposal.exclusion_reason.startswith(reason)

@@ -51,7 +51,7 @@ def test_a_regression_is_weighted_by_its_variance():
 )
 def test_columns_that_a_ranker_must_not_see_are_left_out(name, values, reason):
     proposal = propose(name, values)
-    assert proposal.reason_left_out.startswith(reason)
+    assert proposal.exclusion_reason.startswith(reason)
     assert proposal.feature is None
 
 

@@ -29,7 +29,7 @@ def test_each_column_becomes_a_feature_or_a_task_or_is_left_out(shop_log):
 
 def test_a_column_that_is_left_out_has_a_reason(shop_log):
     columns = propose_schema(str(shop_log)).columns
-    reasons = {column.name: column.reason_left_out for column in columns if column.reason_left_out}
+    reasons = {column.name: column.exclusion_reason for column in columns if column.exclusion_reason}
     row_number = "a row number. Rows at serving time have numbers that no row in training has."
     assert reasons == {
         "row_id": "different in almost every row. A ranker learns nothing from values that do not repeat.",

@@ -17,7 +17,7 @@ def test_bytes_that_are_not_utf_8_are_no_error():
 
 def test_a_constant_and_a_unique_column_are_left_out():
     constant = propose_text_column("version", pa.array(["v1"] * 9), "")
-    assert constant.reason_left_out == "the same value in every row."
+    assert constant.exclusion_reason == "the same value in every row."
     assert constant.summary == "strings of up to 2 characters, 1 different value"
     unique = propose_text_column("row", pa.array([f"r{i}" for i in range(2000)]), "")
-    assert unique.reason_left_out.startswith("different in almost every row.")
+    assert unique.exclusion_reason.startswith("different in almost every row.")

@@ -278,7 +278,7 @@ class TestDamage:
         shard.write_bytes(content[: 16 + int.from_bytes(content[:8], "little")])
         message = self.read_error(copy, schema_file)
         assert (
-            f"{shard}: expected 16 records, as its dataset says, got 1; the file was truncated or replaced" in message
+            f"{shard}: expected 16 records, as its dataset states, got 1; the file was truncated or replaced" in message
         )
         with pytest.raises(UserError, match="expected 16 records"):
             propose_schema(address(copy))
@@ -309,7 +309,7 @@ class TestDescribing:
         assert (features["seen_video"].kind, features["seen_video"].column) == ("bag", "seen/video")
         assert (features["vector"].kind, features["vector"].width) == ("numerical", 3)
         assert [(task.name, task.kind) for task in proposal.schema.tasks] == [("click", "binary")]
-        left = {column.name: column.reason_left_out for column in proposal.columns if column.reason_left_out}
+        left = {column.name: column.exclusion_reason for column in proposal.columns if column.exclusion_reason}
         assert "array of 2 dimensions" in left["matrix"]
         assert "array of 2 dimensions" in left["seen/grid"]
         assert "array of 2 dimensions" in left["ragged/ragged_flat_values"]
