@@ -1,9 +1,9 @@
-"""Measures what clipping does when the data shifts: the same run with and without Clippy, at several learning rates.
+"""Measures the effect of clipping when the data shifts: the same run with and without Clippy, at several learning rates.
 
     python benchmarks/clipping_under_shift.py --out=docs
 
 Trains the demo's ranker on a simulated log whose distribution shifts on day 4, once for each rule and learning rate,
-each in a process of its own. Prints a table in Markdown and draws ``clipping_under_shift.png``. Takes about six minutes
+each in a separate process. Prints a table in Markdown and draws ``clipping_under_shift.png``. Takes about six minutes
 on two cores.
 """
 
@@ -43,7 +43,7 @@ SETTINGS = (
 )
 RULE_NAMES = {"none": "Adagrad", "clippy": "Adagrad with Clippy"}
 RULE_COLORS = {"none": "#c4472b", "clippy": "#2a7f62"}
-# Exit code 3: the run diverged and was not published, which is a result here.
+# Exit code 3 means that the run diverged and was not published, which is a valid result here.
 EXPECTED_EXIT_CODES = (0, 3)
 
 
@@ -118,7 +118,7 @@ def draw(runs: Mapping[str, Path], rate: str, path: Path) -> None:
 
 
 def _finish_axes(axes: Axes, shift_step: int) -> None:
-    """Marks the step of the shift and sets what both panels share."""
+    """Marks the step of the shift and sets the common properties of both panels."""
     axes.axvline(shift_step, color="#999999", linewidth=1)
     axes.annotate(
         "the data shifts",

@@ -1,4 +1,4 @@
-"""Compares two runs bit by bit: weights and accumulators, metrics, and the exported model.
+"""Compares two runs bit for bit: weights and accumulators, metrics, and the exported model.
 
     python benchmarks/compare_runs.py RUN_BEFORE RUN_AFTER
 
@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 TIMES = ("examples_per_second", "input_wait_fraction")
-# What a checkpoint holds besides numbers: its own structure, and the monitor's state as text.
+# Entries of a checkpoint that are not numbers: its structure, and the monitor's state as text.
 NOT_NUMBERS = ("_CHECKPOINTABLE_OBJECT_GRAPH", "monitor", "save_counter")
 
 
@@ -33,7 +33,7 @@ def main(before: str, after: str) -> int:
         "metrics/train.jsonl": [_metrics(Path(run) / "metrics" / "train.jsonl") for run in (before, after)],
         "metrics/eval.jsonl": [_metrics(Path(run) / "metrics" / "eval.jsonl") for run in (before, after)],
     }
-    differences = {name: _differences(*found) for name, found in parts.items()}
+    differences = {name: _differences(*contents) for name, contents in parts.items()}
     for name, different in differences.items():
         compared = len(parts[name][0])
         print(f"{name:<20} {compared:>6,} values compared, {len(different):,} differ")
@@ -75,16 +75,16 @@ def _content(value: np.ndarray) -> bytes:
 
 
 def _metrics(path: Path) -> dict[str, bytes]:
-    found = {}
+    contents = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
         entries = json.loads(line).items()
-        found |= {f"line {number}: {key}": repr(value).encode() for key, value in entries if key not in TIMES}
-    return found
+        contents |= {f"line {number}: {key}": repr(value).encode() for key, value in entries if key not in TIMES}
+    return contents
 
 
 def _differences(before: dict[str, bytes], after: dict[str, bytes]) -> list[str]:
     different = [key for key in before if before[key] != after.get(key)]
-    # A renamed path holds the content of one that is gone.
+    # A renamed path has the content of a path that no longer exists.
     renamed = Counter(after[key] for key in after if key not in before)
     for key in list(different):
         if key not in after and renamed[before[key]]:

@@ -1,17 +1,16 @@
-"""Measures how well the detector finds divergence, on many short runs that are labeled by another rule than the detector's.
+"""Measures how well the detector finds divergence, on many short runs that a separate rule labels.
 
     python benchmarks/divergence_detection.py
 
 Every run trains the same small ranker on a log, with one rule, learning rate, seed and hazard. A *reference* run
-(Clippy at learning rate 0.1) trains on the very same batches. The label of a run comes from the losses and AUCs of single steps:
+(Clippy at learning rate 0.1) trains on the same batches. The label of a run comes from the
+losses and AUCs of single steps:
 
 * A run is *off* at a step if its loss, averaged over 5 steps, is not finite or more than twice the reference's, or if
-the mean AUC of its
-  binary tasks over 32 steps has less than a quarter of the reference's lead over chance.
-* Periods less than 32 steps apart count as one if at least half of its steps are off.
-* A run is **full** if it is off for 64 steps or more, or to its end, from the first step of that period on; otherwise
-**micro** if it is
-  off for 3 steps or more; otherwise **healthy**.
+  the mean AUC of its binary tasks over 32 steps has less than a quarter of the reference's lead over chance.
+* Two periods of such steps less than 32 steps apart count as one if at least half of the joint steps are off.
+* A run is **full** from the first step of a period that has 64 steps or more, or that has 3 steps or more and lasts to
+  the end of the run. Otherwise it is **micro** if a period has 3 steps or more, and **healthy** if none has.
 
 The benchmark prints, for each label, how many runs the detector found and how soon, and its false alarms.
 """
@@ -36,17 +35,17 @@ if TYPE_CHECKING:
     from steadyrank.pipeline.config.settings import Config
 
 WORK = flags.DEFINE_string(
-    "work", "", "Folder that keeps finished runs, so that they are not trained again. Empty: a temporary folder."
+    "work", "", "Folder for finished runs, which are not trained again. Empty: a temporary folder."
 )
 JOBS = flags.DEFINE_integer("jobs", 2, "Runs that train at the same time.", lower_bound=1)
 SEEDS = flags.DEFINE_list("seeds", ["2", "3"], "Seeds of the logs and the weights.")
 TFDS_DIR = flags.DEFINE_string(
-    "tfds_dir", "", "Folder with the prepared MovieLens 100K. If it is set, there are runs on MovieLens too."
+    "tfds_dir", "", "Folder with the prepared MovieLens 100K. If it is set, the benchmark also runs on MovieLens."
 )
 ONE = flags.DEFINE_string("one", "", "Internal: the run to train, as JSON.")
 
 DAYS, ROWS = 8, 32768
-# MovieLens is small, so its batches are small too; otherwise there would be too few steps.
+# MovieLens is small. Larger batches would give too few steps.
 BATCH = {"simulated": 512, "movielens": 64}
 EVERY = 16
 # The first step on the day of the hazard.
@@ -72,21 +71,28 @@ class Case:
 
 
 def list_cases() -> list[Case]:
-    """Lists the runs: healthy ones, some that diverge at once, and what lies between."""
-    chosen = []
+    """Lists the runs: healthy ones, some that diverge at once, and intermediate ones."""
+    cases = []
     seeds = [int(seed) for seed in SEEDS.value]
     for seed in seeds:
         for hazard in ("", "shift@3", "heavy_labels@3", "corruption@3*0.2"):
-            chosen += [Case("none", rate, seed, hazard) for rate in (0.1, 0.3, 0.6, 1.0)]
-            chosen += [Case("clippy", rate, seed, hazard) for rate in (0.3, 1.0)]
-            chosen += [Case("gc", 0.6, seed, hazard), Case("adagc", 0.6, seed, hazard)]
-    chosen += [Case("lamb", 0.01, seeds[0], hazard) for hazard in ("", "shift@3")]
-    chosen += [Case("agc", 0.3, seeds[0], hazard) for hazard in ("", "shift@3")]
+            cases += [Case("none", rate, seed, hazard) for rate in (0.1, 0.3, 0.6, 1.0)]
+            cases += [Case("clippy", rate, seed, hazard) for rate in (0.3, 1.0)]
+            cases += [Case("gc", 0.6, seed, hazard), Case("adagc", 0.6, seed, hazard)]
+    cases += [Case("lamb", 0.01, seeds[0], hazard) for hazard in ("", "shift@3")]
+    cases += [Case("agc", 0.3, seeds[0], hazard) for hazard in ("", "shift@3")]
     if TFDS_DIR.value:
-        ways = [("none", 0.1), ("none", 0.3), ("none", 1.0), ("none", 3.0), ("clippy", 0.3), ("clippy", 1.0)]
-        ways += [("gc", 0.6), ("adagc", 0.6)]
-        chosen += [Case(rule, rate, seed, "", "movielens") for seed in seeds for rule, rate in ways]
-    return chosen
+        movielens_settings = [
+            ("none", 0.1),
+            ("none", 0.3),
+            ("none", 1.0),
+            ("none", 3.0),
+            ("clippy", 0.3),
+            ("clippy", 1.0),
+        ]
+        movielens_settings += [("gc", 0.6), ("adagc", 0.6)]
+        cases += [Case(rule, rate, seed, "", "movielens") for seed in seeds for rule, rate in movielens_settings]
+    return cases
 
 
 def make_reference(case: Case) -> Case:
@@ -119,7 +125,7 @@ def make_config(case: Case) -> Config:
 
 
 def train(case: Case, path: Path) -> None:
-    """Trains one run; writes the metrics of every step, and what the detector observed."""
+    """Trains one run. Writes the metrics of every step and the observations of the detector."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     from steadyrank.pipeline.config.quiet import quiet_import
 
@@ -142,7 +148,7 @@ def train(case: Case, path: Path) -> None:
     observations: list[dict] = []
 
     class RecordingDetector(Detector):
-        """Keeps what it observes, so that another detector can judge the same run later."""
+        """Records its observations, so that another detector can judge the same run later."""
 
         def observe_window(self, before, window):
             observations.append({"before": before} | window.to_dict())
@@ -192,7 +198,7 @@ def train(case: Case, path: Path) -> None:
 def write_run(
     case: Case, path: Path, step_metrics: Sequence[Mapping[str, float]], observations: Sequence[Mapping[str, object]]
 ) -> None:
-    """Writes the metrics of every step, and what the detector observed."""
+    """Writes the metrics of every step and the observations of the detector."""
     keys = sorted(step_metrics[0])
     np.savez(
         path.with_name(f"{path.name}.npz"),
@@ -221,29 +227,31 @@ def find_off_steps(run: dict[str, np.ndarray], reference: dict[str, np.ndarray])
     with np.errstate(invalid="ignore", over="ignore"):
         off = ~(average_over(run["loss"], 5) <= 2.0 * average_over(reference["loss"], 5))
     aucs = [key for key in run if key.startswith("auc/")]
-    lead, best = (average_over(np.nanmean([each[key] for key in aucs], axis=0) - 0.5, 32) for each in (run, reference))
-    # In its first steps, the reference has not learned anything either.
+    lead, best = (
+        average_over(np.nanmean([metrics[key] for key in aucs], axis=0) - 0.5, 32) for metrics in (run, reference)
+    )
+    # The AUCs are compared only after the reference has learned something.
     return off | ((best > 0.05) & (lead < 0.25 * best))
 
 
 def label_run(off: np.ndarray) -> tuple[str, int]:
     """Returns ``full``, ``micro`` or ``healthy``, and the step at which it began, counted from 1."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], off, [False]]).astype(int)))
-    times: list[tuple[int, int]] = []
+    periods: list[tuple[int, int]] = []
     for first, last in ((int(first), int(last)) for first, last in edges.reshape(-1, 2)):
-        if times and first - times[-1][1] < 32 and 2 * off[times[-1][0] : last].sum() >= last - times[-1][0]:
-            first = times.pop()[0]
-        times.append((first, last))
-    for first, last in times:
+        if periods and first - periods[-1][1] < 32 and 2 * off[periods[-1][0] : last].sum() >= last - periods[-1][0]:
+            first = periods.pop()[0]
+        periods.append((first, last))
+    for first, last in periods:
         if last - first >= 64 or (last == len(off) and last - first >= 3):
             return "full", first + 1
-    long = [first for first, last in times if last - first >= 3]
-    return ("micro", long[0] + 1) if long else ("healthy", 0)
+    micro_starts = [first for first, last in periods if last - first >= 3]
+    return ("micro", micro_starts[0] + 1) if micro_starts else ("healthy", 0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """The label of a run, and what the detector found.
+    """The label of a run and the result of the detector.
 
     Attributes:
       name: Name of the run.
@@ -287,14 +295,14 @@ def judge_run(case: Case, work: Path) -> Result:
 
 
 def summarize(results: Sequence[Result]) -> str:
-    """Summarizes what the detector found, and its false alarms, as a list in Markdown."""
+    """Summarizes the results of the detector and its false alarms as a list in Markdown."""
     by_truth = {truth: [run for run in results if run.truth == truth] for truth in ("full", "micro", "healthy")}
     delays = sorted(run.full_step - run.since for run in by_truth["full"] if run.full_step)
     false_alarms = [run.name for run in results if run.full_step and run.truth != "full"]
     called_micro = [run for run in results if run.verdict == "micro"]
     with_shift = [run for run in results if run.has_shift]
     without_shift = [run for run in results if not run.has_shift]
-    seen = sum(any(0 <= step - FIRST_BAD < 2 * EVERY for step in run.shift_steps) for run in with_shift)
+    reported = sum(any(0 <= step - FIRST_BAD < 2 * EVERY for step in run.shift_steps) for run in with_shift)
     early = sum(step < FIRST_BAD for run in with_shift for step in run.shift_steps)
     shortest, longest = (delays[0], delays[-1]) if delays else ("-", "-")
     lines = [
@@ -304,25 +312,25 @@ def summarize(results: Sequence[Result]) -> str:
         f"False full alarms: {', '.join([str(len(false_alarms)), *false_alarms])}",
         f"Micro: precision {sum(run.truth == 'micro' for run in called_micro)} of {len(called_micro)}, "
         f"recall {sum(run.verdict != 'healthy' for run in by_truth['micro'])} of {len(by_truth['micro'])}",
-        f"Healthy: {sum(run.verdict == 'healthy' for run in by_truth['healthy'])} of {len(by_truth['healthy'])} called healthy",
-        f"Feature shifts: reported within {2 * EVERY} steps in {seen} of {len(with_shift)} runs with a shift, {early} times before it; "
+        f"Healthy: {sum(run.verdict == 'healthy' for run in by_truth['healthy'])} of {len(by_truth['healthy'])} judged healthy",
+        f"Feature shifts: reported within {2 * EVERY} steps in {reported} of {len(with_shift)} runs with a shift, {early} times before it; "
         f"{sum(len(run.shift_steps) for run in without_shift)} times in {len(without_shift)} runs without one",
     ]
     return "\n".join(f"- {line}" for line in lines)
 
 
 def train_missing(cases: Sequence[Case], work: Path) -> None:
-    """Trains the runs that ``work`` does not hold yet, some at a time, each in a process of its own."""
-    waiting = [case for case in cases if not (work / f"{case.name}.json").exists()]
+    """Trains the runs that ``work`` does not contain yet, ``--jobs`` at a time, each in a separate process."""
+    pending = [case for case in cases if not (work / f"{case.name}.json").exists()]
     running: list[subprocess.Popen] = []
-    while waiting or running:
+    while pending or running:
         running = [process for process in running if process.poll() is None]
-        while waiting and len(running) < JOBS.value:
-            case = waiting.pop(0)
-            one = json.dumps({"case": dataclasses.asdict(case), "path": str(work / case.name)})
-            command = [sys.executable, __file__, f"--one={one}", f"--tfds_dir={TFDS_DIR.value}"]
+        while pending and len(running) < JOBS.value:
+            case = pending.pop(0)
+            run_json = json.dumps({"case": dataclasses.asdict(case), "path": str(work / case.name)})
+            command = [sys.executable, __file__, f"--one={run_json}", f"--tfds_dir={TFDS_DIR.value}"]
             running.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
-            print(f"{len(waiting)} left, {case.name}", file=sys.stderr)
+            print(f"{len(pending)} left, {case.name}", file=sys.stderr)
         time.sleep(0.2)
 
 
@@ -330,8 +338,8 @@ def main(argv: list[str]) -> None:
     """Trains and judges all runs, and prints the tables."""
     del argv
     if ONE.value:
-        one = json.loads(ONE.value)
-        train(Case(**one["case"]), Path(one["path"]))
+        request = json.loads(ONE.value)
+        train(Case(**request["case"]), Path(request["path"]))
         return
     work = Path(WORK.value or f"/tmp/steadyrank-detection-{os.getpid()}")
     work.mkdir(parents=True, exist_ok=True)

@@ -2,18 +2,18 @@
 
     python benchmarks/input_pipeline.py
 
-The benchmark writes one invented table of about 40 columns (floats, ids, strings, a list, labels) as Parquet. It writes
-the first row groups also as TFRecord and through TFDS. Each reader runs in its own process, one at a time, and delivers
-shuffled batches of 1,024 rows. The time runs from opening the reader to the last batch. TensorFlow datasets are
-consumed within TensorFlow, as a training loop does.
+The benchmark writes one synthetic table of about 40 columns (floats, ids, strings, a list, labels) as Parquet. It also
+writes the first row groups as TFRecord and through TFDS. Each reader runs in a separate process, one at a time, and
+delivers shuffled batches of 1,024 rows. The measured time starts when the reader opens and ends at the last batch. TensorFlow
+datasets are consumed inside TensorFlow, as in a training loop.
 
 - **pyarrow alone** reads the row groups without conversion, shuffling or batching. It is the upper limit.
-- The files are in the page cache. The fast readers have read one batch before the measurement, so that TensorFlow's
-threads exist.
+- The files are in the page cache. The fast readers read one batch before the measurement, so that TensorFlow's
+  threads exist.
 - The readers run in turn for several rounds. The table in Markdown shows medians.
 - Memory is the peak resident size minus the resident size before reading, summed over all processes of a reader.
 - The slow readers read only the first rows, through a smaller shuffle buffer, so that filling the buffer does not
-dominate their time.
+  dominate their time.
 - PyTorch is skipped if it is not installed.
 """
 
@@ -39,7 +39,7 @@ from absl import app, flags
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
-# Neither a GPU nor a progress bar is needed, and looking for them takes time.
+# The benchmark needs neither a GPU nor progress bars, and looking for them takes time.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TFDS_DISABLE_PROGRESS_BAR", "1")
 
@@ -324,7 +324,7 @@ def read_with_torch(folder: Path) -> dict:
 
 
 def read_with_pyarrow(folder: Path) -> dict:
-    """Reads one row group after the other and does nothing with it."""
+    """Reads one row group after the other and discards it."""
 
     def read() -> Iterator[object]:
         file = pq.ParquetFile(folder / "table.parquet")

@@ -1,14 +1,14 @@
-"""Compares the preset ``movielens`` with a plain Keras model whose settings were tuned.
+"""Compares the preset ``movielens`` with a tuned plain Keras model.
 
     python benchmarks/movielens_baseline.py --data_dir=DIR
     python benchmarks/movielens_baseline.py --data_dir=DIR --tune
 
 All rankers get the same features of the same rows: MovieLens 100K in order of time, in 20 periods. They train on the
-first 16 periods and are evaluated on the last 4, which were not used for tuning. The preset is trained by the training
-command in its own process, and its exported SavedModel is evaluated.
+first 16 periods. The benchmark evaluates them on the last 4 periods, which were not used for tuning. The training
+command trains the preset in a separate process, and the benchmark evaluates the exported SavedModel.
 
-With ``--tune``, the command searches the settings of the plain model instead. Each setting of the grid trains on
-periods 0 to 13 and is evaluated on periods 14 and 15.
+With ``--tune``, the command searches the settings of the plain model instead. It trains each combination of the grid on
+periods 0 to 13 and evaluates it on periods 14 and 15.
 """
 
 from __future__ import annotations
@@ -255,8 +255,8 @@ def describe_preset() -> str:
 
 def format_table(schema: Schema, results: dict[str, list[dict[str, float]]]) -> str:
     """Formats a Markdown table with one row for each ranker."""
-    heads = [f"{'AUC' if task.kind == 'binary' else 'RMSE'} {task.name}" for task in schema.tasks]
-    lines = [f"| ranker | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
+    headers = [f"{'AUC' if task.kind == 'binary' else 'RMSE'} {task.name}" for task in schema.tasks]
+    lines = [f"| ranker | {' | '.join(headers)} |", "|---" * (1 + len(headers)) + "|"]
     for name, runs in results.items():
         cells = []
         for task in schema.tasks:

@@ -1,18 +1,18 @@
-"""How long one optimizer step takes: ours, TFRS's, Keras's, TensorFlow's fused kernel and PyTorch's, and the floor.
+"""Measures one optimizer step of steadyrank, TFRS, Keras, TensorFlow's fused kernel and PyTorch, and its lower bound.
 
     python benchmarks/optimizer_step.py
 
 All contenders of a case take turns in one process, round after round, on the same gradients. The benchmark prints
-medians over the rounds and ratios to ``tf_keras`` Adagrad as a table in Markdown. The same program can take half as
-long again when its arrays lie elsewhere in memory. Therefore the dense cases allocate everything anew several times
-(``--placements``), and their medians are over all rounds of all placements. Memory is the peak during a step beyond what is held between steps. PyTorch is left out if it is
-not installed (``pip install torch``).
+medians over the rounds and ratios to ``tf_keras`` Adagrad as a table in Markdown. The placement of arrays in
+memory can change the time of a step by half. The dense cases therefore allocate all arrays several times, as often as
+``--placements`` says, and their medians cover all rounds of all placements. Memory is the peak during a step minus the
+resident size between steps. The benchmark skips PyTorch if it is not installed (``pip install torch``).
 
-The floor is bytes over bandwidth. Dense: Adagrad must read w, g and G and write w and G, 20 bytes for each coordinate.
-Clippy must read all three once more before, since sigma depends on the whole variable: 32 bytes. Sparse: the same for
-the touched rows, and 8 bytes for each number of the gradient, whose repeated rows must be summed first. The bandwidth
-is measured by adding one array of the size of the case to another on all cores: two reads and a write, as in an
-optimizer.
+The lower bound is the number of bytes divided by the bandwidth. In a dense step, Adagrad must read w, g and G and write
+w and G: 20 bytes for each coordinate. Clippy must first read all three once more, because sigma depends on the whole
+variable: 32 bytes. A sparse step needs the same for the touched rows, and 8 bytes for each number of the gradient,
+whose repeated rows must be summed first. To measure the bandwidth, the benchmark adds one array of the size of the case
+to another on all cores: two reads and a write, as in an optimizer.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ import tensorflow_recommenders as tfrs
 import tf_keras
 
 from steadyrank.optimizers import Adagrad, ClippyAdagrad
-from steadyrank.optimizers import keras3 as ours_for_keras3
+from steadyrank.optimizers import keras3 as steadyrank_keras3
 
 ROUNDS = flags.DEFINE_integer("rounds", 7, "Timed steps of each contender in each placement.", lower_bound=3)
 PLACEMENTS = flags.DEFINE_integer("placements", 3, "Number of times that all arrays are allocated.", lower_bound=1)
@@ -49,7 +49,7 @@ SPARSE = flags.DEFINE_list("sparse", ["100000", "4000000", "8000000"], "Rows of 
 RATE = 0.01
 IDS, WIDTH, ZIPF = 16_384, 32, 1.2
 REFERENCE = "tf_keras Adagrad"
-COORDINATES_A_ROW = 2048
+COORDINATES_PER_ROW = 2048
 MAX_ROWS_FOR_ALL = 4_000_000
 
 
@@ -80,7 +80,7 @@ def cases() -> Iterator[Case]:
         return rng.standard_normal(shape, dtype=np.float32) * np.float32(scale)
 
     for size in map(int, DENSE.value):
-        shape = (size // COORDINATES_A_ROW, COORDINATES_A_ROW)
+        shape = (size // COORDINATES_PER_ROW, COORDINATES_PER_ROW)
         yield Case(
             f"dense, {size / 2**20:.0f} M",
             lambda shape=shape: normal(*shape, scale=0.05),
@@ -104,10 +104,12 @@ def main(argv: list[str]) -> None:
     """Prints a table for each case."""
     del argv
     for case in cases():
-        print(f"\n**{case.title}**\n\n| optimizer | ms | least ms | ratio | peak memory, MiB |\n|---|---|---|---|---|")
+        print(
+            f"\n**{case.title}**\n\n| optimizer | median ms | minimum ms | ratio | peak memory, MiB |\n|---|---|---|---|---|"
+        )
         times: dict[str, list[float]] = {}
         memory: dict[str, int] = {}
-        # The rows of a table lie all over memory anyway, and two sets of tables hardly fit.
+        # The touched rows of a table are scattered over memory in any placement, and two sets of tables hardly fit.
         placements, rounds = PLACEMENTS.value, ROUNDS.value
         if case.rows is not None:
             placements, rounds = 1, placements * rounds
@@ -123,9 +125,9 @@ def main(argv: list[str]) -> None:
         for name, seconds in times.items():
             median, most = np.median(seconds), memory[name] / 2**20
             print(f"| {name} | {median * 1e3:.2f} | {min(seconds) * 1e3:.2f} | {median / reference:.2f} | {most:.0f} |")
-        bandwidth, clippy, adagrad = floor(case)
+        bandwidth, clippy, adagrad = compute_lower_bound(case)
         print(
-            f"| *floor of Clippy (of Adagrad)* | {clippy * 1e3:.2f} ({adagrad * 1e3:.2f}) | | {clippy / reference:.2f} "
+            f"| *lower bound for Clippy (for Adagrad)* | {clippy * 1e3:.2f} ({adagrad * 1e3:.2f}) | | {clippy / reference:.2f} "
             f"({adagrad / reference:.2f}) | 0 |\n\nBandwidth {bandwidth / 1e9:.1f} GB/s.",
             flush=True,
         )
@@ -141,31 +143,37 @@ Step = Callable[[], object]
 
 
 def contenders(case: Case) -> dict[str, Callable[[Case], Step]]:
-    """The contenders by name; each creates its variable and returns its step."""
-    theirs = tfrs.experimental.optimizers.ClippyAdagrad
+    """Returns the contenders by name. Each creates its variable and returns its step."""
+    tfrs_clippy_adagrad = tfrs.experimental.optimizers.ClippyAdagrad
     clip_all = {"exclude_from_clipping": []}
-    known: dict[str, Callable[[Case], Step]] = {
+    steps_by_name: dict[str, Callable[[Case], Step]] = {
         REFERENCE: keras2(lambda: tf_keras.optimizers.Adagrad(RATE)),
         "steadyrank ClippyAdagrad": keras2(lambda: ClippyAdagrad(RATE, **clip_all)),
-        "steadyrank ClippyAdagrad, explaining": keras2(
+        "steadyrank ClippyAdagrad, with explanations": keras2(
             lambda: ClippyAdagrad(RATE, export_clipping_factors=True, **clip_all)
         ),
         "steadyrank Adagrad, no rule": keras2(lambda: Adagrad(RATE)),
-        "TFRS ClippyAdagrad": keras2(lambda: theirs(RATE)),
+        "TFRS ClippyAdagrad": keras2(lambda: tfrs_clippy_adagrad(RATE)),
         "TensorFlow's fused kernel": fused,
         "Keras 3 Adagrad": in_keras3(lambda: keras.optimizers.Adagrad(RATE)),
-        "steadyrank Keras 3 ClippyAdagrad": in_keras3(lambda: ours_for_keras3.ClippyAdagrad(RATE, **clip_all)),
+        "steadyrank Keras 3 ClippyAdagrad": in_keras3(lambda: steadyrank_keras3.ClippyAdagrad(RATE, **clip_all)),
     }
     if case.rows is not None:
-        known["steadyrank ClippyAdagrad, per row"] = keras2(lambda: ClippyAdagrad(RATE, granularity="row", **clip_all))
+        steps_by_name["steadyrank ClippyAdagrad, per row"] = keras2(
+            lambda: ClippyAdagrad(RATE, granularity="row", **clip_all)
+        )
     if case.table_rows > MAX_ROWS_FOR_ALL:
-        # Each needs two gigabytes, and smaller tables already show which steps grow with the table.
-        return {name: make for name, make in known.items() if name == REFERENCE or name.startswith("steadyrank Clippy")}
+        # Each contender needs two gigabytes, and smaller tables already show which steps grow with the table.
+        return {
+            name: make
+            for name, make in steps_by_name.items()
+            if name == REFERENCE or name.startswith("steadyrank Clippy")
+        }
     if importlib.util.find_spec("torch"):
-        known["PyTorch Adagrad"] = in_torch(fused=False)
+        steps_by_name["PyTorch Adagrad"] = in_torch(fused=False)
         if case.rows is None:
-            known["PyTorch Adagrad, fused"] = in_torch(fused=True)
-    return known
+            steps_by_name["PyTorch Adagrad, fused"] = in_torch(fused=True)
+    return steps_by_name
 
 
 def keras2(make: Callable[[], tf_keras.optimizers.Optimizer]) -> Callable[[Case], Step]:
@@ -248,7 +256,7 @@ def in_tensorflow(case: Case) -> tf.Tensor | tf.IndexedSlices:
 
 
 def measure(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
-    """Times the contenders in turns; returns the seconds of each step."""
+    """Times the contenders in turn and returns the seconds of each step."""
     for step in steps.values():
         # The first call traces and compiles, the second allocates memory.
         step()
@@ -263,7 +271,7 @@ def measure(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
 
 
 def peak_memory(step: Step) -> int:
-    """Peak bytes during two steps beyond what is resident before."""
+    """Measures the peak bytes during two steps minus the bytes that were resident before."""
     status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
     def resident(which: str) -> int:
@@ -279,19 +287,19 @@ def peak_memory(step: Step) -> int:
     return max(0, resident("VmHWM") - before)
 
 
-def floor(case: Case) -> tuple[float, float, float]:
-    """The bandwidth in bytes per second, and the minimum seconds of Clippy and of plain Adagrad."""
+def compute_lower_bound(case: Case) -> tuple[float, float, float]:
+    """Measures the bandwidth in bytes per second, and computes the minimum seconds of Clippy and of plain Adagrad."""
     size = max(case.gradient.size, 1 << 22)
     source, target = np.ones(size, np.float32), np.zeros(size, np.float32)
     parts = np.array_split(np.arange(size), os.cpu_count() or 1)
     bounds = [slice(part[0], part[-1] + 1) for part in parts]
-    least = float("inf")
+    shortest = float("inf")
     with concurrent.futures.ThreadPoolExecutor(len(bounds)) as pool:
         for _ in range(2 * ROUNDS.value):
             began = time.perf_counter()
             list(pool.map(lambda part: np.add(target[part], source[part], out=target[part]), bounds))
-            least = min(least, time.perf_counter() - began)
-    bandwidth = 12 * size / least
+            shortest = min(shortest, time.perf_counter() - began)
+    bandwidth = 12 * size / shortest
     if case.rows is None:
         return bandwidth, 32 * case.gradient.size / bandwidth, 20 * case.gradient.size / bandwidth
     touched, summing = len(np.unique(case.rows)) * WIDTH, 8 * case.gradient.size
@@ -299,7 +307,7 @@ def floor(case: Case) -> tuple[float, float, float]:
 
 
 def processor() -> str:
-    """The processor's name."""
+    """Returns the processor's name."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
 

@@ -90,7 +90,7 @@ def predict(
 def standardize(schema: Schema, training: Columns, *others: Columns) -> Iterator[np.ndarray]:
     """Yields the standardized numerical features of each table, ``[n, features]``.
 
-    The mean and the standard deviation are those of the training rows.
+    The mean and the standard deviation come from the training rows.
     """
 
     def stack_features(columns: Columns) -> np.ndarray:
@@ -109,7 +109,7 @@ def encode(schema: Schema, training: Columns, *others: Columns) -> list[Encoded]
 
     The vocabulary holds the values of the training rows.
 
-    Index 0 is a missing value, and index 1 a value that the training rows do not contain.
+    Index 0 is a missing value, and index 1 is a value that the training rows do not contain.
     """
     tables = (training, *others)
     encoded: list[Encoded] = [{"numbers": x.astype(np.float32)} for x in standardize(schema, *tables)]
@@ -186,7 +186,7 @@ def mean_labels(labels: Columns) -> dict[str, float]:
 
 
 def compute_initial_bias(task: Task, mean: float) -> float:
-    """Returns the bias with which an output starts at the mean label."""
+    """Returns the bias that makes the initial output equal to the mean label."""
     return mean if task.kind == "regression" else float(np.log(mean / (1 - mean)))
 
 

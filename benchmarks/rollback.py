@@ -1,10 +1,10 @@
-"""Measures what rollback saves: runs that fully diverge, with and without it, compared with the best stable learning rate.
+"""Measures how much rollback recovers: compares runs that fully diverge, with and without it, to the best stable rate.
 
     python benchmarks/rollback.py
 
 The ranker of the demo trains with plain Adagrad on a simulated log whose distribution shifts on day 4. First, several
-learning rates run without rollback. The best stable one, on the held-out day, is the reference. Then the rates that
-fully diverged run with rollback. The benchmark prints a table in Markdown.
+learning rates run without rollback. The reference is the best stable rate on the held-out day. Then the benchmark
+repeats the diverged runs with rollback. The benchmark prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ SETTINGS = (
 
 
 class Outcome(NamedTuple):
-    """How a run ended.
+    """The outcome of a run.
 
     Attributes:
       verdict: The worst verdict at any time.
-      auc: AUC on the held-out day, averaged over the binary tasks; None if the run did not get there.
+      auc: AUC on the held-out day, averaged over the binary tasks; None if the run ended before that day.
       rollbacks: Number of rollbacks.
     """
 
@@ -51,8 +51,8 @@ class Outcome(NamedTuple):
 def run(folder: Path, rate: str, on_divergence: str) -> Outcome:
     """Trains once."""
     model_dir = folder / f"{on_divergence}-{rate}"
-    flags_of_run = [f"--config.optimizer.learning_rate={rate}", f"--config.training.on_divergence={on_divergence}"]
-    command = [sys.executable, "-m", "steadyrank.pipeline.train", *SETTINGS, *flags_of_run, f"--model_dir={model_dir}"]
+    run_flags = [f"--config.optimizer.learning_rate={rate}", f"--config.training.on_divergence={on_divergence}"]
+    command = [sys.executable, "-m", "steadyrank.pipeline.train", *SETTINGS, *run_flags, f"--model_dir={model_dir}"]
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     if process.returncode not in (0, 3):
         raise RuntimeError(process.stderr)
@@ -72,9 +72,9 @@ def main(argv: list[str]) -> None:
         diverged = [rate for rate, outcome in observed.items() if outcome.verdict == "full"]
         rows = [(rate, "observe", outcome) for rate, outcome in observed.items()]
         rows += [(rate, "rollback", run(Path(folder), rate, "rollback")) for rate in diverged]
-    stable = [o.auc for o in observed.values() if o.auc is not None and o.verdict != "full"]
+    stable = [outcome.auc for outcome in observed.values() if outcome.auc is not None and outcome.verdict != "full"]
     best = max(stable, default=math.nan)
-    print("| learning rate | on divergence | worst verdict | rollbacks | mean AUC, held out | to the best stable |")
+    print("| learning rate | on divergence | worst verdict | rollbacks | mean AUC, held out | vs. best stable rate |")
     print("|---|---|---|---|---|---|")
     for rate, action, outcome in rows:
         auc = "- | -" if outcome.auc is None else f"{outcome.auc:.4f} | {outcome.auc / best - 1:+.2%}"

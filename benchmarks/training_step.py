@@ -1,11 +1,11 @@
-"""Measures what clipping, explanations and watching cost in a whole training step.
+"""Measures the cost of clipping, explanations and probes in a whole training step.
 
     python benchmarks/training_step.py --config=large
 
-There is one ranker of a preset for each optimizer. The rankers take turns on the same batches, round after round. The
-benchmark prints medians and their ratios to ``tf_keras`` Adagrad. The last ranker is *watched*: it has all probes of
-:mod:`steadyrank.pipeline.divergence.probes`, and waits for a bad step to save. A last line says what it adds to measure
-sharpness and conflicts of tasks every 200 steps.
+The benchmark trains one ranker of a preset with each optimizer. The rankers take turns on the same batches, round after
+round. The benchmark prints medians and their ratios to ``tf_keras`` Adagrad. The last ranker is monitored: it has all
+probes of :mod:`steadyrank.pipeline.divergence.probes`, and is ready to save a bad step. A last line shows the extra
+cost of measuring sharpness and task conflict every 200 steps.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from absl import flags
 from steadyrank.pipeline.config import Config, command
 from steadyrank.pipeline.config.quiet import quiet_import
 
-WATCHED = "Clippy, explaining, watched"
+MONITORED = "Clippy, with explanations and probes"
 BASELINE = "tf_keras Adagrad"
 CURVATURE_STEPS = 200
 
@@ -63,8 +63,8 @@ def make_rankers(config: Config, source: Any) -> dict[str, Any]:
         BASELINE: lambda: tf_keras.optimizers.Adagrad(settings.learning_rate),
         "Adagrad, no rule": lambda: make_optimizer(dataclasses.replace(settings, rule="none", explain=False), 1),
         "Clippy": lambda: make_optimizer(dataclasses.replace(settings, explain=False), 1),
-        "Clippy, explaining": lambda: make_optimizer(settings, 1),
-        WATCHED: lambda: make_optimizer(settings, 1),
+        "Clippy, with explanations": lambda: make_optimizer(settings, 1),
+        MONITORED: lambda: make_optimizer(settings, 1),
     }
     rankers = {}
     for name, make in optimizers.items():
@@ -79,7 +79,7 @@ def make_rankers(config: Config, source: Any) -> dict[str, Any]:
 def time_steps(
     steps: Mapping[str, Callable[[Any], Any]], batches: Sequence[Any], rounds: int
 ) -> dict[str, list[float]]:
-    """Times the steps in turns; returns the seconds of each round."""
+    """Times the steps in turn and returns the seconds of each round."""
     for step in steps.values():
         step(batches[0])["loss"].numpy()
     seconds: dict[str, list[float]] = {name: [] for name in steps}
@@ -119,7 +119,7 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
     source = open_source(config.data)
     batches = make_batches(source, config.data.batch_size)
     rankers = make_rankers(config, source)
-    watched = rankers[WATCHED]
+    watched = rankers[MONITORED]
     probes = Probes(watched, loss_ratio=2.0, bundles=Bundles(tempfile.mkdtemp()))
     probes.attach()
     probes.recorder.set_alarm_thresholds({}, armed=True)
@@ -128,14 +128,14 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
 
     weights = sum(v.shape.num_elements() for v in watched.trainable_variables if "embeddings" not in v.name)
     print(f"{weights:,} weights outside embeddings, batch {config.data.batch_size:,}\n")
-    print("| optimizer | ms a step | least ms | ratio |\n|---|---|---|---|")
+    print("| optimizer | median ms per step | minimum ms | ratio |\n|---|---|---|---|")
     for name, rounds in seconds.items():
-        # The median of ratios within a round, because what slows the machine for a while slows both.
+        # The median of the ratios within each round, because a slow phase of the machine slows both rankers.
         ratio = np.median(np.array(rounds) / np.array(seconds[BASELINE]))
         print(f"| {name} | {np.median(rounds) * 1e3:.1f} | {min(rounds) * 1e3:.1f} | {ratio:.3f} |")
     rows = {name: column[: config.training.sharpness_rows] for name, column in batches[0].items()}
     first, later = time_curvature(watched, rows)
-    share = later / (CURVATURE_STEPS * float(np.median(seconds[WATCHED])))
+    share = later / (CURVATURE_STEPS * float(np.median(seconds[MONITORED])))
     print(
         f"\nsharpness and conflicts on {config.training.sharpness_rows} rows: {later:.2f} s (the first time {first:.1f} s), "
         f"{share:.2%} of {CURVATURE_STEPS} steps"

@@ -14,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-# What the README's examples assume: a Keras model and its data.
+# The definitions that the README's examples assume: a Keras model and its data.
 README_SETUP = """
 import numpy as np, tensorflow as tf, tf_keras
 model = tf_keras.Sequential([tf_keras.layers.Dense(1, activation="sigmoid")])

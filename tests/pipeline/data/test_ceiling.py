@@ -95,7 +95,7 @@ def test_the_ceiling_of_a_task_without_labels_is_nan():
     assert np.isnan(compute_ceiling(log, 0)["rmse/minutes"])
 
 
-def test_there_is_no_ceiling_without_expected_labels():
+def test_the_ceiling_is_none_without_expected_labels():
     assert compute_ceiling(WithoutExpectation(), 0) is None
 
 

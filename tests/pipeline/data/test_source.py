@@ -1,4 +1,4 @@
-"""What a source must have, and what it gets by default."""
+"""The required members of a source, and the defaults of the others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from steadyrank.pipeline.data import RowFaultCounts, RowFaults, Source
 
 
 class Minimal(Source):
-    """Only what every source must have."""
+    """A source with only the required members."""
 
     schema = Schema((Feature("x", "numerical"),), (Task("click", "binary"),))
     days = ("first", "second")
@@ -23,7 +23,7 @@ class Minimal(Source):
         return {"x": np.arange(rows, dtype=np.float32), "click": np.zeros(rows, np.float32)}
 
 
-def test_a_source_without_its_required_members_cannot_be_made():
+def test_a_source_without_its_required_members_cannot_be_created():
     class WithoutBlocks(Source):
         days = ("first",)
 

@@ -1,4 +1,4 @@
-"""The cache of statistics: what it returns, when it misses, and that a broken cache does no harm."""
+"""The cache of statistics: its entries, its misses, and recovery from a damaged cache."""
 
 from __future__ import annotations
 

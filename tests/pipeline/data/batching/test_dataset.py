@@ -56,10 +56,10 @@ def test_every_row_comes_once_and_all_batches_have_the_same_shape(blocks, batch_
     batches = list(make_training_batches(Numbered(blocks), 0, batch_size=batch_size, seed=3, shuffle=shuffle))
     assert len(batches) == count_steps(sum(blocks), batch_size)
     assert {batch["bag"].shape for batch in batches} == {(batch_size, 2)}
-    seen = [row for batch in batches for row in read_row_numbers(batch)]
-    assert sorted(seen) == list(range(sum(blocks)))
+    row_numbers = [row for batch in batches for row in read_row_numbers(batch)]
+    assert sorted(row_numbers) == list(range(sum(blocks)))
     if not shuffle:
-        assert seen == sorted(seen)
+        assert row_numbers == sorted(row_numbers)
 
 
 def test_later_reads_do_not_overwrite_batches_that_are_still_held():
@@ -75,8 +75,10 @@ def test_reading_can_start_at_any_batch(blocks, batch_size, data):
     start = data.draw(st.integers(0, count_steps(sum(blocks), batch_size)))
     source = Numbered(blocks)
     whole = [read_row_numbers(b) for b in make_training_batches(source, 0, batch_size=batch_size, seed=3)]
-    rest = [read_row_numbers(b) for b in make_training_batches(source, 0, batch_size=batch_size, seed=3, start=start)]
-    assert rest == whole[start:]
+    resumed = [
+        read_row_numbers(b) for b in make_training_batches(source, 0, batch_size=batch_size, seed=3, start=start)
+    ]
+    assert resumed == whole[start:]
 
 
 def test_shuffling_keeps_the_columns_of_a_row_together():
@@ -149,8 +151,8 @@ def test_workers_read_each_row_of_a_day_exactly_once(blocks, workers, part, shuf
     rows = [[row for batch in batches for row in read_row_numbers(batch)] for batches in read_by]
     assert sorted(row for worker_rows in rows for row in worker_rows) == list(range(sum(blocks)))
     assert max(map(len, rows)) - min(map(len, rows)) <= 1
-    rest = [[read_row_numbers(batch) for batch in read(worker, start=start)] for worker in range(workers)]
-    assert rest == [[read_row_numbers(batch) for batch in batches][start:] for batches in read_by]
+    resumed = [[read_row_numbers(batch) for batch in read(worker, start=start)] for worker in range(workers)]
+    assert resumed == [[read_row_numbers(batch) for batch in batches][start:] for batches in read_by]
 
 
 def test_workers_share_an_evaluation():

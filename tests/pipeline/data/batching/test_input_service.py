@@ -1,4 +1,4 @@
-"""Reading through a tf.data service: a dispatcher and workers, each a process of its own."""
+"""Reading through a tf.data service: a dispatcher and workers, each in a separate process."""
 
 from __future__ import annotations
 

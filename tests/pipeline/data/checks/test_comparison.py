@@ -61,7 +61,7 @@ def test_a_column_that_most_days_lack_may_be_missing():
     assert find_texts(make_day(column_types={"age": "double"}), previous) == []
 
 
-def test_repeated_rows_are_reported_only_when_there_are_more_than_usual():
+def test_repeated_rows_are_reported_only_above_the_usual_share():
     few, many = make_day(repeated_share=0.01), make_day(repeated_share=0.3)
     assert find_texts(many, [few] * 3) == ["30% of the rows repeat another row; the 3 days before had 1.0%"]
     assert find_texts(many, [many] * 3) == []

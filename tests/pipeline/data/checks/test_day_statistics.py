@@ -34,7 +34,7 @@ def test_log_features_have_the_mean_of_signed_logarithms():
     assert statistics.is_log_scale
 
 
-def test_without_a_finite_value_there_is_no_mean():
+def test_a_column_without_finite_values_has_no_mean():
     statistics = compute(Feature("x", "numerical", default=0.0), np.array([np.nan, np.nan]))
     assert statistics.to_dict() == {"missing": 1.0}
 

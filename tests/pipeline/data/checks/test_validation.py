@@ -1,4 +1,4 @@
-"""Days compared with the days before: what is reported, what is not, and what each policy does."""
+"""Days compared with the days before: reported anomalies, tolerated differences, and the effect of each policy."""
 
 from __future__ import annotations
 

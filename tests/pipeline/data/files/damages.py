@@ -25,7 +25,7 @@ tasks:
 - {name: minutes, kind: regression, mask: answered}
 """
 DAYS, ROWS, GROUP = ("day=1", "day=2", "day=3"), 60, 30
-# Damages the log in a folder. Returns the rows that must be found faulty, by day. None: the damage must be reported, or harmless.
+# Damages the log in a folder. Returns the expected faulty rows by day. None: the reader must report the damage, or it must be harmless.
 Damage = Callable[[np.random.Generator, Path], "dict[str, set[int]] | None"]
 
 
@@ -200,7 +200,7 @@ def remove_column(rng, content, row):
 @rewrite_table
 def rename_column(rng, content, row):
     name = rng.choice(USED)
-    return content.rename_columns([each.upper() if each == name else each for each in content.column_names])
+    return content.rename_columns([column.upper() if column == name else column for column in content.column_names])
 
 
 @rewrite_table

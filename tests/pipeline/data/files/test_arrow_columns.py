@@ -99,9 +99,9 @@ def test_a_binary_label_can_be_a_threshold_of_a_number():
         Task("like", "binary", "stars", label_threshold=3),
         Task("hit", "binary", "stars", mask="on", label_threshold=4),
     )
-    given = pa.table({"a": [1.0] * 4, "stars": [3, 4, None, 5], "on": [True, False, True, True]})
-    columns, found = convert_table(given, Schema((Feature("a", "numerical"),), tasks), "here")
-    assert not found
+    table = pa.table({"a": [1.0] * 4, "stars": [3, 4, None, 5], "on": [True, False, True, True]})
+    columns, masks = convert_table(table, Schema((Feature("a", "numerical"),), tasks), "here")
+    assert not masks
     np.testing.assert_array_equal(columns["stars"], [3, 4, np.nan, 5])
     np.testing.assert_array_equal(columns["like.label"], [0, 1, np.nan, 1])
     np.testing.assert_array_equal(columns["hit.label"], [0, np.nan, np.nan, 1])

@@ -1,4 +1,4 @@
-"""Converting a log between Parquet and TFRecord: what stays the same, what changes, and what is refused."""
+"""Conversion of a log between Parquet and TFRecord: preserved values, changed types, and refused columns."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ class TestRoundTrip:
         pq.write_table(make_table(1000), before, row_group_size=300)
         assert convert(before, tmp_path / name) == (1000, 1)
         assert convert(tmp_path / name, after, rows_per_group=400) == (1000, 1)
-        expected, got = read_values(before), read_values(after)
-        assert got.keys() == expected.keys()
+        expected, actual = read_values(before), read_values(after)
+        assert actual.keys() == expected.keys()
         # TFRecord rounds doubles to float32.
         expected["double"] = [None if v is None else float(np.float32(v)) for v in expected["double"]]
         for column in expected:
-            assert got[column] == expected[column], column
+            assert actual[column] == expected[column], column
         footer = pq.read_metadata(after)
         assert [footer.row_group(i).num_rows for i in range(footer.num_row_groups)] == [400, 400, 200]
         kinds = {field.name: str(field.type) for field in pq.read_schema(after)}
@@ -104,7 +104,7 @@ class TestRoundTrip:
             assert read_values(tmp_path / "again" / name)["id"] == read_values(tmp_path / "log" / name)["id"]
         assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
-    def test_a_column_that_comes_late_is_kept(self, tmp_path):
+    def test_a_late_column_is_kept(self, tmp_path):
         with tf.io.TFRecordWriter(str(tmp_path / "a.tfrecord-00000-of-00001")) as writer:
             for i in range(3000):
                 example = tf.train.Example()
@@ -115,8 +115,8 @@ class TestRoundTrip:
         (tmp_path / "log").mkdir()
         (tmp_path / "a.tfrecord-00000-of-00001").rename(tmp_path / "log" / "a.tfrecord-00000-of-00001")
         convert(tmp_path / "log", tmp_path / "out")
-        got = read_values(tmp_path / "out" / "a-00000-of-00001.parquet")
-        assert got == {"late": [None] * 2999 + ["x"], "user": list(range(3000))}
+        actual = read_values(tmp_path / "out" / "a-00000-of-00001.parquet")
+        assert actual == {"late": [None] * 2999 + ["x"], "user": list(range(3000))}
 
     def test_a_log_without_rows_can_be_converted(self, tmp_path):
         pq.write_table(make_table(0), tmp_path / "a.parquet")

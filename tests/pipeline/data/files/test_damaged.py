@@ -107,18 +107,18 @@ def check(root: Path, schema: Path, on_invalid: str, expected: dict, must_be_fau
     assert on_invalid == "skip" or not faulty, "faulty rows were not refused"
     assert days, "no day is left"
     for day, columns in days.items():
-        kept = np.setdiff1d(np.arange(len(columns["click"])), sorted(faulty.get(day, ())))
+        valid_rows = np.setdiff1d(np.arange(len(columns["click"])), sorted(faulty.get(day, ())))
         assert len(columns["click"]) == ROWS
         assert np.isnan(columns["click"][sorted(faulty.get(day, ()))]).all()
         for name, column in columns.items():
-            np.testing.assert_array_equal(column[kept], expected[day][name][kept], err_msg=f"{day}: {name}")
+            np.testing.assert_array_equal(column[valid_rows], expected[day][name][valid_rows], err_msg=f"{day}: {name}")
     return "correct"
 
 
 CASES = [(damage, i) for damage, times in DAMAGES for i in range(times)]
 
 
-def test_there_are_two_hundred_cases():
+def test_the_suite_has_two_hundred_cases():
     assert len(CASES) == 200
 
 
@@ -145,8 +145,8 @@ def test_strings_that_are_not_utf8_are_read_as_bytes(good, expected, tmp_path):
     write_table(replace_column(make_table(0), "country", text), day_file(root, DAYS[0]))
     days, _ = read(root, good / "schema.yaml", tmp_path / "none", "fail")
     assert days[DAYS[0]]["country"][7] == "Köln".encode("latin-1")
-    kept = np.arange(ROWS) != 7
-    np.testing.assert_array_equal(days[DAYS[0]]["country"][kept], expected[DAYS[0]]["country"][kept])
+    valid_rows = np.arange(ROWS) != 7
+    np.testing.assert_array_equal(days[DAYS[0]]["country"][valid_rows], expected[DAYS[0]]["country"][valid_rows])
     assert "country" in {column.name for column in propose_schema(str(root)).columns}
 
 

@@ -1,4 +1,4 @@
-"""Which files are a log, and what is refused."""
+"""Which files belong to a log, and which folders are refused."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ SCHEMA = Schema(
 
 
 def table(rows: int, length: int = 5) -> pa.Table:
-    """Returns numbered rows. ``length`` is that of the strings: a file's dictionary has no room for many long ones."""
+    """Returns numbered rows. ``length`` is the length of the strings. A file's dictionary cannot hold many long strings."""
     numbers = range(rows)
     return pa.table(
         {

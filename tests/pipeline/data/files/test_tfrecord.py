@@ -109,11 +109,11 @@ class TestSameAsParquet:
         assert [list(records.block_rows(day)) for day in (0, 1)] == [[len(b["age"]) for b in d] for d in expected]
         for day, blocks in enumerate(expected):
             for index, block in enumerate(blocks):
-                got = records.block(day, index)
-                assert got.keys() == block.keys()
+                actual = records.block(day, index)
+                assert actual.keys() == block.keys()
                 for name, column in block.items():
-                    assert got[name].dtype.kind == column.dtype.kind
-                    np.testing.assert_array_equal(got[name], column, name)
+                    assert actual[name].dtype.kind == column.dtype.kind
+                    np.testing.assert_array_equal(actual[name], column, name)
 
     def test_a_compressed_file_is_detected_by_its_content(self, log, tmp_path):
         plain = log({"a.tfrecord": make_rows(20)}, periods=1).block(0, 1)
@@ -197,7 +197,7 @@ class TestColumns:
         ):
             source.block(0, 0)
 
-    def test_a_column_that_comes_late_is_found(self, log, monkeypatch):
+    def test_a_late_column_is_found(self, log, monkeypatch):
         monkeypatch.setattr(tfrecord, "NUM_INSPECTED_RECORDS", 5)
         content = make_rows(25)
         for row in content[:22]:
@@ -240,12 +240,12 @@ class TestDamage:
             path.write_bytes(broken)
             try:
                 source = log({}, periods=1)
-                got = [source.block(0, i) for i in range(len(source.block_rows(0)))]
+                actual = [source.block(0, i) for i in range(len(source.block_rows(0)))]
             except UserError as error:
                 messages.append(str(error))
                 continue
             # The file was truncated between two records, or the bit is one that gzip does not check: all blocks read must be right.
-            for block, right in zip(got, expected, strict=False):
+            for block, right in zip(actual, expected, strict=False):
                 for column in block:
                     np.testing.assert_array_equal(block[column], right[column][: len(block[column])])
         assert len(messages) > 105

@@ -1,4 +1,4 @@
-"""Where records begin, and what a damaged record's error says."""
+"""Record boundaries, and the errors for damaged records."""
 
 from __future__ import annotations
 

@@ -59,11 +59,11 @@ def compute_reference(ratings: Ratings) -> dict[str, list[float]]:
     columns: dict[str, list[float]] = {name: [] for name in NUMERICAL_FEATURES}
     surprise: list[float] = []
     for i in range(len(time)):
-        known = [j for j in range(i) if time[j] < time[i]]
-        by_user = [j for j in known if user[j] == user[i]]
-        of_movie = [j for j in known if movie[j] == movie[i]]
-        everyone = smoothed_mean([stars[j] for j in known], 3.5, 100)
-        likes = smoothed_mean([stars[j] >= 4 for j in known], 0.5, 100)
+        earlier_rows = [j for j in range(i) if time[j] < time[i]]
+        by_user = [j for j in earlier_rows if user[j] == user[i]]
+        of_movie = [j for j in earlier_rows if movie[j] == movie[i]]
+        everyone = smoothed_mean([stars[j] for j in earlier_rows], 3.5, 100)
+        likes = smoothed_mean([stars[j] >= 4 for j in earlier_rows], 0.5, 100)
         genres = [g for g in MOVIES["movie_genres"][movie[i]] if g >= 0]
         tastes = [
             smoothed_mean([surprise[j] for j in by_user if g in MOVIES["movie_genres"][movie[j]]], 0) for g in genres

@@ -1,4 +1,4 @@
-"""The simulated log: reproducible bit for bit, consistent with its schema, calibrated, and changed only by the hazards it is given."""
+"""The simulated log: reproducible bit for bit, consistent with its schema, calibrated, and changed only by the configured hazards."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ class TestShape:
             assert list(block) == list(log.schema.columns)
             for name, (dtype, shape) in log.schema.columns.items():
                 assert block[name].shape == (rows, *shape), name
-                got = "string" if block[name].dtype.kind == "S" else block[name].dtype.name
-                assert got == dtype, name
+                actual = "string" if block[name].dtype.kind == "S" else block[name].dtype.name
+                assert actual == dtype, name
             for name, values in log.expected(ONSET, index).items():
                 assert (values.shape, values.dtype.name) == ((rows,), "float32"), name
 
@@ -297,11 +297,11 @@ class TestHazards:
     @pytest.mark.parametrize(
         ("name", "column", "effect"),
         [
-            ("new_feature", "fresh_score", lambda usual, got: np.log(got)),
-            ("viral", "video_id", lambda usual, got: got != usual),
-            ("corruption", "network_mbps", lambda usual, got: got != usual),
+            ("new_feature", "fresh_score", lambda usual, changed: np.log(changed)),
+            ("viral", "video_id", lambda usual, changed: changed != usual),
+            ("corruption", "network_mbps", lambda usual, changed: changed != usual),
             # Defined only for clicked rows.
-            ("heavy_labels", "watch_time", lambda usual, got: np.log(got / np.where(usual > 0, usual, np.nan))),
+            ("heavy_labels", "watch_time", lambda usual, changed: np.log(changed / np.where(usual > 0, usual, np.nan))),
         ],
     )
     def test_each_block_and_day_draws_a_hazard_independently(self, log, name, column, effect):

@@ -57,9 +57,9 @@ def test_within_a_topic_histories_follow_the_popularity_of_videos(platform):
     topic = np.bincount(platform.topic).argmax()
     of_topic = np.flatnonzero(platform.topic == topic)
     share = platform.video_popularity[of_topic] / platform.video_popularity[of_topic].sum()
-    got = watched[of_topic] / watched[of_topic].sum()
-    np.testing.assert_allclose(got, share, atol=5 * np.sqrt(share.max() / watched[of_topic].sum()))
-    assert got[share.argmax()] > 5 * np.median(got)
+    actual_share = watched[of_topic] / watched[of_topic].sum()
+    np.testing.assert_allclose(actual_share, share, atol=5 * np.sqrt(share.max() / watched[of_topic].sum()))
+    assert actual_share[share.argmax()] > 5 * np.median(actual_share)
 
 
 def test_histories_vary_in_length_and_are_padded_at_the_end(platform):

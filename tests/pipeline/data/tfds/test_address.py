@@ -144,28 +144,28 @@ class TestReading:
         builder = tfds.builder_from_directory(data_dir / "shop" / "1.0.0")
         assert len(builder.info.splits["train"].shard_lengths) == SHARDS
         for day, (split, rows) in enumerate([("train", TRAIN), ("test", TEST)]):
-            got = read_columns(log, day)
+            actual = read_columns(log, day)
             expected = list(tfds.as_numpy(builder.as_dataset(split=split, read_config=config)))
-            assert len(got["age"]) == len(expected) == rows
-            for i, theirs in enumerate(expected):
-                user = theirs["user"]
-                assert got["age"][i] == user["age"]
-                assert got["country"][i] == user["country"]
-                assert got["level"][i] == user["level"]
-                assert got["hash"][i] == user["hash"].astype(np.int64)
-                assert got["delta"][i] == theirs["delta"]
-                assert got["genre"][i] == theirs["genre"]
-                assert got["raw"][i] == theirs["raw"]
-                assert got["click"][i] == theirs["click"]
-                np.testing.assert_array_equal(got["vector"][i], theirs["vector"])
+            assert len(actual["age"]) == len(expected) == rows
+            for i, row in enumerate(expected):
+                user = row["user"]
+                assert actual["age"][i] == user["age"]
+                assert actual["country"][i] == user["country"]
+                assert actual["level"][i] == user["level"]
+                assert actual["hash"][i] == user["hash"].astype(np.int64)
+                assert actual["delta"][i] == row["delta"]
+                assert actual["genre"][i] == row["genre"]
+                assert actual["raw"][i] == row["raw"]
+                assert actual["click"][i] == row["click"]
+                np.testing.assert_array_equal(actual["vector"][i], row["vector"])
                 for name, values, filling in (
-                    ("genres", theirs["genres"], MISSING_INTEGER),
-                    ("history", theirs["history"], MISSING_INTEGER),
-                    ("video", theirs["seen"]["video"], MISSING_INTEGER),
-                    ("words", theirs["words"], b""),
+                    ("genres", row["genres"], MISSING_INTEGER),
+                    ("history", row["history"], MISSING_INTEGER),
+                    ("video", row["seen"]["video"], MISSING_INTEGER),
+                    ("words", row["words"], b""),
                 ):
-                    width = got[name].shape[1]
-                    assert got[name][i].tolist() == [*values, *[filling] * (width - len(values))]
+                    width = actual[name].shape[1]
+                    assert actual[name][i].tolist() == [*values, *[filling] * (width - len(values))]
 
     def test_a_single_split_is_cut_into_periods(self, data_dir, schema_file):
         log = open_log(address(data_dir, "train"), schema_file, periods=4)
@@ -309,13 +309,13 @@ class TestDescribing:
         assert (features["seen_video"].kind, features["seen_video"].column) == ("bag", "seen/video")
         assert (features["vector"].kind, features["vector"].width) == ("numerical", 3)
         assert [(task.name, task.kind) for task in proposal.schema.tasks] == [("click", "binary")]
-        left = {column.name: column.exclusion_reason for column in proposal.columns if column.exclusion_reason}
-        assert "array of 2 dimensions" in left["matrix"]
-        assert "array of 2 dimensions" in left["seen/grid"]
-        assert "array of 2 dimensions" in left["ragged/ragged_flat_values"]
-        assert "encoding" in left["packed"]
-        assert "images" in left["picture"]
-        assert "audio" in left["sound"]
+        reasons = {column.name: column.exclusion_reason for column in proposal.columns if column.exclusion_reason}
+        assert "array of 2 dimensions" in reasons["matrix"]
+        assert "array of 2 dimensions" in reasons["seen/grid"]
+        assert "array of 2 dimensions" in reasons["ragged/ragged_flat_values"]
+        assert "encoding" in reasons["packed"]
+        assert "images" in reasons["picture"]
+        assert "audio" in reasons["sound"]
         text = format_proposal(proposal, address(data_dir))
         assert "# one of 3 classes: 0 Drama, 1 Sci-Fi: the rest, #1, 2 Comedy; integers from 0 to 2" in text
         (tmp_path / "proposed.yaml").write_text(text)
