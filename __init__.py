@@ -1,11 +1,11 @@
-"""Training multitask rankers that do not diverge, and proof of it.
+"""Trains multitask ranking models that do not diverge, and proves it.
 
-* :mod:`steadyrank.pipeline`: the commands, first of all ``python -m steadyrank.pipeline.train --help``.
+* :mod:`steadyrank.pipeline`: the commands. Start with ``python -m steadyrank.pipeline.train --help``.
 * :mod:`steadyrank.models`: schemas and the multitask ranker.
-* :mod:`steadyrank.optimizers`: Adagrad with Clippy, for any Keras 2 program.
-* :mod:`steadyrank.pipeline.divergence`: the callback that watches any Keras 2 training.
+* :mod:`steadyrank.optimizers`: Adagrad with Clippy, for any Keras 2 or Keras 3 program.
+* :mod:`steadyrank.pipeline.divergence`: a callback that monitors training in any Keras 2 or Keras 3 program.
 
-Importing this package imports nothing else; TensorFlow is loaded by the rooms that need it.
+Importing this package imports nothing else. Only the subpackages that need TensorFlow import it.
 """
 
 __version__ = "0.1.0"
