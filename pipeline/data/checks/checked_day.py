@@ -1,4 +1,4 @@
-"""The results of the checks: what is unusual about a day, and whether the run uses the day."""
+"""The results of the checks: the anomalies of a day, and whether the run uses the day."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class CheckedDay:
       content: Checksum of the files' sizes and row groups. A resumed run requires the same value.
       statistics: Statistics of each column, by their names: ``missing`` with ``mean`` and ``deviation``, or with
         ``distinct`` and ``unknown``.
-      anomalies: What is unusual about the day.
+      anomalies: The day's anomalies.
       skipped: Whether the run leaves the day out.
 
     Example:

@@ -28,7 +28,7 @@ _REMAINING_SHARE_DISTANCES = 4.0
 
 
 def compare_column(name: str, today: ColumnStatistics, previous: Sequence[ColumnStatistics]) -> Iterator[Anomaly]:
-    """Yields what is unusual about a column.
+    """Yields the anomalies of a column.
 
     Args:
       name: The column's name.

@@ -53,7 +53,7 @@ class DayProfile:
 def find_anomalies(
     today: DayProfile, previous: Sequence[DayProfile], previous_names: Sequence[str] | None = None
 ) -> list[Anomaly]:
-    """Finds what is unusual about a day.
+    """Finds the anomalies of a day.
 
     Args:
       today: The day to check.

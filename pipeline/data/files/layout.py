@@ -109,7 +109,7 @@ def detect_format(path: str) -> FileFormat | None:
 
 
 def _group_by_day(files: Sequence[str], folders: Sequence[str], root: str, path: str) -> dict[str, list[str]]:
-    """Returns the files of each day; the empty name stands for a log without folders of days."""
+    """Returns the files of each day; the empty name marks a log without folders of days."""
     by_day: dict[str, list[str]] = {}
     for file in files:
         top = posixpath.relpath(file, root).split("/")[0]
