@@ -18,15 +18,15 @@ from steadyrank.pipeline.data.checks.tolerance import compute_tolerance, is_far
     ],
 )
 def test_the_tolerance_grows_with_the_usual_spread_and_with_few_days(previous, tolerance):
-    assert compute_tolerance(previous, least=1.0) == tolerance
+    assert compute_tolerance(previous, min_distance=1.0) == tolerance
 
 
 def test_the_bound_itself_is_not_far():
-    assert not is_far(2.0, [1.0] * 3, least=1.0)
-    assert is_far(2.001, [1.0] * 3, least=1.0)
-    assert is_far(-0.001, [1.0] * 3, least=1.0)
+    assert not is_far(2.0, [1.0] * 3, min_distance=1.0)
+    assert is_far(2.001, [1.0] * 3, min_distance=1.0)
+    assert is_far(-0.001, [1.0] * 3, min_distance=1.0)
 
 
 def test_five_standard_errors_are_added():
-    assert not is_far(2.4, [1.0] * 3, least=1.0, standard_error=0.1)
-    assert is_far(2.6, [1.0] * 3, least=1.0, standard_error=0.1)
+    assert not is_far(2.4, [1.0] * 3, min_distance=1.0, standard_error=0.1)
+    assert is_far(2.6, [1.0] * 3, min_distance=1.0, standard_error=0.1)
