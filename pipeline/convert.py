@@ -2,17 +2,17 @@
 
     python -m steadyrank.pipeline.convert SOURCE TARGET
 
-SOURCE is a file, a folder, or a dataset that TFDS prepared (tfds://NAME?split=train+test). TARGET is a local path that
-does not exist yet. Folders of days, such as day=2026-11-01, keep their names. If SOURCE names several splits, each gets
-a folder. The command writes all columns. If TARGET ends in .gz, it compresses TFRecord files.
+SOURCE is a file, a folder, or a dataset that TFDS has prepared (tfds://NAME?split=train+test). TARGET is a local path that must
+not exist yet. Folders of days, such as day=2026-11-01, keep their names. If SOURCE names several splits, each gets a folder.
+The command writes all columns. If TARGET ends in .gz, it compresses TFRecord files.
 
-A tf.Example holds 64-bit whole numbers, 32-bit floats and bytes. From Parquet to TFRecord:
+A tf.Example holds 64-bit integers, 32-bit floats and bytes. From Parquet to TFRecord:
 
     booleans          become 0 and 1
     doubles           become 32-bit floats and lose digits
     strings           become UTF-8 bytes
     missing values    become empty lists
-    other types       raise an error: times, decimals, nested columns
+    other types       cause an error: times, decimals, nested columns
 
 From TFRecord to Parquet:
 
@@ -36,7 +36,7 @@ from .config.quiet import quiet_import
 def define_flags() -> None:
     """Defines the command's flags."""
     flags.DEFINE_enum(
-        "format", "", ["", "parquet", "tfrecord"], "Format of TARGET. Empty: the format that SOURCE does not have."
+        "format", "", ["", "parquet", "tfrecord"], "Format of TARGET. Empty: the opposite of the format of SOURCE."
     )
     flags.DEFINE_integer("rows_per_group", 65_536, "Rows of a Parquet row group.", lower_bound=1)
 

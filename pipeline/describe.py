@@ -2,8 +2,9 @@ r"""Proposes a schema for a log, as a YAML file to correct.
 
     python -m steadyrank.pipeline.describe DATA --out=schema.yaml
 
-DATA is a file, a folder, or a dataset that TFDS has prepared (tfds://NAME?split=train+test). The proposal has a comment
-on each column: what its values look like and, if the column is left out, why. Correct the file, then train:
+DATA is a file, a folder, or a dataset that TFDS has prepared (tfds://NAME?split=train+test).
+The file has a comment on each column. It describes the column's values and, for a column without a feature, the reason.
+Correct the file, then train:
 
     python -m steadyrank.pipeline.train --config.data.source=files --config.data.files.path=DATA \
         --config.data.files.schema=schema.yaml --model_dir=DIR
@@ -24,7 +25,7 @@ from .config.quiet import quiet_import
 def define_flags() -> None:
     """Defines the command's flags."""
     flags.DEFINE_string("out", "", "File to write the proposal to; it must not exist yet. Empty: print the proposal.")
-    flags.DEFINE_list("labels", [], "Columns to predict. Empty: columns whose name and values suggest a label.")
+    flags.DEFINE_list("labels", [], "Columns to predict. Empty: all columns whose name and values suggest a label.")
     flags.DEFINE_integer("rows", 200_000, "Approximate number of rows to read.", lower_bound=1)
 
 
@@ -35,7 +36,7 @@ def main(arguments: flags.FlagValues, path: str) -> int:
 
     out = Path(arguments.out) if arguments.out else None
     if out is not None and out.exists():
-        raise UserError(f"--out={out} exists already; remove it, or choose another file")
+        raise UserError(f"--out={out} already exists; remove it or choose another file")
     proposal = propose_schema(path, arguments.labels, arguments.rows)
     columns = [column.name for column in proposal.columns]
     unknown = [label for label in arguments.labels if label not in columns]

@@ -3,9 +3,9 @@
     python -m steadyrank.pipeline.evaluate --model_dir=runs/demo --days=day_014 python -m steadyrank.pipeline.evaluate
     --model_dir=runs/demo --config=runs/demo/config.yaml --config.data.simulated.seed=1
 
-Without --config, the command reads the run's own log. A log that --config names must have the same schema. For each day
-and task, the table shows the metric (AUC for a binary task, RMSE for a regression), its value for a constant
-prediction, and for a simulated log the best value that any ranker can reach.
+Without --config, the command reads the run's log. A log that --config names must have the same schema. For each day and task,
+the table shows the AUC (binary task) or RMSE (regression), its value for a constant prediction and, for a simulated log, the
+ceiling: the best value that any ranker can reach.
 
 Exit codes: 0 done; 2 an error that the user can fix, printed as one line.
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def define_flags() -> None:
     """Defines the command's flags."""
     flags.DEFINE_string("model_dir", None, "Folder of the run.", required=True)
-    flags.DEFINE_list("days", [], "Names of the days. Empty: the holdout days of the run.")
+    flags.DEFINE_list("days", [], "Names of the days. Empty: the held-out days of the run.")
 
 
 def main(arguments: flags.FlagValues, config: Config) -> int:
@@ -44,7 +44,7 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
     run = RunDirectory(arguments.model_dir)
     has_own_log = not is_configured(arguments)
     config = run.read_config() if has_own_log else config
-    # The run's log does not include the days that the run skipped.
+    # Exclude the days that the run skipped.
     excluded_days = [day.name for day in run.read_log() if day.skipped] if has_own_log else []
     source = open_source(config.data, excluded_days=excluded_days)
     days = _find_days(source, arguments.days)

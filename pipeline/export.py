@@ -21,7 +21,9 @@ EXIT_DIVERGED = 3
 def define_flags() -> None:
     """Defines the command's flags."""
     flags.DEFINE_string("model_dir", None, "Folder of the run.", required=True)
-    flags.DEFINE_string("export_dir", "", "Folder for the versions of the model. Empty: export/ in model_dir.")
+    flags.DEFINE_string(
+        "export_dir", "", "Folder for the versions of the model. Empty: the folder export in --model_dir."
+    )
 
 
 def main(arguments: flags.FlagValues) -> int:
@@ -35,7 +37,7 @@ def main(arguments: flags.FlagValues) -> int:
     ranker, step = restore_ranker(run)
     reasons = find_export_blockers(ranker, read_verdict(run))
     if reasons:
-        print(f"not exported: {'; '.join(reasons)}", file=sys.stderr)
+        print(f"The model was not exported: {'; '.join(reasons)}", file=sys.stderr)
         return EXIT_DIVERGED
     print(f"SavedModel of step {step:,}: {export_ranker(ranker, arguments.export_dir or run.export)}")
     return 0

@@ -3,9 +3,9 @@
     python -m steadyrank.pipeline.input_service dispatcher --port=5050
     python -m steadyrank.pipeline.input_service worker --dispatcher=HOST:5050 --address=THIS_HOST
 
-ROLE is ``dispatcher`` or ``worker``. Start one dispatcher and any number of workers. A training job reads through them
-with --config.data.service=HOST:5050. The workers must see the log at the same path as the job. The batches are the same
-as without the service. If a worker dies, the job reads that worker's rows itself, so no row is lost.
+ROLE is dispatcher or worker. Start one dispatcher and any number of workers, then start the training job with
+--config.data.service=HOST:5050. The log must have the same path on the workers and on the training machine. The batches are
+the same as without the service. If a worker dies, the job reads that worker's rows itself. No row is lost.
 
 The process runs until it receives SIGTERM or Ctrl-C.
 """
@@ -28,12 +28,14 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "port",
         0,
-        "Port to listen on. 0: any free port; a dispatcher prints its port.",
+        "Port to listen on. 0: any free port. A dispatcher prints its port.",
         lower_bound=0,
         upper_bound=65535,
     )
-    flags.DEFINE_string("dispatcher", "", "For a worker: host:port of its dispatcher.")
-    flags.DEFINE_string("address", "localhost", "For a worker: host name or address at which training jobs reach it.")
+    flags.DEFINE_string("dispatcher", "", "Workers only: host:port of the dispatcher.")
+    flags.DEFINE_string(
+        "address", "localhost", "Workers only: host name or address under which training jobs reach the worker."
+    )
 
 
 def main(arguments: flags.FlagValues, role: str) -> int:
@@ -41,16 +43,17 @@ def main(arguments: flags.FlagValues, role: str) -> int:
     if role not in _ROLES:
         raise UserError(f"ROLE must be {' or '.join(_ROLES)}, got '{role}'")
     if role == "worker" and not arguments.dispatcher:
-        raise UserError("a worker needs --dispatcher=HOST:PORT")
+        raise UserError("a worker requires --dispatcher=HOST:PORT")
     if role == "dispatcher" and arguments.dispatcher:
-        raise UserError(f"--dispatcher is a flag of workers, got '{arguments.dispatcher}' for a dispatcher")
+        raise UserError(
+            f"--dispatcher is for workers only, but ROLE is dispatcher; omit --dispatcher={arguments.dispatcher}"
+        )
     with quiet_import():
         import tensorflow as tf
 
         from .data.batching.input_service import check_dispatcher, register_window_function
 
-    # Blocks the signals before the server starts its threads. They inherit the mask, so that this thread receives the
-    # signals.
+    # Block the signals before the server starts its threads, which inherit the mask, so that only this thread receives them.
     signals = (signal.SIGTERM, signal.SIGINT)
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     service = tf.data.experimental.service

@@ -6,8 +6,7 @@
 BUNDLE is a folder that a run saved for one of its first bad steps. It holds the step's batch, and the weights and
 accumulators before the step.
 
-Exit codes: 0 the step was repeated bit for bit; 1 the step was repeated, but with different losses; 2 an error that the
-user can fix, printed as one line.
+Exit codes: 0 the repetition is equal bit by bit; 1 its losses differ; 2 an error that the user can fix, printed as one line.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ EXIT_DIFFERS = 1
 
 def define_flags() -> None:
     """Defines the command's flags."""
-    flags.DEFINE_list("rules", list(RULES), f"Rules to try: any of {', '.join(RULES)}.")
+    flags.DEFINE_list("rules", list(RULES), f"Rules to try, one or more of: {', '.join(RULES)}.")
     flags.DEFINE_list(
         "learning_rate_factors",
         ["0.5", "0.1"],
-        "Learning rates to try with the run's own rule, as multiples of the step's learning rate.",
+        "Learning rates to try with the run's rule, as multiples of the step's learning rate.",
     )
 
 
@@ -45,26 +44,26 @@ def main(arguments: flags.FlagValues, bundle: str) -> int:
     try:
         factors = [float(factor) for factor in arguments.learning_rate_factors]
     except ValueError as error:
-        factors_text = ",".join(arguments.learning_rate_factors)
-        raise UserError(f"--learning_rate_factors must be numbers, got {factors_text}") from error
+        received = ",".join(arguments.learning_rate_factors)
+        raise UserError(f"--learning_rate_factors must be numbers, got {received}") from error
     with quiet_import():
         from .training.replay import replay
 
     result = replay(bundle, arguments.rules, factors)
     print(f"step {result.bundle.step:,}; alarms: {', '.join(result.bundle.alarms)}")
     print(
-        "repeated bit for bit"
-        if result.exact
-        else "repeated with different losses: another machine or TensorFlow version"
+        "repeated bit by bit"
+        if result.is_exact
+        else "repeated with different losses: the machine or TensorFlow version differs"
     )
     print()
     print(
         f"{'rule':<8} {'rate':>9} {'factor':>9} {'update':>9} {'loss before':>12} {'after':>10}  "
         f"{'worst task':<28} most clipped"
     )
-    for outcome in (result.repeated, *result.others):
+    for outcome in (result.repetition, *result.alternatives):
         print(_format_row(outcome).rstrip())
-    return 0 if result.exact else EXIT_DIFFERS
+    return 0 if result.is_exact else EXIT_DIFFERS
 
 
 def _format_row(outcome: Outcome) -> str:

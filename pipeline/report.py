@@ -2,7 +2,7 @@
 
     python -m steadyrank.pipeline.report --model_dir=runs/demo
 
-The command also works while the run is still training.
+The command also works during training.
 
 Exit codes: 0 done; 2 an error that the user can fix, printed as one line.
 """
@@ -27,7 +27,7 @@ def main(arguments: flags.FlagValues) -> int:
         from .training.run_directory import RunDirectory
 
     run = RunDirectory(arguments.model_dir)
-    # Raises an error if the folder is not the folder of a run.
+    # Fails if the folder holds no run.
     run.read_config()
     write_report(run)
     print(f"Report: {run.report_file}")

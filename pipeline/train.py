@@ -3,8 +3,8 @@
     python -m steadyrank.pipeline.train --config=demo --model_dir=runs/demo
     python -m steadyrank.pipeline.train --model_dir=runs/demo --resume
 
-Exit codes: 0 the model was exported; 2 an error that the user can fix, printed as one line; 3 the run diverged and
-nothing was exported; 143 stopped by SIGTERM after saving, to be continued with --resume.
+Exit codes: 0 the model was exported; 2 an error that the user can fix, printed as one line; 3 the run diverged and nothing was
+exported; 143 SIGTERM stopped the run after saving it, so --resume can continue it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ from .config.quiet import quiet_import
 def define_flags() -> None:
     """Defines the command's flags."""
     flags.DEFINE_string(
-        "model_dir", None, "Folder that receives everything the run writes; it must be new or empty.", required=True
+        "model_dir",
+        None,
+        "Folder for all files of the run. Must be new or empty, unless --resume is set.",
+        required=True,
     )
     flags.DEFINE_bool("resume", False, "Continue the run in --model_dir with the configuration stored there.")
 
 
 def main(arguments: flags.FlagValues, config: Config) -> int:
     """Runs the job and returns the exit code."""
-    # Imported here, because loading TensorFlow takes seconds and a wrong flag should be reported at once.
+    # Loading TensorFlow takes seconds, and a wrong flag should be reported before that.
     with quiet_import():
         from .training.job import run_job
 

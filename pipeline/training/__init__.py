@@ -1,10 +1,10 @@
 """One run, from a configuration to a published model.
 
-Start with :func:`.job.run_job`, which reads from top to bottom. The modules, in the order in which it uses them:
+Start with :func:`.job.run_job`, which reads from top to bottom. It uses the modules in this order:
 
 | module | what it does |
 |---|---|
-| :mod:`.run_directory` | knows what is where in ``model_dir`` |
+| :mod:`.run_directory` | reads and writes the files in ``model_dir`` |
 | :mod:`.distribution` | makes the distribution strategy and the input of its workers |
 | :mod:`.schedule` | orders days, passes and batches |
 | :mod:`.run_state` | holds the position of the run, shared by the loop and its callbacks |
@@ -12,7 +12,7 @@ Start with :func:`.job.run_job`, which reads from top to bottom. The modules, in
 | :mod:`.progress`, :mod:`.headline`, :mod:`.event_printer` | print to the terminal |
 | :mod:`.build` | makes the ranker and its optimizer |
 | :mod:`.checkpoints`, :mod:`.checkpoint_callback` | save and restore the run |
-| :mod:`.loop`, :mod:`.evaluation` | train day by day, and evaluate |
+| :mod:`.loop`, :mod:`.evaluation` | train and evaluate, day by day |
 | :mod:`.preemption` | listens for SIGTERM |
 | :mod:`.publisher`, :mod:`.writers` | publish the metrics |
 | :mod:`.curvature` | measures sharpness and the conflict between tasks |

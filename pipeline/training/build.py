@@ -19,8 +19,8 @@ def make_ranker(config: Config, schema: Schema, statistics: Statistics, total_st
     Args:
       config: The configuration.
       schema: The features and tasks.
-      statistics: Means and deviations of the features and means of the labels.
-      total_steps: Number of steps of the whole run, over which the learning rate may decay.
+      statistics: Means and standard deviations of the features, and means of the labels.
+      total_steps: Number of steps of the whole run. The learning rate may decay over them.
     """
     tf_keras.mixed_precision.set_global_policy(config.model.precision)
     ranker = MultitaskRanker(
@@ -43,8 +43,8 @@ def make_ranker(config: Config, schema: Schema, statistics: Statistics, total_st
 
 
 def make_optimizer(settings: Optimizer, total_steps: int) -> tf_keras.optimizers.Optimizer:
-    """Makes Adagrad with the clipping rules, the warm-up and the decay of the settings."""
-    # None excludes embedding tables if there are any. Patterns that the user sets must match a variable.
+    """Makes Adagrad with the clipping rules, warm-up and decay from the settings."""
+    # The optimizer checks that each pattern matches a variable. With None, it excludes embedding tables only if there are any.
     patterns = settings.exclude_from_clipping
     is_default = patterns == Optimizer().exclude_from_clipping
     learning_rate, final_factor = settings.learning_rate, settings.final_learning_rate_factor

@@ -13,22 +13,22 @@ from .run_state import RunState
 
 
 class CheckpointCallback(tf_keras.callbacks.Callback):
-    """Saves the run within a day.
+    """Saves the run in the middle of a day.
 
-    | when | what happens |
+    | when | what the callback does |
     |---|---|
-    | ``every`` steps after the last checkpoint | the run is saved |
-    | after a rollback | the run is saved, so that a restart does not forget the rollback |
-    | after SIGTERM | the run is saved and training stops |
+    | ``every`` steps after the last checkpoint | saves the run |
+    | after a rollback | saves the run, so that a restart does not lose the rollback |
+    | after SIGTERM | saves the run and stops training |
 
-    The training loop saves the run at the end of a day itself, after the last publication of the day.
+    At the end of a day, the training loop saves the run, after the last publication of the day.
 
     Args:
       every: Steps between two checkpoints.
       checkpoints: Saves the run.
-      state: The run's position, advanced by :class:`.publisher.Publisher`, which therefore precedes this callback.
+      state: The run's position. :class:`.publisher.Publisher` advances it, so it must precede this callback.
       monitor: Counts the rollbacks.
-      preemption: Says whether SIGTERM was received.
+      preemption: Whether the process received SIGTERM.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class CheckpointCallback(tf_keras.callbacks.Callback):
         self._mark_saved()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Saves the run if it is time to; ``batch`` is the position in the day of the last step."""
+        """Saves the run if a checkpoint is due; ``batch`` is the index of the last step in this fit."""
         if batch + 1 == self.params["steps"]:
-            # The day's last steps are not published yet.
+            # The day's last steps are not published yet. The training loop saves the run once they are.
             return
         rolled_back = self._monitor.rollback_count != self._saved_rollbacks
         is_due = self._state.step - self._saved_step >= self._every
@@ -61,7 +61,7 @@ class CheckpointCallback(tf_keras.callbacks.Callback):
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Counts from here: the training loop is about to save the run."""
+        """Restarts the count of steps, because the training loop is about to save the run."""
         self._mark_saved()
 
     def _mark_saved(self) -> None:

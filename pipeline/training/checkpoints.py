@@ -16,22 +16,22 @@ from ...models.ranker import MultitaskRanker
 from ..config.errors import UserError
 from ..divergence import DivergenceMonitor
 
-# A divergence is detected at most this many steps after it began, so weights that are older are safe to roll back to.
+# The monitor detects a divergence at most this many steps after its start, so older weights are safe for a rollback.
 _MAX_DETECTION_DELAY = 64
-# TensorFlow reports a damaged file in any of these ways; IndexError means that the file is too short.
+# TensorFlow raises any of these errors for a damaged file. IndexError means that the file is too short.
 _DAMAGE_ERRORS = (tf.errors.OpError, AssertionError, IndexError, ValueError, RuntimeError)
 
 
 class Checkpoints:
-    """Saves and restores a run; also the snapshots that the monitor rolls back to.
+    """Saves and restores a run. The monitor uses the checkpoints as snapshots for its rollbacks.
 
-    ``health.json`` next to the checkpoints holds three values for each of them: ``step``, ``verdict`` (of the run until then)
-    and ``health`` (of the training at that moment: ``healthy``, ``out_of_range`` or ``full``).
+    ``health.json`` in the same folder holds three values for each checkpoint: ``step``, ``verdict`` (of the whole run until
+    that step) and ``health`` (at that step: ``healthy``, ``out_of_range`` or ``full``).
 
     Args:
       path: The folder.
       ranker: The compiled ranker.
-      keep: Number of newest checkpoints to keep. The newest healthy checkpoint that is safe to roll back to is kept as well.
+      keep: Number of newest checkpoints to keep. The newest healthy checkpoint that is safe for a rollback is kept as well.
     """
 
     def __init__(self, path: Path, ranker: MultitaskRanker, keep: int = 3):
@@ -46,12 +46,12 @@ class Checkpoints:
         self._health_file = path / "health.json"
 
     def attach_monitor(self, monitor: DivergenceMonitor) -> None:
-        """From now on, saves and restores the monitor's state as well, and stamps checkpoints with its view of the health."""
+        """Includes the monitor's state in checkpoints, and its verdict and health in ``health.json``."""
         self._monitor = monitor
         self._checkpoint.monitor = monitor.state
 
     def save(self, step: int) -> None:
-        """Saves the run as it is after ``step`` steps, unless that step is already saved."""
+        """Saves the run after ``step`` steps, unless a checkpoint of that step exists."""
         if step == self._saved_step:
             return
         self._position.assign(step)
@@ -67,7 +67,7 @@ class Checkpoints:
     def resume(self, report: Callable[[str], None]) -> int:
         """Restores the newest checkpoint that can be read.
 
-        Falling back to an older one costs time only: the run takes the same steps again.
+        An older checkpoint costs only time: the run repeats the same steps.
 
         Args:
           report: Called with a line of text for each checkpoint that cannot be read.
@@ -80,7 +80,7 @@ class Checkpoints:
         """
         for path in reversed(self._manager.checkpoints):
             try:
-                # Commands that only look at a run have no monitor to restore.
+                # Commands that only read a run have no monitor to restore.
                 self._checkpoint.restore(path).expect_partial().assert_existing_objects_matched()
             except _DAMAGE_ERRORS as error:
                 report(f"Checkpoint {path} cannot be read; trying the one before it. Reason: {first_line(error)}")
@@ -94,10 +94,10 @@ class Checkpoints:
         return 0
 
     def save_if_due(self, step: int, is_healthy: bool) -> None:
-        """Does nothing: the training loop and its callback decide when to save."""
+        """Does nothing, because the training loop and its callback decide when to save."""
 
     def restore(self, before: int) -> int | None:
-        """Restores weights and accumulators, for a rollback, from the newest healthy checkpoint of a step below ``before``.
+        """Rolls weights and accumulators back to the newest healthy checkpoint of a step below ``before``.
 
         Returns:
           The step of the checkpoint; None if no such checkpoint can be read.
@@ -114,26 +114,26 @@ class Checkpoints:
                 weights.restore(path).expect_partial().assert_existing_objects_matched()
             except _DAMAGE_ERRORS:
                 continue
-            # A rollback restores weights, not time: the run continues with the next batch.
+            # A rollback restores weights but not the step counter: the run continues with the next batch.
             iterations.assign(steps_taken)
             self._ranker.reset_metrics()
             return stamp["step"]
         return None
 
     def _make_manager(self) -> tf.train.CheckpointManager:
-        # This class decides what to remove; the manager would remove the oldest, which may be the only healthy one.
+        # This class decides which checkpoints to remove. The manager would remove the oldest, which may be the only healthy one.
         return tf.train.CheckpointManager(
             self._checkpoint, str(self._path), max_to_keep=None, step_counter=self._position
         )
 
     def _remove_old(self, stamps: dict[str, dict[str, Any]], step: int) -> set[str]:
-        """Removes the checkpoints that are not needed any more; returns the names of the others."""
+        """Removes checkpoints that are no longer needed; returns the names of the remaining ones."""
         paths = self._manager.checkpoints
         out_of_range_since = self._monitor.out_of_range_since if self._monitor is not None else None
         safe_before = out_of_range_since or step - _MAX_DETECTION_DELAY
         healthy = [path for path in paths if stamps.get(Path(path).name, {}).get("health") == "healthy"]
         safe = [path for path in healthy if stamps[Path(path).name]["step"] < safe_before]
-        # Until a healthy checkpoint is old enough to be safe, the oldest one is the best guess.
+        # If no healthy checkpoint is old enough to be safe, keep the oldest healthy one.
         rollback_target = safe[-1:] or healthy[:1]
         remaining = [path for path in paths if path in paths[-self._keep :] + rollback_target]
         if len(remaining) < len(paths):
@@ -145,7 +145,7 @@ class Checkpoints:
         return {Path(path).name for path in remaining}
 
     def _write_index(self, paths: list[str]) -> None:
-        """Writes TensorFlow's list of checkpoints; TensorFlow has no public function that writes relative paths."""
+        """Writes TensorFlow's list of checkpoints. TensorFlow has no public function that writes relative paths."""
         lines = [f'model_checkpoint_path: "{Path(paths[-1]).name}"']
         lines += [f'all_model_checkpoint_paths: "{Path(path).name}"' for path in paths]
         lines += [f"all_model_checkpoint_timestamps: {os.path.getmtime(f'{path}.index')}" for path in paths]

@@ -18,27 +18,27 @@ from ..divergence.sharpness import (
     find_shared_variables,
 )
 
-# Power iterations per measurement. Started from the last eigenvector, two or three are enough; a first measurement is rougher.
+# Power iterations per measurement. Two or three suffice from the previous eigenvector. The first measurement is less precise.
 _ITERATIONS = 4
 _TOLERANCE = 0.05
 
 
 class CurvatureCallback(tf_keras.callbacks.Callback):
-    """Measures the curvature of the loss on one batch, the first rows of the day. The monitor publishes the result.
+    """Measures the curvature of the loss on the first rows of the day. The monitor publishes the result.
 
-    | key | what | unit |
+    | key | meaning | unit |
     |---|---|---|
-    | ``sharpness`` | largest eigenvalue of the loss's Hessian, embedding tables left out | loss per squared weight |
+    | ``sharpness`` | largest eigenvalue of the loss's Hessian, without embedding tables | loss per squared weight |
     | ``sharpness_preconditioned`` | the same with Adagrad's preconditioner; steps are stable up to 2 / learning rate | 1 |
     | ``task_gradient/<task>`` | norm of the task's weighted gradient with respect to the shared layers | loss per weight |
-    | ``task_share/<task>`` | that norm divided by the sum over all tasks | share |
-    | ``task_cosine/<task>`` | cosine between the task's gradient and the sum of the others'; below 0 they conflict | -1 to 1 |
+    | ``task_share/<task>`` | the norm ``task_gradient/<task>`` divided by the sum of all tasks' norms | share |
+    | ``task_cosine/<task>`` | cosine between the task's gradient and the sum of the other tasks' gradients; a conflict if below 0 | -1 to 1 |
 
-    The keys of tasks are left out for a ranker with one task.
+    A ranker with one task has only the first two keys.
 
     Args:
-      every: Steps between two measurements; 0 measures nothing.
-      monitor: Knows the step, and publishes the metrics.
+      every: Steps between two measurements; 0 disables them.
+      monitor: Provides the current step and publishes the metrics.
     """
 
     def __init__(self, every: int, monitor: DivergenceMonitor):
@@ -51,7 +51,7 @@ class CurvatureCallback(tf_keras.callbacks.Callback):
         self._conflict: ConflictProbe | None = None
 
     def begin_day(self, batch: Mapping[str, tf.Tensor]) -> None:
-        """Measures on this batch from now on."""
+        """Sets the batch for the following measurements."""
         self._batch = batch
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -62,10 +62,10 @@ class CurvatureCallback(tf_keras.callbacks.Callback):
             self._monitor.add_metrics(self.measure(self._batch))
 
     def measure(self, batch: Mapping[str, tf.Tensor]) -> dict[str, float]:
-        """Returns the metrics above for one batch."""
+        """Returns the metrics listed in the class docstring for one batch."""
         ranker = self.model
         if self._sharpness is None:
-            # Made at the first measurement, because finding the shared layers needs a batch.
+            # Created at the first measurement, because finding the shared layers requires a batch.
             self._dense_variables = [v for v in ranker.trainable_variables if "embeddings" not in v.name]
             self._sharpness = SharpnessProbe(
                 lambda rows: tf.add_n(list(ranker.task_losses(rows).values())), self._dense_variables, warm_start=True
@@ -94,8 +94,8 @@ class CurvatureCallback(tf_keras.callbacks.Callback):
 def cosine_with_other_tasks(conflict: GradientConflict, i: int) -> float:
     """Computes the cosine between the gradient of task ``i`` and the sum of the other tasks' gradients.
 
-    ``<g_i, s> / (|g_i| |s|)``, where ``s`` is the sum of ``g_j`` over ``j != i``. Norms and pairwise cosines are enough to
-    compute it. The result is NaN if ``g_i`` or ``s`` is 0.
+    The cosine is ``<g_i, s> / (|g_i| |s|)``, where ``s`` is the sum of ``g_j`` over ``j != i``. It follows from norms and
+    pairwise cosines. The result is NaN if ``g_i`` or ``s`` is 0.
     """
     norms = [conflict.norms[task] for task in conflict.tasks]
     others = [j for j in range(len(norms)) if j != i and norms[j] > 0]

@@ -17,9 +17,9 @@ _DEFAULT_CPU_REPLICAS = 2
 def make_strategy(training: Training) -> tf.distribute.Strategy:
     """Makes the strategy of ``training.strategy``.
 
-    ``one_device`` is TensorFlow's default strategy. ``mirrored`` uses the first ``training.replicas`` accelerators; 0 uses all.
-    On a machine without accelerators, ``mirrored`` splits the CPU into that many logical devices; 0 makes two. The CPU can only
-    be split before TensorFlow has used it.
+    ``one_device`` is TensorFlow's default strategy. ``mirrored`` uses the first ``training.replicas`` accelerators, or all of
+    them if the setting is 0. On a machine without accelerators, ``mirrored`` splits the CPU into ``training.replicas`` logical
+    devices, or into two if the setting is 0. TensorFlow can split the CPU only before its first use.
 
     Raises:
       UserError: If there are fewer devices than replicas.
@@ -56,9 +56,9 @@ def distribute_batches(
 
     Args:
       strategy: The model's strategy.
-      batches: Called with ``replicas``, ``worker`` and ``workers``. Returns the dataset of that worker, whose elements are the
-        parts of a batch for its replicas, one after the other; see :class:`..data.batching.windows.BatchOrder`.
-      clock: Measures how long the reader waits for each element.
+      batches: Called with ``replicas``, ``worker`` and ``workers``; returns the dataset of ``worker``. Each element is one
+        replica's part of a batch, in the order of the replicas; see :class:`..data.batching.windows.BatchOrder`.
+      clock: Measures how long training waits for each element.
     """
 
     def make_worker_dataset(replicas: int, worker: int = 0, workers: int = 1) -> tf.data.Dataset:
@@ -67,8 +67,8 @@ def distribute_batches(
 
     if strategy is tf.distribute.get_strategy():
         return make_worker_dataset(1)
-    # Given a plain dataset, Keras lets the strategy rebatch it. The strategy then searches the pipeline for its last batching
-    # operation, and fails for batches that are cut from blocks.
+    # Keras lets the strategy rebatch a plain dataset. The strategy then searches the pipeline for its last batching operation
+    # and fails, because these batches are slices of blocks.
     return strategy.distribute_datasets_from_function(
         lambda context: make_worker_dataset(
             context.num_replicas_in_sync, context.input_pipeline_id, context.num_input_pipelines
@@ -79,6 +79,6 @@ def distribute_batches(
 def _split_cpu(count: int) -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     if tf.config.get_logical_device_configuration(cpu) is None:
-        # It is too late once TensorFlow has started. The caller then finds too few devices and raises an error.
+        # TensorFlow raises an error if it has already started. The caller then finds too few devices and reports that.
         with contextlib.suppress(RuntimeError):
             tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)

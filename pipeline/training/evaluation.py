@@ -19,15 +19,14 @@ def evaluate_day(
 ) -> dict[str, float]:
     """Computes the ranker's metrics on one day.
 
-    Each row counts once. If the source knows the truth, as a simulated log does, the best values that any ranker can reach
-    are added under ``ceiling/…``.
+    Each row counts once. For a simulated log, the keys ``ceiling/…`` hold the best values that any ranker can reach.
 
     Args:
       config: The configuration: ``data.batch_size`` and ``training.evaluation_rows``.
       source: The log.
       ranker: The compiled ranker.
       day: Position of the day in ``source.days``.
-      service: Reads the log on other machines. None: this process reads it.
+      service: Reads the log on other machines. If None, this process reads the log.
 
     Returns:
       The metrics by key, and ``rows``, the number of rows that were evaluated.
@@ -47,7 +46,7 @@ def evaluate_day(
 def average_over_rows(evaluations: Sequence[dict[str, float]]) -> dict[str, float]:
     """Averages the metrics of several days, each weighted by its ``rows``.
 
-    A metric that is missing on some days is averaged over the others.
+    If a metric is missing on some days, its average covers the other days.
 
     Example:
     >>> average_over_rows([{"rows": 1, "loss": 4.0}, {"rows": 3, "loss": 2.0, "auc/click": 0.75}])

@@ -1,4 +1,4 @@
-"""Prints the events of divergence that a person should know about while training runs."""
+"""Prints divergence events on the terminal during training."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _MAX_NAMES = 3
 class EventPrinter(tf_keras.callbacks.Callback):
     """Prints events, one line for each step and kind.
 
-    Trouble usually reaches several tasks in the same step, and the monitor reports one event for each of them. The line shows
-    the evidence of the first event and names the tasks of the others. A spike that the labels explain is not printed, because
-    there is nothing to do about it. All events are in ``divergence.json`` and in the report.
+    A divergence usually affects several tasks in the same step, and the monitor reports one event per task. The line shows the
+    evidence of the first event and names the other tasks. Spikes that the labels explain are not printed, because they require
+    no action. ``divergence.json`` and the report list all events.
 
     Args:
       print_line: Prints a line.
@@ -29,12 +29,12 @@ class EventPrinter(tf_keras.callbacks.Callback):
         self._events: list[Event] = []
 
     def add(self, event: Event) -> None:
-        """Takes an event; it is printed when the current steps are done."""
+        """Queues an event until the current steps are done."""
         if not event.values.get("explained"):
             self._events.append(event)
 
     def flush(self) -> None:
-        """Prints the events that were added since the last call."""
+        """Prints the events in the queue and empties it."""
         events, self._events = self._events, []
         for line in format_events(events):
             self._print_line(line)
@@ -44,12 +44,12 @@ class EventPrinter(tf_keras.callbacks.Callback):
         self.flush()
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Prints the events of the end of the day."""
+        """Prints the events that the end of the day brought."""
         self.flush()
 
 
 def format_events(events: Sequence[Event]) -> list[str]:
-    """Formats events as lines, one for each step and kind, in the order of the first event of each.
+    """Formats events as one line per step and kind, in the order of their first events.
 
     Example:
     >>> format_events([Event(65, "spike", "click", "loss 35"), Event(65, "spike", "like", "loss 9")])

@@ -20,14 +20,14 @@ _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextlib.contextmanager
 def record_failure(run: RunDirectory, state: RunState) -> Iterator[None]:
-    """Writes the status ``failed`` and the reason to ``status.json`` if the block raises.
+    """Writes the status ``failed``, the step and the reason to ``status.json`` if the block raises an error.
 
     Args:
       run: The run's folder.
-      state: The run's position, which is recorded as well.
+      state: The run's position.
 
     Raises:
-      UserError: If the log cannot be read or the disk is full. Any other error of the block is raised unchanged.
+      UserError: If the log cannot be read or the disk is full. All other errors pass through unchanged.
     """
     try:
         yield
@@ -35,7 +35,7 @@ def record_failure(run: RunDirectory, state: RunState) -> Iterator[None]:
         full_disk = describe_full_disk(error)
         unreadable_log = extract_user_error(error) if isinstance(error, tf.errors.OpError) else ""
         message = full_disk or unreadable_log or f"{type(error).__name__}: {first_line(error)}"
-        # On a full disk this may fail as well; the first error is the one to report.
+        # On a full disk, writing the status may fail as well. Report only the first error.
         with contextlib.suppress(OSError):
             run.write_status("failed", state.step, message=message)
         if unreadable_log:
@@ -48,7 +48,7 @@ def record_failure(run: RunDirectory, state: RunState) -> Iterator[None]:
 
 
 def describe_full_disk(error: BaseException) -> str:
-    """Returns the system's message if the error means that the disk is full, and "" for any other error.
+    """Returns the operating system's message if the error means that the disk is full, else "".
 
     Example:
     >>> describe_full_disk(OSError(errno.ENOSPC, "")), describe_full_disk(ValueError("no"))
@@ -56,6 +56,6 @@ def describe_full_disk(error: BaseException) -> str:
     """
     if isinstance(error, OSError) and error.errno in _FULL_DISK:
         return os.strerror(error.errno)
-    # TensorFlow writes checkpoints and events itself. Its errors have no errno, but their text holds the system's message.
+    # TensorFlow writes checkpoints and events itself. Its errors have no errno, but their text includes the system's message.
     no_space = os.strerror(errno.ENOSPC)
     return no_space if isinstance(error, tf.errors.OpError) and no_space in str(error) else ""

@@ -19,12 +19,12 @@ _MAX_ANOMALIES = 10
 def format_headline(
     config: Config, source: Source, ranker: MultitaskRanker, schedule: TrainingSchedule, step: int
 ) -> list[str]:
-    """Formats what is trained, how, and from where.
+    """Formats a summary of the log, the ranker and the start of the run.
 
     Args:
       config: The configuration.
       source: The log.
-      ranker: The ranker, whose weights are counted.
+      ranker: The ranker.
       schedule: The order of the days.
       step: The step from which the run continues; 0 for a new run.
 
@@ -45,7 +45,7 @@ def format_headline(
 
 
 def format_anomalies(days: Sequence[CheckedDay]) -> list[str]:
-    """Formats the anomalies that the checks of the log found, one line each, and at most ten of them."""
+    """Formats the anomalies of the log as one line each, at most ten, and counts the others."""
     lines = [line for day in days for line in day.anomaly_lines()]
     if len(lines) > _MAX_ANOMALIES:
         lines[_MAX_ANOMALIES:] = [f"{len(lines) - _MAX_ANOMALIES:,} more anomalies of the log are listed in log.json"]

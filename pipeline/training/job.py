@@ -40,19 +40,19 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
     """Trains a ranker, judges it, publishes it if it did not diverge, and writes the report.
 
     Args:
-      config: The resolved configuration. None: the configuration of the run in ``model_dir``, to resume it.
+      config: The resolved configuration. If None, the run resumes with the configuration stored in ``model_dir``.
       model_dir: Folder of the run; see :class:`.run_directory.RunDirectory`.
       resume: Whether to continue the run in ``model_dir`` from its newest checkpoint.
 
     Returns:
-      The exit code of the process: 0 done and published; 3 diverged and not published; 143 preempted after saving.
+      The exit code of the process: 0 if the model was published, 3 if the run diverged, 143 if it was preempted and saved.
 
     Raises:
-      UserError: If something that the user named does not fit. Before the folder is claimed, nothing is written.
+      UserError: If a setting, the log or the folder is unusable. If this happens before section 3, nothing is written.
     """
     start_time = time.monotonic()
 
-    # 1. Open the run. Nothing is written before section 3, so that a mistake leaves no trace.
+    # 1. Open the run. Write nothing before section 3, so that a mistake leaves no trace.
     run = RunDirectory(model_dir)
     config = config or run.read_config()
     run.check(config, resume)
@@ -70,7 +70,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
     schedule = TrainingSchedule(config, source)
     schedule.check_train_days()
 
-    # 3. Claim the folder. From here on, status.json says how the run is doing, even if it fails.
+    # 3. Claim the folder. From now on, status.json records the state of the run, even if the run fails.
     run.claim(config, source.schema)
     state = RunState(step=run.read_status().get("step", 0))
     with record_failure(run, state):
@@ -82,7 +82,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
             run.write_log(config.data.files.path, days, [source.days[day] for day in schedule.holdout_days])
             progress.print_lines(format_anomalies(days))
 
-        # 4. Build the ranker: the statistics of the features first, because they are weights of its input layers.
+        # 4. Build the ranker. Its input layers store the feature statistics as weights, so compute these first.
         show_rows = ScanProgress(sys.stderr, "computing statistics", "rows").show
         computed = compute_statistics(source, config.data.statistics_rows, schedule.train_days, show_rows)
         with strategy.scope():
@@ -115,13 +115,13 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
             events.flush()
             progress.close()
 
-        # 7. Judge the final model on the days that it has not seen.
+        # 7. Judge the final model on the held-out days.
         if holdout_metrics:
             monitor.judge_final_metrics(state.step, holdout_metrics)
             events.flush()
         run.write_divergence(monitor.to_dict())
 
-        # 8. Publish the model, or say why not. Either way there is a report.
+        # 8. Publish the model, or record why it is not published. Write the report in both cases.
         reasons = find_export_blockers(ranker, monitor.verdict)
         details = summarize_run(source, state, clock, time.monotonic() - start_time)
         if reasons:
@@ -131,7 +131,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
             run.write_status("done", state.step, export=str(exported.relative_to(run.path)), **details)
         write_report(run)
 
-    # 9. Say where everything is.
+    # 9. Print where the model and the report are.
     if reasons:
         progress.print_line(f"The model was not exported: {'; '.join(reasons)}.")
     else:
@@ -163,13 +163,13 @@ def make_monitor(
 
 
 def summarize_run(source: Source, state: RunState, clock: WaitClock, seconds: float) -> dict[str, Any]:
-    """Returns the details that ``status.json`` holds about a run that ended.
+    """Returns the details of a finished run for ``status.json``.
 
     Args:
-      source: Its counts of faulty rows are included where there are any.
+      source: The log. Its counts of faulty rows are included unless they are 0.
       state: The run's position.
       clock: Measured how long training waited for its input.
-      seconds: Duration of this process's run.
+      seconds: Duration of this process in seconds.
     """
     fault_counts = {name: count for name, count in dataclasses.asdict(source.row_faults).items() if count}
     return {

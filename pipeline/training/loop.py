@@ -22,24 +22,24 @@ from .distribution import distribute_batches
 from .evaluation import average_over_rows, evaluate_day
 from .preemption import PreemptionSignal
 from .run_state import RunState
-from .schedule import Leg, TrainingSchedule
+from .schedule import Segment, TrainingSchedule
 from .writers import Writer
 
 
 @dataclasses.dataclass
 class TrainingLoop:
-    """Trains a compiled ranker from where the run stands to the end of the log.
+    """Trains a compiled ranker from the run's current position to the end of the log.
 
     Attributes:
       config: The configuration.
       source: The log.
       ranker: The compiled ranker.
-      state: The run's position. The loop starts there and advances it.
-      monitor: Detects divergence and, if it is set to, stops training or rolls back.
+      state: The run's position, where the loop starts. The publisher and the loop advance it.
+      monitor: Detects divergence. Depending on its settings, it also stops training or rolls back.
       checkpoints: Saves the run.
       clock: Measures how long training waits for its input.
       evaluation_writer: Receives the metrics of each evaluation.
-      service: Reads the log on other machines. None: this process reads it.
+      service: Reads the log on other machines. If None, this process reads the log.
     """
 
     config: Config
@@ -59,54 +59,55 @@ class TrainingLoop:
         self._callbacks: list[tf_keras.callbacks.Callback] = []
 
     def run(self, callbacks: Sequence[tf_keras.callbacks.Callback]) -> dict[str, float]:
-        """Trains, then evaluates the days that are held out.
+        """Trains, then evaluates the held-out days.
 
         Args:
-          callbacks: Called in this order after the monitor, and before the callback that saves checkpoints. One of them must be
-            a :class:`.publisher.Publisher`, which advances ``state``.
+          callbacks: Callbacks to call in this order, after the monitor and before the callback that saves checkpoints.
+            One of them must be a :class:`.publisher.Publisher`, which advances ``state``.
 
         Returns:
-          The metrics on the held-out days, averaged over their rows. Empty if no day is held out or if training was stopped.
+          The metrics on the held-out days, averaged over their rows. Empty if no day is held out or if training stopped
+          early.
 
         Raises:
-          Preempted: If SIGTERM was received. Everything is saved.
+          Preempted: If the process received SIGTERM. The run is saved by then.
         """
         saver = CheckpointCallback(
             self.config.training.checkpoint_every_steps, self.checkpoints, self.state, self.monitor, self._preemption
         )
-        # The publisher reads what the monitor and the curvature have measured; a checkpoint stores what all of them know.
+        # The publisher reads the measurements of the monitor and the curvature. A checkpoint stores the state of all three.
         self._callbacks = [self.monitor, self._curvature, *callbacks, saver]
         with self._preemption:
-            # Asked again for each leg, because after a failed step training resumes in the middle of one.
-            while leg := next(self._schedule.remaining_legs(self.state.step), None):
-                if not self._train_leg(leg):
+            # Recomputed each time, because training resumes in the middle of a segment after a failed step.
+            while segment := next(self._schedule.remaining_segments(self.state.step), None):
+                if not self._train_segment(segment):
                     return {}
             return average_over_rows([self._evaluate(day, "holdout") for day in self._schedule.holdout_days])
 
-    def _train_leg(self, leg: Leg) -> bool:
-        """Trains on one pass over a day; returns whether training goes on."""
-        self.state.begin_day(self.source.days[leg.day], leg.first_batch)
-        if leg.pass_index == leg.first_batch == 0:
-            self._evaluate(leg.day, "progressive")
+    def _train_segment(self, segment: Segment) -> bool:
+        """Trains on one segment; returns whether training continues."""
+        self.state.begin_day(self.source.days[segment.day], segment.first_batch)
+        if segment.pass_index == segment.first_batch == 0:
+            self._evaluate(segment.day, "progressive")
         data, training = self.config.data, self.config.training
         batches = functools.partial(
             make_training_batches,
             self.source,
-            leg.day,
+            segment.day,
             batch_size=data.batch_size,
             seed=training.seed,
-            pass_index=leg.pass_index,
+            pass_index=segment.pass_index,
             shuffle=data.shuffle,
             shuffle_rows=data.shuffle_rows,
-            start=leg.first_batch,
+            start=segment.first_batch,
             service=self.service,
         )
         if training.sharpness_every_steps:
-            rows = make_training_batches(self.source, leg.day, batch_size=training.sharpness_rows, seed=0)
+            rows = make_training_batches(self.source, segment.day, batch_size=training.sharpness_rows, seed=0)
             self._curvature.begin_day(next(iter(rows)))
         dataset = distribute_batches(self.ranker.distribute_strategy, batches, self.clock)
         try:
-            self.ranker.fit(dataset, steps_per_epoch=leg.steps, verbose=0, callbacks=self._callbacks)
+            self.ranker.fit(dataset, steps_per_epoch=segment.steps, verbose=0, callbacks=self._callbacks)
         except tf.errors.InvalidArgumentError as error:
             evidence = skipped_too_often(error)
             if not evidence:
@@ -117,8 +118,8 @@ class TrainingLoop:
         return not self.ranker.stop_training
 
     def _recover(self, evidence: str) -> bool:
-        """Rolls back, if it may, after gradients stayed non-finite for too many steps; returns whether training goes on."""
-        # The failed step is somewhere in an execution of several steps, none of which was counted.
+        """Handles too many steps with non-finite gradients: rolls back if allowed. Returns whether training continues."""
+        # A failed execution of several steps counts none of them, so the exact step is unknown.
         self.state.step = max(self.state.step + 1, int(self.ranker.optimizer.iterations))
         self.monitor.step = self.state.step
         if self.config.training.on_divergence == "rollback" and self.monitor.roll_back():

@@ -1,4 +1,4 @@
-"""SIGTERM, with which a cluster takes a machine away: ask the run to save and stop."""
+"""Preemption: a cluster sends SIGTERM before it takes a machine away, and the run saves its state and stops."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from types import FrameType, TracebackType
 
 
 class Preempted(Exception):
-    """Training stopped because of SIGTERM, after everything was saved."""
+    """Training stopped because of SIGTERM. The run is saved."""
 
 
 class PreemptionSignal:
-    """Listens for SIGTERM inside a ``with`` block. The previous handler is put back at the end.
+    """Listens for SIGTERM inside a ``with`` block and restores the previous handler at the end.
 
-    The handler only sets :attr:`requested`, because a handler can run between any two instructions. The training loop
-    and :class:`.checkpoint_callback.CheckpointCallback` look at it where the run can be saved.
+    The handler only sets :attr:`requested`, because it can run between any two instructions. The training loop and
+    :class:`.checkpoint_callback.CheckpointCallback` check the attribute at points where the run can be saved.
 
     Attributes:
-      requested: Whether SIGTERM was received.
+      requested: Whether the process received SIGTERM.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class PreemptionSignal:
         signal.signal(signal.SIGTERM, self._previous_handler)
 
     def raise_if_requested(self) -> None:
-        """Raises :class:`Preempted` if SIGTERM was received."""
+        """Raises :class:`Preempted` if the process received SIGTERM."""
         if self.requested:
             raise Preempted
 

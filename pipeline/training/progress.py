@@ -1,4 +1,4 @@
-"""Shows how far a run is: a line that is redrawn on a terminal, and a plain line now and then elsewhere."""
+"""Shows the progress of a run: one updating line on a terminal, and a plain line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import TextIO
 from ...foundation.formatting import format_duration
 
 _BAR_WIDTH = 24
-# A scan that takes fewer seconds than this shows nothing.
+# Scans that take less than this many seconds show no progress.
 _SHORT_SCAN = 2.0
 _CLEAR_LINE = "\r\x1b[2K"
 
 
 class StatusLine:
-    """A line of text that is redrawn in place.
+    """A line of text that updates in place.
 
     Args:
-      stream: The output. A terminal shows one line that changes; anything else, such as a log file, gets a new line every
-        ``seconds``.
-      seconds: Least time between two lines outside a terminal, in seconds.
+      stream: The output. On a terminal, the line updates in place. Other outputs, such as a log file, get a new line every
+        ``seconds`` seconds.
+      seconds: Minimum time between two lines outside a terminal, in seconds.
       clock: Returns the time in seconds. Tests pass their own.
     """
 
@@ -33,7 +33,7 @@ class StatusLine:
         self._text = ""
 
     def show(self, text: str, now: float | None = None) -> None:
-        """Replaces the line. Pass ``now``, the time on the clock, if it is known."""
+        """Replaces the line. ``now`` is the clock's time; None reads the clock."""
         now = self._clock() if now is None else now
         if self._is_terminal:
             self._text = text
@@ -43,7 +43,7 @@ class StatusLine:
             self._write(f"{text}\n")
 
     def print_above(self, text: str) -> None:
-        """Prints a line that stays, above the line that changes."""
+        """Prints a permanent line above the updating line."""
         self._write(f"{_CLEAR_LINE}{text}\n{self._text}" if self._is_terminal else f"{text}\n")
 
     def clear(self) -> None:
@@ -58,7 +58,7 @@ class StatusLine:
 
 
 class ProgressBar:
-    """Shows the share of a task that is done, and the time left.
+    """Shows the completed share of a task and the remaining time.
 
     Args:
       stream: The output; see :class:`StatusLine`.
@@ -82,12 +82,12 @@ class ProgressBar:
 
 
 class ScanProgress:
-    """Shows how far a scan of the data is that precedes training. A scan of less than two seconds shows nothing.
+    """Shows the progress of a scan of the data before training. A scan of less than two seconds shows nothing.
 
     Args:
       stream: The output; see :class:`StatusLine`.
-      task: What the scan does, such as ``"Checking the log"``.
-      unit: What is counted, in the plural, such as ``"days"``.
+      task: The name of the scan, such as ``"checking the log"``.
+      unit: The unit of progress, in the plural, such as ``"days"``.
       clock: Returns the time in seconds. Tests pass their own.
     """
 
@@ -99,7 +99,7 @@ class ScanProgress:
         self._start = clock()
 
     def show(self, done: int, total: int) -> None:
-        """Shows that ``done`` of ``total`` units were scanned; removes the line at the end."""
+        """Shows that ``done`` of ``total`` units are done; removes the line at the end."""
         now = self._clock()
         if now - self._start > _SHORT_SCAN:
             self._line.show(f"{self._task}: {done:,} of {total:,} {self._unit}", now)
@@ -112,9 +112,9 @@ class TrainingProgress:
 
     Args:
       total_steps: Number of steps of the whole run.
-      batch_size: Rows of a step.
+      batch_size: Rows per step.
       stream: The output; see :class:`StatusLine`.
-      seconds: Least time between two lines outside a terminal, in seconds.
+      seconds: Minimum time between two lines outside a terminal, in seconds.
       clock: Returns the time in seconds. Tests pass their own.
     """
 
@@ -133,10 +133,10 @@ class TrainingProgress:
         self._first_update: tuple[float, int] | None = None
 
     def update(self, step: int, loss: float) -> None:
-        """Shows that ``step`` steps are done and what the loss was."""
+        """Shows the number of completed steps and the last loss."""
         now = self._clock()
         if self._first_update is None:
-            # The first steps include the tracing of the graph, which would distort the speed.
+            # The first steps include tracing the graph, which would distort the speed.
             self._first_update = (now, step)
         start, first_step = self._first_update
         text = f"step {step:,} of {self._total_steps:,}  loss {loss:.4g}"
@@ -147,14 +147,14 @@ class TrainingProgress:
         self._line.show(text, now)
 
     def print_line(self, text: str) -> None:
-        """Prints a line that stays."""
+        """Prints a permanent line."""
         self._line.print_above(text)
 
     def print_lines(self, lines: Iterable[str]) -> None:
-        """Prints lines that stay."""
+        """Prints permanent lines."""
         for line in lines:
             self.print_line(line)
 
     def close(self) -> None:
-        """Removes the line that changes, so that later output starts on a line of its own."""
+        """Removes the updating line, so that later output starts on a new line."""
         self._line.clear()

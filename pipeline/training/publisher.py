@@ -24,31 +24,31 @@ from .writers import Writer
 class Publisher(tf_keras.callbacks.Callback):
     """Advances the run's position, and publishes the metrics at fixed steps of each day.
 
-    A publication reads Keras's metrics and the monitor's measurements since the last one, writes them, shows them to the
-    monitor, and resets Keras's metrics. Its steps are counted from the beginning of the day, so a resumed run publishes at the
-    same steps as an undisturbed one.
+    A publication covers the steps since the previous publication. It writes Keras's metrics and the monitor's measurements,
+    passes them to the monitor, and resets Keras's metrics. The interval counts from the beginning of the day, so a resumed run
+    publishes at the same steps as an uninterrupted run.
 
-    | key | what | when |
+    | key | meaning | when |
     |---|---|---|
     | ``loss``, ``regularization_loss`` | mean over the rows since the last publication | always |
     | ``loss/<task>``, ``prediction_mean/<task>``, ``label_mean/<task>`` | mean over the labeled rows | if a row had a label |
     | ``examples/<task>`` | number of labeled rows | if a row had a label |
     | ``auc/<task>`` | AUC of a binary task | if both classes occurred |
-    | ``rmse/<task>``, ``rmse_of_mean/<task>`` | RMSE of a regression task, and of predicting its mean | if a row had a label |
+    | ``rmse/<task>``, ``rmse_of_mean/<task>`` | RMSE of a regression task, and RMSE of predicting the mean label | if a row had a label |
     | ``learning_rate`` | learning rate of the last step | always |
-    | ``skipped_examples`` | faulty rows that were read and train nothing | if the log checks its rows |
-    | ``examples_per_second`` | rows per second of training and waiting for input | always |
-    | ``input_wait_fraction`` | share of that time spent waiting for input | always |
-    | ``day`` | name of the day that is trained on | always |
+    | ``skipped_examples`` | faulty rows that training skipped | if the log checks its rows |
+    | ``examples_per_second`` | rows per second, including the time spent waiting for input | always |
+    | ``input_wait_fraction`` | share of the time spent waiting for input | always |
+    | ``day`` | name of the current day | always |
 
-    The keys that the monitor adds are listed in ``docs/metrics.md``.
+    ``docs/metrics.md`` lists the keys that the monitor adds.
 
     Args:
-      config: The configuration. ``training.publish_every_steps`` is the number of steps of a day between two publications;
-        the end of a day publishes the rest.
+      config: The configuration. ``training.publish_every_steps`` is the number of steps between two publications. The end of
+        a day publishes the remaining steps.
       source: The log, which counts its faulty rows.
       state: The run's position, which this callback advances.
-      monitor: Adds its measurements to a publication, then judges the publication.
+      monitor: Adds its measurements to each publication, then judges it.
       clock: Measures how long training waits for its input.
       writer: Receives the publications.
       progress: Shows step and loss.
@@ -76,20 +76,20 @@ class Publisher(tf_keras.callbacks.Callback):
         self._published_step = state.step
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Starts a fit, which trains on one day; the time since the last fit does not count."""
+        """Starts a fit, which trains on one day. The time between two fits does not count."""
         self._fit_start_step = self._state.step
-        # In the middle of a day, the metrics hold what a checkpoint restored, and Keras is about to reset them.
+        # In the middle of a day, a checkpoint has restored the metrics, and Keras is about to reset them.
         metrics = self.model.metrics if self._state.is_mid_day else []
         self._restored_metrics = [(v, tf.convert_to_tensor(v)) for metric in metrics for v in metric.weights]
         self._start_window()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Puts back the metrics that Keras has just reset."""
+        """Restores the metrics that Keras has just reset."""
         for variable, value in self._restored_metrics:
             variable.assign(value)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Counts the steps that were taken; ``batch`` is the position in the fit of the last one."""
+        """Counts the completed steps; ``batch`` is the index of the last one in this fit."""
         state, previous_step = self._state, self._state.step
         state.step = self._fit_start_step + batch + 1
         windows_before = (previous_step - state.day_start_step) // self._every
@@ -97,7 +97,7 @@ class Publisher(tf_keras.callbacks.Callback):
             self._publish(logs)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Publishes the end of the day, before Keras resets the metrics."""
+        """Publishes the remaining steps of the day, before Keras resets the metrics."""
         if logs and self._state.step > self._published_step:
             self._publish(logs)
 
@@ -111,7 +111,7 @@ class Publisher(tf_keras.callbacks.Callback):
         metrics["examples_per_second"] = (step - self._published_step) * self._batch_size / seconds
         metrics["input_wait_fraction"] = (self._clock.seconds - self._window_start_wait) / seconds
         if self._source.validates_rows:
-            # Includes rows of later steps, because input is read ahead of training.
+            # Includes rows of later steps, because the input pipeline reads ahead of training.
             skipped_rows = self._source.row_faults.skipped_rows
             metrics["skipped_examples"] = skipped_rows - self._state.published_skipped_rows
             self._state.published_skipped_rows = skipped_rows
@@ -127,10 +127,10 @@ class Publisher(tf_keras.callbacks.Callback):
 
 
 def drop_undefined(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Returns the metrics without those that have no value.
+    """Removes undefined metrics.
 
-    The function drops all metrics of a task without labeled rows, and an AUC that is NaN because only one class occurred. A
-    loss of NaN or infinity stays, because it has a meaning: training diverged.
+    Undefined are all metrics of a task without labeled rows, and an AUC that is NaN because only one class occurred. A loss of
+    NaN or infinity stays, because it shows that training diverged.
 
     Example:
     >>> drop_undefined({"examples/click": 8, "auc/click": float("nan"), "examples/like": 0, "loss/like": float("nan")})

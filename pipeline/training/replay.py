@@ -1,4 +1,4 @@
-"""Repeats a bad step exactly, and takes it again with other rules and learning rates."""
+"""Repeats a bad step exactly, and tries the same step with other rules and learning rates."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Outcome:
       rule: Name of the clipping rule.
       learning_rate: The learning rate.
       clipping_factor: The smallest clipping factor of any variable; 1 if the step was not clipped.
-      clipped_variable: Name of that variable; empty if the step was not clipped.
+      clipped_variable: Name of the variable with that factor; empty if the step was not clipped.
       update_norm: Norm of the update over all variables.
-      losses_before: Loss of the step's own batch before the step, by task; the key ``""`` holds the weighted sum.
-      losses_after: The same after the step.
+      losses_before: Loss of the batch before the step, by task; the key ``""`` holds the weighted sum.
+      losses_after: Loss of the batch after the step, in the same form.
       is_skipped: Whether the optimizer skipped the step because a gradient was not finite.
     """
 
@@ -46,54 +46,54 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class Replay:
-    """A bad step, repeated.
+    """The repetition of a bad step, and alternatives to it.
 
     Attributes:
-      bundle: The step.
-      repeated: The result under the run's own rule and learning rate.
-      exact: Whether every signal equals the recorded one, bit by bit.
-      others: The results under other rules and learning rates.
+      bundle: The recorded step.
+      repetition: The result under the run's rule and learning rate.
+      is_exact: Whether every signal of the repetition equals the recorded signal, bit by bit.
+      alternatives: The results under other rules and learning rates.
     """
 
     bundle: Bundle
-    repeated: Outcome
-    exact: bool
-    others: tuple[Outcome, ...]
+    repetition: Outcome
+    is_exact: bool
+    alternatives: tuple[Outcome, ...]
 
 
 def replay(path: str | Path, rules: Sequence[str], learning_rate_factors: Sequence[float]) -> Replay:
-    """Repeats the step of a bundle that a run left.
+    """Repeats the step of a bundle that a run saved.
 
     Args:
       path: Folder of the bundle.
       rules: Other rules to try at the step's learning rate, with their published thresholds.
-      learning_rate_factors: Other learning rates to try under the run's own rule, as multiples of the step's learning rate.
+      learning_rate_factors: Other learning rates to try under the run's rule, as multiples of the step's learning rate.
 
     Raises:
-      UserError: If the folder holds no bundle of a run, or the bundle cannot be read.
+      UserError: If the folder holds no bundle of a run, or if the bundle cannot be read.
     """
     bundle = _read_bundle(path)
-    # Each rule traces a function of its own, of which TensorFlow would warn.
+    # Each rule traces another function. TensorFlow would warn about retracing.
     tf.get_logger().setLevel("ERROR")
     config = read(Config, bundle.path / "config.yaml")
     ranker = make_untrained_ranker(config, read(Schema, bundle.path / "schema.yaml"))
     settings, learning_rate = config.optimizer, bundle.signals["learning_rate"]
     stepper = _Stepper(bundle, ranker, settings)
 
-    repeated, signals = stepper.take_step(settings, learning_rate)
-    exact = all(_is_equal(value, bundle.signals[name]) for name, value in signals.items() if name in bundle.signals)
-    alternatives = [
+    repetition, signals = stepper.take_step(settings, learning_rate)
+    is_exact = all(_is_equal(value, bundle.signals[name]) for name, value in signals.items() if name in bundle.signals)
+    alternative_settings = [
         (Optimizer(rule=rule, exclude_from_clipping=settings.exclude_from_clipping), learning_rate)
         for rule in rules
         if rule != settings.rule
     ]
-    alternatives += [(settings, learning_rate * factor) for factor in learning_rate_factors]
-    others = tuple(stepper.take_step(*alternative)[0] for alternative in alternatives)
-    return Replay(bundle, repeated, exact, others)
+    alternative_settings += [(settings, learning_rate * factor) for factor in learning_rate_factors]
+    alternatives = tuple(stepper.take_step(*alternative)[0] for alternative in alternative_settings)
+    return Replay(bundle, repetition, is_exact, alternatives)
 
 
 class _Stepper:
-    """Takes the step of a bundle any number of times, each time from the same weights and accumulators."""
+    """Takes the step of a bundle repeatedly, always from the same weights and accumulators."""
 
     def __init__(self, bundle: Bundle, ranker: MultitaskRanker, settings: Optimizer):
         self._bundle = bundle
@@ -107,12 +107,12 @@ class _Stepper:
             raise UserError(str(error)) from error
         state: dict[str, np.ndarray] = {}
         optimizer.save_own_variables(state)
-        # The thresholds of the run's rule, which another rule does not have.
+        # Leave out the thresholds of the run's rule, which other rules lack.
         self._optimizer_state = {name: value for name, value in state.items() if name not in ("numbers", "integers")}
         self._weights = ranker.get_weights()
 
     def take_step(self, settings: Optimizer, learning_rate: float) -> tuple[Outcome, dict[str, float]]:
-        """Takes the step under some optimizer settings; returns the outcome and the signals measured in the step."""
+        """Takes the step with these settings; returns the outcome and the signals of the step."""
         ranker = self._ranker
         ranker.set_weights(self._weights)
         constant_settings = dataclasses.replace(
@@ -145,7 +145,7 @@ class _Stepper:
         return outcome, signals
 
     def _measure_step(self) -> dict[str, float]:
-        """Takes one training step and returns the signals that the ranker offers to the divergence probes."""
+        """Takes one training step and returns the signals that the ranker reports to the divergence probes."""
         measured: dict[str, tf.Tensor] = {}
 
         def step(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -171,7 +171,7 @@ def _read_bundle(path: str | Path) -> Bundle:
     for name in ("config.yaml", "schema.yaml"):
         if not (bundle.path / name).exists():
             raise UserError(
-                f"{bundle.path} holds no {name}; this command can only replay a bundle in a run's folder, "
+                f"{bundle.path} holds no {name}; this command replays only bundles of a run, which are in "
                 "MODEL_DIR/bundles/step-NUMBER"
             )
     return bundle

@@ -12,7 +12,7 @@ from .run_directory import RunDirectory
 
 
 def write_report(run: RunDirectory) -> None:
-    """Replaces the run's ``report.html``. Works while the run goes on as well."""
+    """Writes the run's ``report.html``, or replaces it. Also works during the run."""
     schema = yaml.safe_load(run.schema_file.read_text(encoding="utf-8"))
     divergence_file = run.divergence_file
     record = RunRecord(
@@ -22,7 +22,7 @@ def write_report(run: RunDirectory) -> None:
         divergence=json.loads(divergence_file.read_text(encoding="utf-8")) if divergence_file.exists() else {},
         train=read_lines(run.train_metrics),
         evaluation=read_lines(run.evaluation_metrics),
-        # The schema leaves defaults out.
+        # The schema omits default values.
         tasks=[{"weight": 1.0} | task for task in schema["tasks"]],
         log=read_object(run.log_file),
     )

@@ -1,4 +1,4 @@
-"""Restores the ranker of a run from the run's folder alone."""
+"""Restores the ranker of a run from its folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .run_directory import RunDirectory
 def restore_ranker(run: RunDirectory) -> tuple[MultitaskRanker, int]:
     """Restores the newest checkpoint of a run.
 
-    A line on stderr names each newer checkpoint that cannot be read.
+    Prints a line on stderr for each newer checkpoint that cannot be read.
 
     Returns:
       The compiled ranker and its training step.
@@ -36,11 +36,11 @@ def restore_ranker(run: RunDirectory) -> tuple[MultitaskRanker, int]:
 
 
 def make_untrained_ranker(config: Config, schema: Schema) -> MultitaskRanker:
-    """Makes a compiled ranker whose weights are to be restored from a checkpoint or a bundle."""
-    # Means and deviations are weights and are restored as well, so any values will do here.
+    """Makes a compiled ranker, ready to restore its weights from a checkpoint or a bundle."""
+    # Means and deviations are weights, so restoring overwrites these placeholders.
     numerical = [f for f in schema.features if f.kind == "numerical" and f.normalization != "none"]
     ones = {feature.name: np.ones(feature.width, np.float32) for feature in numerical}
-    # The length of the run only shapes the learning rate, which nothing uses before training goes on.
+    # The number of steps affects only the learning rate, which only training uses.
     return make_ranker(config, schema, Statistics(mean=ones, deviation=ones), total_steps=1)
 
 

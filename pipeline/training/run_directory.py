@@ -1,4 +1,4 @@
-"""The folder of one run, ``model_dir``: its paths, and the files whose content is not metrics or weights."""
+"""The folder of a run, ``model_dir``: its paths, and all files except for metrics and weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .writers import JsonLinesWriter, TensorBoardWriter, Writer, Writers, rewind
 
 
 class RunDirectory:
-    """The paths and files of a run. Each file is replaced as a whole, so a killed process leaves none half written.
+    """The paths and files of a run. Each write replaces the whole file, so a killed process leaves no partial file.
 
     Args:
       path: The ``model_dir``.
@@ -32,14 +32,14 @@ class RunDirectory:
       status_file: Status and step of the run, ``status.json``.
       divergence_file: Verdict and events, ``divergence.json``.
       report_file: The report, ``report.html``.
-      log_file: What the checks of the log's days found, ``log.json``.
+      log_file: The results of the log's checks, ``log.json``.
       quarantine: Faulty rows of the log, ``quarantine.jsonl``.
       train_metrics: The training metrics, ``metrics/train.jsonl``.
       evaluation_metrics: The evaluations, ``metrics/eval.jsonl``.
-      tensorboard: Folder of the same metrics as TensorBoard events.
+      tensorboard: Folder with the same metrics as TensorBoard events.
       checkpoints: Folder of the checkpoints.
-      bundles: Folder of the first bad steps, saved for ``replay``.
-      export: Folder of the SavedModel's versions.
+      bundles: Folder of the first bad steps, for the command ``replay``.
+      export: Folder of the versions of the SavedModel.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -59,10 +59,10 @@ class RunDirectory:
         self.export = self.path / "export"
 
     def check(self, config: Config, resume: bool) -> None:
-        """Checks that a run of this configuration can start here, or resume. Writes nothing.
+        """Checks that a run with this configuration can start or resume in this folder. Writes nothing.
 
         Raises:
-          UserError: If the folder is not empty; or, to resume, if it holds no run or a run with another configuration.
+          UserError: For a new run, if the folder is not empty. To resume, if the folder holds no run or another configuration.
         """
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"--model_dir={self.path} must be a folder, got a file")
@@ -75,7 +75,7 @@ class RunDirectory:
                 f"--model_dir={self.path} already holds a run{state}; continue it with --resume, or choose another folder"
             )
         elif self.path.exists() and any(self.path.iterdir()):
-            raise UserError(f"--model_dir={self.path} must be a new or an empty folder, but it holds other files")
+            raise UserError(f"--model_dir={self.path} must be a new or empty folder, but it holds other files")
 
     def read_config(self) -> Config:
         """Reads the configuration of the run in this folder.
@@ -84,11 +84,11 @@ class RunDirectory:
           UserError: If the folder holds no run.
         """
         if not self.config_file.exists():
-            raise UserError(f"--model_dir={self.path} holds no run: config.yaml is missing there; check the path")
+            raise UserError(f"--model_dir={self.path} holds no run: it has no config.yaml; check the path")
         return load(str(self.config_file))
 
     def claim(self, config: Config, schema: Schema) -> None:
-        """Creates the folder if needed and writes the configuration and the schema, which mark it as this run's.
+        """Creates the folder if needed and writes the configuration and the schema, which mark the folder as taken.
 
         Raises:
           UserError: If the folder cannot be written.
@@ -102,22 +102,22 @@ class RunDirectory:
             raise UserError(f"--model_dir={self.path} cannot be written: {error.strerror}") from error
 
     def settle_schema(self, computed: Schema) -> Schema:
-        """Settles the vocabularies of the run's schema, which stay the same for the whole run.
+        """Fixes the vocabularies of the run's schema for the whole run.
 
         Args:
-          computed: The schema with the vocabularies that this process has computed from the log.
+          computed: The schema with the vocabularies that this process computed from the log.
 
         Returns:
-          The run's schema if its vocabularies were settled before; otherwise ``computed``, which is written to ``schema.yaml``.
+          The stored schema if its vocabularies are already fixed. Otherwise ``computed``, after writing it to ``schema.yaml``.
 
         Raises:
-          UserError: If the log does not have the columns and tasks with which the run began.
+          UserError: If the log's columns or tasks differ from the stored schema.
         """
         stored = read(Schema, self.schema_file)
         same_tasks = [task.name for task in stored.tasks] == [task.name for task in computed.tasks]
         if stored.columns != computed.columns or not same_tasks:
             raise UserError(
-                f"the log must have the columns and tasks of {self.schema_file}, with which the run began; restore the log's "
+                f"the log must have the columns and tasks of {self.schema_file}, as when the run began; restore the log's "
                 "schema, or start a new run in another --model_dir"
             )
         if any(feature.vocabulary_size for feature in stored.features):
@@ -126,7 +126,7 @@ class RunDirectory:
         return stored
 
     def _write_schema(self, schema: Schema) -> None:
-        # With allow_unicode=True, PyYAML would write U+0085 and U+2028 unescaped and read them back as spaces.
+        # PyYAML with allow_unicode=True would write U+0085 and U+2028 unescaped and read them back as spaces.
         write_text(self.schema_file, yaml.safe_dump(schema.to_dict(), sort_keys=False))
 
     @contextlib.contextmanager
@@ -134,10 +134,9 @@ class RunDirectory:
         """Opens the writers of the training metrics and of the evaluations.
 
         Args:
-          step: The step from which the run continues. Lines of later steps, written by an earlier process, are removed,
-            because the run takes those steps again.
+          step: The step from which the run continues. Lines of later steps are removed, because the run repeats these steps.
         """
-        # An evaluation at ``step`` precedes the training of that step and is made again; a publication at ``step`` is not.
+        # The run repeats an evaluation at ``step``, which precedes training on the next batch, but not a publication at ``step``.
         rewind(self.train_metrics, lambda line: line["step"] <= step)
         rewind(self.evaluation_metrics, lambda line: line["step"] < step)
         with (
@@ -151,12 +150,12 @@ class RunDirectory:
             yield train, evaluation
 
     def write_log(self, source: str, days: Sequence[CheckedDay], held_out: Collection[str]) -> None:
-        """Replaces ``log.json``: what the checks found on each day, and what the run uses the day for.
+        """Replaces ``log.json``, which lists the result of the checks and the use of each day.
 
         Args:
           source: Where the log is.
           days: The checked days.
-          held_out: Names of the days that are not trained on.
+          held_out: Names of the held-out days.
         """
         entries = []
         for day in days:
@@ -193,8 +192,8 @@ class RunDirectory:
         for key, value in _flatten(to_plain(config)).items():
             if stored[key] != value:
                 raise UserError(
-                    f"--resume: {key} must be {stored[key]}, as in {self.config_file}, got {value}; leave --config out to "
-                    "continue with the run's own configuration"
+                    f"--resume: {key} must be {stored[key]}, as in {self.config_file}, got {value}; omit --config to "
+                    "continue with the run's configuration"
                 )
 
 

@@ -1,4 +1,4 @@
-"""Where a run stands."""
+"""The position of a run."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import dataclasses
 class RunState:
     """The position of a run. The training loop and its callbacks share one object.
 
-    :class:`.publisher.Publisher` advances it; everything else reads it.
+    The training loop and :class:`.publisher.Publisher` update it; everything else reads it.
 
     Attributes:
-      step: Number of training steps done, those of earlier processes included.
-      day: Name of the day that is trained on; empty before the first.
-      day_start_step: The step at which the current pass over that day began.
-      training_seconds: Seconds that this process spent in training steps and in waiting for their input. Evaluation, publication
-        and checkpoints are left out.
-      published_skipped_rows: Number of the log's skipped rows that are part of earlier publications, ``skipped_examples``.
+      step: Number of completed training steps, including those of earlier processes.
+      day: Name of the current day; empty before the first one.
+      day_start_step: The step at which the current pass over the day began.
+      training_seconds: Seconds that this process spent on training steps and waiting for their input, without evaluation,
+        publication and checkpoints.
+      published_skipped_rows: Number of skipped rows that earlier publications included in ``skipped_examples``.
 
     Example:
     >>> state = RunState(step=40)
@@ -33,11 +33,11 @@ class RunState:
     published_skipped_rows: int = 0
 
     def begin_day(self, name: str, first_batch: int) -> None:
-        """Moves to a day, whose training continues with batch ``first_batch``, counted from 0."""
+        """Moves to a day, starting at batch ``first_batch``, counted from 0."""
         self.day = name
         self.day_start_step = self.step - first_batch
 
     @property
     def is_mid_day(self) -> bool:
-        """Whether some batches of the day have been trained on."""
+        """Whether the run has trained on some batches of the day."""
         return self.step > self.day_start_step

@@ -1,4 +1,4 @@
-"""Which batches a run trains on, and in which order."""
+"""The order of the batches that a run trains on."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..data.batching import count_steps
 from ..data.source import Source
 
 
-class Leg(NamedTuple):
-    """An uninterrupted stretch of training: one pass over one day, or what is left of it.
+class Segment(NamedTuple):
+    """A part of training without interruption: one pass over one day, or the end of such a pass.
 
     Attributes:
       day: Position of the day in the log.
       pass_index: Which pass over the day, from 0.
-      first_batch: The first batch to train on, from 0; above 0 if an earlier process stopped in the middle of the day.
+      first_batch: The first batch to train on, from 0. Above 0 if training stopped in the middle of the day before.
       steps: Number of batches to train on.
     """
 
@@ -30,8 +30,8 @@ class Leg(NamedTuple):
 class TrainingSchedule:
     """The order of days, passes and batches: a pure function of the configuration and the log.
 
-    The last ``data.holdout_days`` days are never trained on. Each other day is trained on ``data.passes`` times before the
-    next one.
+    The run never trains on the last ``data.holdout_days`` days. It trains ``data.passes`` times on each other day before it
+    moves to the next day.
 
     Args:
       config: The configuration.
@@ -46,33 +46,33 @@ class TrainingSchedule:
         days = range(len(source.days))
         first_holdout_day = max(len(days) - config.data.holdout_days, 0)
         self.train_days, self.holdout_days = days[:first_holdout_day], days[first_holdout_day:]
-        self._legs: list[Leg] = []
+        self._segments: list[Segment] = []
         for day in self.train_days:
             steps = count_steps(sum(source.block_rows(day)), config.data.batch_size)
-            self._legs += [Leg(day, pass_index, 0, steps) for pass_index in range(config.data.passes)]
+            self._segments += [Segment(day, pass_index, 0, steps) for pass_index in range(config.data.passes)]
 
     def check_train_days(self) -> None:
-        """Checks that a day is left to train on.
+        """Checks that the log has a day to train on.
 
         Raises:
           UserError: If all days are held out.
         """
         if not self.train_days:
             raise UserError(
-                f"data.holdout_days must be less than {len(self.holdout_days)}, the number of days in the log, so that a day is "
-                "left to train on"
+                f"data.holdout_days must be less than {len(self.holdout_days)}, the number of days in the log, so that the run "
+                "has a day to train on"
             )
 
     @property
     def total_steps(self) -> int:
         """Number of training steps of the whole run."""
-        return sum(leg.steps for leg in self._legs)
+        return sum(segment.steps for segment in self._segments)
 
-    def remaining_legs(self, step: int) -> Iterator[Leg]:
-        """Yields what is left to train on after ``step`` steps, in order."""
-        leg_start = 0
-        for leg in self._legs:
-            first_batch = max(step - leg_start, 0)
-            if first_batch < leg.steps:
-                yield leg._replace(first_batch=first_batch, steps=leg.steps - first_batch)
-            leg_start += leg.steps
+    def remaining_segments(self, step: int) -> Iterator[Segment]:
+        """Yields the segments that remain after ``step`` steps, in order."""
+        segment_start = 0
+        for segment in self._segments:
+            first_batch = max(step - segment_start, 0)
+            if first_batch < segment.steps:
+                yield segment._replace(first_batch=first_batch, steps=segment.steps - first_batch)
+            segment_start += segment.steps

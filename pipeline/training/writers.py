@@ -1,4 +1,4 @@
-"""Destinations of published metrics. Each offers ``write(step, metrics)`` and ``close()``."""
+"""Destinations of published metrics. Each has the methods ``write(step, metrics)`` and ``close()``."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class Writer(Protocol):
 
         Args:
           step: The training step.
-          metrics: Numbers by metric key; texts such as the day's name are allowed as well.
+          metrics: Numbers by metric key. Strings, such as the day's name, are allowed as well.
         """
         ...
 
     def close(self) -> None:
-        """Flushes what was written and frees the destination."""
+        """Flushes the publications and releases the destination."""
         ...
 
 
 class JsonLinesWriter:
     """Appends one JSON object per publication to a file.
 
-    Each line is written at once and without a buffer, so that a killed process leaves whole lines.
+    Each line is one write without a buffer, so that a killed process leaves whole lines.
 
     Args:
       path: The file. Its folder is created if needed.
@@ -44,7 +44,7 @@ class JsonLinesWriter:
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # A buffer would write a long line in pieces.
-        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - stays open as long as the run
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - open for the whole run
 
     def write(self, step: int, metrics: Metrics) -> None:
         """Appends a line with ``step`` and the metrics."""
@@ -67,7 +67,7 @@ class TensorBoardWriter:
         self._writer = tf.summary.create_file_writer(str(path))
 
     def write(self, step: int, metrics: Metrics) -> None:
-        """Writes one scalar per number; texts are left out."""
+        """Writes one scalar per number and skips strings."""
         with self._writer.as_default(step=step):
             for key, value in metrics.items():
                 if not isinstance(value, str):
@@ -126,7 +126,7 @@ class Writers:
 def rewind(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
     """Removes lines from a JSON-lines file, so that a resumed run can write them again.
 
-    A last line that was cut short by a kill is removed as well.
+    Also removes an incomplete last line, which a killed process can leave.
 
     Args:
       path: The file. Nothing happens if it does not exist.

@@ -46,7 +46,7 @@ def test_export_refuses_a_run_that_diverged(finished, tmp_path):
     (copy / "divergence.json").write_text('{"verdict": "full", "events": []}')
     ran = run_command("export", f"--model_dir={copy}", f"--export_dir={tmp_path / 'out'}")
     assert ran.returncode == 3
-    assert ran.stderr.startswith("not exported: ")
+    assert ran.stderr.startswith("The model was not exported: ")
     assert "diverged" in ran.stderr
     assert len(ran.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()

@@ -63,7 +63,7 @@ def test_an_existing_file_is_not_overwritten(shop_log, tmp_path):
     schema.write_text("mine")
     ran = run_command("describe", str(shop_log), f"--out={schema}")
     assert (ran.returncode, len(ran.stderr.splitlines())) == (2, 1)
-    assert f"--out={schema} exists already" in ran.stderr
+    assert f"--out={schema} already exists" in ran.stderr
     assert schema.read_text() == "mine"
 
 

@@ -276,7 +276,7 @@ class TestUserErrors:
         (tmp_path / "thesis.txt").write_text("do not lose")
         result = train(tmp_path)
         assert result.returncode == 2
-        assert "must be a new or an empty folder" in result.stderr
+        assert "must be a new or empty folder" in result.stderr
         assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
 
     def test_refuses_a_folder_that_cannot_be_created(self, train, tmp_path):

@@ -30,7 +30,7 @@ def test_a_run_without_checkpoints_cannot_be_restored(tmp_path):
 
 
 def test_a_folder_without_a_run_cannot_be_restored(tmp_path):
-    with pytest.raises(UserError, match=r"holds no run: config\.yaml is missing there"):
+    with pytest.raises(UserError, match=r"holds no run: it has no config\.yaml"):
         restore_ranker(RunDirectory(tmp_path))
 
 

@@ -38,7 +38,7 @@ class TestCheck:
     def test_refuses_a_folder_with_other_files(self, run):
         run.path.mkdir()
         (run.path / "notes.txt").touch()
-        with pytest.raises(UserError, match="must be a new or an empty folder"):
+        with pytest.raises(UserError, match="must be a new or empty folder"):
             run.check(Config(), resume=False)
 
     def test_refuses_a_file(self, tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steadyrank.pipeline.config import Config, UserError
-from steadyrank.pipeline.training.schedule import Leg, TrainingSchedule
+from steadyrank.pipeline.training.schedule import Segment, TrainingSchedule
 
 
 def make_schedule(rows: list[int], holdout: int = 0, passes: int = 1, batch_size: int = 10) -> TrainingSchedule:
@@ -21,17 +21,22 @@ def make_schedule(rows: list[int], holdout: int = 0, passes: int = 1, batch_size
 
 def test_days_are_trained_on_in_order_and_held_out_days_are_not():
     schedule = make_schedule([20, 25, 30], holdout=1, passes=2)
-    assert list(schedule.remaining_legs(0)) == [Leg(0, 0, 0, 2), Leg(0, 1, 0, 2), Leg(1, 0, 0, 3), Leg(1, 1, 0, 3)]
+    assert list(schedule.remaining_segments(0)) == [
+        Segment(0, 0, 0, 2),
+        Segment(0, 1, 0, 2),
+        Segment(1, 0, 0, 3),
+        Segment(1, 1, 0, 3),
+    ]
     assert list(schedule.holdout_days) == [2]
     assert schedule.total_steps == 10
 
 
 def test_a_run_can_continue_in_the_middle_of_a_day():
-    assert list(make_schedule([20, 25]).remaining_legs(3)) == [Leg(day=1, pass_index=0, first_batch=1, steps=2)]
+    assert list(make_schedule([20, 25]).remaining_segments(3)) == [Segment(day=1, pass_index=0, first_batch=1, steps=2)]
 
 
 def test_nothing_remains_after_the_last_step():
-    assert list(make_schedule([20, 25]).remaining_legs(5)) == []
+    assert list(make_schedule([20, 25]).remaining_segments(5)) == []
 
 
 @pytest.mark.parametrize("holdout", [2, 3])
@@ -51,9 +56,13 @@ def test_a_log_without_a_day_to_train_on_is_refused(holdout):
 def test_the_remaining_batches_are_the_end_of_the_whole_schedule(rows, passes, step):
     schedule = make_schedule(rows, passes=passes)
 
-    def batches(legs):
-        return [(leg.day, leg.pass_index, leg.first_batch + i) for leg in legs for i in range(leg.steps)]
+    def batches(segments):
+        return [
+            (segment.day, segment.pass_index, segment.first_batch + i)
+            for segment in segments
+            for i in range(segment.steps)
+        ]
 
-    whole = batches(schedule.remaining_legs(0))
+    whole = batches(schedule.remaining_segments(0))
     assert len(whole) == schedule.total_steps
-    assert batches(schedule.remaining_legs(step)) == whole[step:]
+    assert batches(schedule.remaining_segments(step)) == whole[step:]

@@ -140,10 +140,10 @@ def test_a_missing_service_is_reported_at_once(data):
     ("arguments", "message"),
     [
         (("worker", "--dispatcher=localhost:1"), "--dispatcher must be the host:port of a running dispatcher"),
-        (("worker",), "a worker needs --dispatcher=HOST:PORT"),
+        (("worker",), "a worker requires --dispatcher=HOST:PORT"),
         (
             ("dispatcher", "--dispatcher=localhost:1"),
-            "--dispatcher is a flag of workers, got 'localhost:1' for a dispatcher",
+            "--dispatcher is for workers only, but ROLE is dispatcher; omit --dispatcher=localhost:1",
         ),
         (("both",), "ROLE must be dispatcher or worker, got 'both'"),
     ],
