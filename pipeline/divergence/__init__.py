@@ -1,4 +1,4 @@
-"""Detects divergence in any Keras training, and recovers from it. This room needs no other room.
+"""Detects divergence in any Keras training and recovers from it. This package requires no other pipeline package.
 
     from steadyrank.pipeline.divergence import DivergenceMonitor
 
@@ -6,14 +6,14 @@
 
 For Keras 3, import :class:`DivergenceMonitor` from :mod:`.keras3`.
 
-| where | what |
+| module | what it does |
 |---|---|
 | :mod:`.monitor`, :mod:`.monitor_base` | the Keras callback; start here |
 | :mod:`.probes` | measure inside the training step |
-| :mod:`.detector` | turns measured numbers into events and a verdict; pure |
+| :mod:`.detector` | turns measurements into events and a verdict, without a framework |
 | :mod:`.recovery` | restores healthy weights after a full divergence |
-| :mod:`.bundles` | save bad steps, so that they can be repeated |
-| :mod:`.sharpness` | measures the curvature of the loss, and conflicts between tasks |
+| :mod:`.bundles` | save bad steps for repetition |
+| :mod:`.sharpness` | measures the curvature of the loss and conflicts between tasks |
 """
 
 from .bundles import Bundle, Bundles

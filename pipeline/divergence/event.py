@@ -1,4 +1,4 @@
-"""What the detector reports: events, and the evidence for them."""
+"""The events that the detector reports, and the evidence for them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ...foundation.run_terms import EventKind
 
 
 class Evidence(NamedTuple):
-    """Why an event is reported.
+    """The evidence for an event.
 
     Attributes:
-      text: What was measured, as a phrase without a final period.
+      text: The measurement, as a phrase without a final period.
       values: The numbers in the text, by name; all finite.
 
     Example:
@@ -27,41 +27,41 @@ class Evidence(NamedTuple):
 
     @classmethod
     def of(cls, text: str, **values: float) -> Evidence:
-        """Makes evidence; values that are not finite are left out, because JSON has no number for them."""
+        """Makes evidence without the values that are not finite, because JSON cannot represent them."""
         return cls(text, {name: float(value) for name, value in values.items() if math.isfinite(value)})
 
     def with_context(self, context: str, **values: float) -> Evidence:
-        """Puts a phrase before the text, and adds values."""
+        """Returns the evidence with a phrase before the text and more values."""
         return Evidence.of(f"{context}: {self.text}", **self.values, **values)
 
 
 @dataclasses.dataclass(frozen=True)
 class Event:
-    """One thing that happened during training.
+    """An event during training.
 
     | kind | when | keys of ``values`` |
     |---|---|---|
-    | ``spike`` | the loss of one step, or of a few, is far above its usual range | ``loss``, ``usual`` and ``spread`` (median loss and deviation of single steps); ``normalized_loss`` and ``usual_normalized_loss``, unless the labels explain the spike; ``explained`` (1 if the labels explain it, else 0); ``count`` (steps whose loss is not finite; then there is no ``loss``) |
+    | ``spike`` | the loss of one or a few steps is far above its usual range | ``loss``, ``usual`` and ``spread`` (median loss and deviation of single steps); ``normalized_loss`` and ``usual_normalized_loss``, unless the labels explain the spike; ``explained`` (1 if the labels explain it, else 0); ``count`` instead of ``loss`` if the loss is not finite (number of such steps) |
     | ``out_of_range`` | a task leaves its range | ``loss``, with ``normalized_loss`` or ``usual``; or ``normalized_loss`` with ``usual_normalized_loss``; or ``auc`` with ``usual`` |
-    | ``micro_divergence`` | the task is back in range | ``since`` (first step out of range) |
+    | ``micro_divergence`` | the task returns to its range | ``since`` (first step out of range) |
     | ``full_divergence`` | the task stays out of range | as ``out_of_range``, and ``since``; ``held_out`` (1) if held-out data shows it |
-    | ``recovery`` | the task is back in range after a full divergence | ``since`` |
+    | ``recovery`` | the task returns to its range after a full divergence | ``since`` |
     | ``feature_shift`` | an input feature leaves its usual range | ``value`` and ``usual``; ``count`` (features that shifted) |
     | ``nonfinite_values`` | the output of a layer is not finite | |
     | ``dead_layer`` | almost all units of a layer are 0 for every row | ``dead_share`` |
-    | ``over_clipping`` | the rule has all but stopped a layer for a long time: training is stable, but learns nothing | ``clipping_factor``, ``count`` (publications) |
+    | ``over_clipping`` | the rule has almost stopped a layer for a long time: training is stable but learns nothing | ``clipping_factor``, ``count`` (publications) |
     | ``chance`` | the final model predicts no better than a constant | |
-    | ``nonfinite`` | training cannot go on, because numbers are not finite | |
-    | ``rollback`` | training went back to healthy weights | ``restored_step``, ``learning_rate_factor`` (of the original rate), ``warmup_steps``, ``count``, ``max_rollbacks`` |
+    | ``nonfinite`` | training cannot continue because numbers are not finite | |
+    | ``rollback`` | the monitor restored healthy weights | ``restored_step``, ``learning_rate_factor`` (of the original rate), ``warmup_steps``, ``count``, ``max_rollbacks`` |
     | ``no_rollback`` | a rollback was due but not possible | |
 
     Attributes:
-      step: The training step, counted from 1. If only a publication of metrics shows the event, the step of that publication.
+      step: The training step, counted from 1. For an event that only published metrics show, the step of the publication.
       kind: See the table.
       task: The task; empty for the whole model.
-      evidence: What was measured, in plain English.
-      layer: The layer, if it is known.
-      feature: For a ``feature_shift``, the feature that moved furthest; for other events, the feature that shifted shortly before.
+      evidence: The measurement, in plain English.
+      layer: The layer, if known.
+      feature: For a ``feature_shift``, the feature that moved furthest. For other events, a feature that shifted shortly before.
       values: The numbers in the evidence, all finite; see the table.
 
     Example:
@@ -87,7 +87,7 @@ class Event:
 
 
 def format_number(value: float) -> str:
-    """Formats a measured number with three digits.
+    """Formats a measurement with three digits.
 
     Example:
     >>> format_number(35.24), format_number(0.06115), format_number(12345.6)
@@ -97,7 +97,7 @@ def format_number(value: float) -> str:
 
 
 def join_sentences(*sentences: str) -> str:
-    """Joins phrases to sentences; one alone stays a phrase.
+    """Joins phrases to sentences. A single phrase stays a phrase.
 
     Example:
     >>> join_sentences("loss 9"), join_sentences("loss 9", "The labels are unusual")

@@ -4,8 +4,8 @@
 
     model.fit(dataset, callbacks=[DivergenceMonitor(on_full="stop")])
 
-With the TensorFlow backend the monitor sees every step. With other backends it sees only Keras's logs, because their training steps
-are compiled from functions without state.
+With the TensorFlow backend, the monitor measures every step. With other backends, it reads only Keras's logs, because these
+backends compile training steps from stateless functions.
 """
 
 from __future__ import annotations
@@ -22,6 +22,6 @@ if not keras.__version__.startswith("3."):
 
 
 class DivergenceMonitor(MonitorBase, keras.callbacks.Callback):
-    """Watches every step of a Keras 3 training; see :class:`steadyrank.pipeline.divergence.DivergenceMonitor` for the arguments."""
+    """Monitors the training of a Keras 3 model. For the arguments, see :class:`steadyrank.pipeline.divergence.DivergenceMonitor`."""
 
     schedule_class = keras.optimizers.schedules.LearningRateSchedule

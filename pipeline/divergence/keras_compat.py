@@ -1,4 +1,4 @@
-"""What the room asks of a Keras model, answered for Keras 2 (tf_keras) and Keras 3 alike."""
+"""Properties of Keras models and optimizers, for both Keras 2 (tf_keras) and Keras 3."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import tensorflow as tf
 
 
 def has_relu(layer: Any) -> bool:
-    """Returns whether a layer ends in a ReLU, whose units can die."""
+    """Returns whether a layer ends in a ReLU, so that its units can die."""
     activation = getattr(layer, "activation", None)
     name = getattr(activation, "__name__", type(activation).__name__)
     return name.lower() in ("relu", "relu6") or type(layer).__name__ == "ReLU"
 
 
 def list_computing_layers(model: Any) -> list[Any]:
-    """Lists the layers that hold no other layer and have weights or an activation."""
+    """Lists the layers without sublayers that have weights or an activation."""
     return [
         layer
         for layer in _list_sublayers(model)
@@ -26,7 +26,7 @@ def list_computing_layers(model: Any) -> list[Any]:
 
 
 def _list_sublayers(layer: Any) -> list[Any]:
-    """All layers that a layer or model holds, at any depth, each once."""
+    """Lists the distinct layers inside a layer or model, at any depth."""
     return [sublayer for sublayer in dict.fromkeys(layer._flatten_layers()) if sublayer is not layer]
 
 
@@ -36,7 +36,7 @@ def get_variable_path(variable: Any) -> str:
 
 
 def get_layer_name(variable_path: str, model_name: str) -> str:
-    """Returns the layer that a variable belongs to, at most two levels below the model.
+    """Returns the name of a variable's layer, at most two levels below the model.
 
     Example:
     >>> get_layer_name("ranker/shared/layer_0/kernel:0", "ranker"), get_layer_name("dense_1/bias", "sequential")
@@ -49,18 +49,18 @@ def get_layer_name(variable_path: str, model_name: str) -> str:
 
 
 def unwrap_optimizer(optimizer: Any) -> Any:
-    """Returns the optimizer inside one that scales the loss; any other optimizer as it is."""
+    """Returns the inner optimizer of a loss-scaling optimizer; any other optimizer unchanged."""
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def list_optimizer_variables(optimizer: Any) -> list[Any]:
-    """Lists all variables of an optimizer, in Keras 3 with its learning rate, without those of a loss scale."""
+    """Lists all variables of an optimizer, without loss-scale variables. In Keras 3, they include the learning rate."""
     variables = unwrap_optimizer(optimizer).variables
     return list(variables() if callable(variables) else variables)
 
 
 def list_model_variables(model: Any) -> list[Any]:
-    """Lists all variables of a model that a step reads or writes, without metrics; in Keras 3 also the states of random generators."""
+    """Lists all variables of a model except for its metrics. In Keras 3, they include the states of random generators."""
     return [*model.trainable_variables, *model.non_trainable_variables]
 
 
@@ -70,7 +70,7 @@ def get_strategy(model: Any) -> tf.distribute.Strategy:
 
 
 def runs_in_tensorflow(model: Any) -> bool:
-    """Returns whether the training step is a TensorFlow function: always in Keras 2, with the TensorFlow backend in Keras 3."""
+    """Returns whether the training step is a TensorFlow function: always in Keras 2; in Keras 3, on the TensorFlow backend."""
     for base in type(model).__mro__:
         if base.__module__.split(".")[0] == "keras":
             import keras

@@ -1,4 +1,4 @@
-"""Keras's logs under the project's metric keys."""
+"""Converts Keras's logs to the project's metric keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...foundation.metric_key import MetricKey
 
 
 def rename_keras_logs(logs: Mapping[str, Any]) -> dict[str, float]:
-    """Renames the logs of a Keras callback; what is not a number is left out.
+    """Renames the logs of a Keras callback, and drops values that are not numbers.
 
     Example:
     >>> rename_keras_logs({"loss": 0.7, "click_loss": 0.5, "click_auc_1": 0.8})
@@ -18,7 +18,7 @@ def rename_keras_logs(logs: Mapping[str, Any]) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for name, value in logs.items():
         task, _, kind = name.rpartition("_")
-        # Keras numbers metrics of one class.
+        # Keras appends a number to repeated metrics, such as auc_1.
         unnumbered = name.rstrip("_0123456789")
         if unnumbered.endswith("_auc"):
             task, kind = unnumbered.removesuffix("_auc"), "auc"

@@ -1,4 +1,4 @@
-"""The divergence monitor for Keras 2 (tf_keras); for Keras 3 see :mod:`.keras3`."""
+"""The divergence monitor for Keras 2 (tf_keras). For Keras 3, see :mod:`.keras3`."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from .monitor_base import MonitorBase
 
 
 class DivergenceMonitor(MonitorBase, tf_keras.callbacks.Callback):
-    """Watches every training step for divergence, records what happens, and can stop or roll back a training that diverges.
+    """Monitors every training step for divergence and records events. Can also stop training or roll it back.
 
-    Use it beside any callbacks of a Keras ``fit``, with any model. By default it only observes, and changes no number. While a fit
-    runs, probes wrap the model's training step, layers and optimizer (see :mod:`.probes`). They keep what they measure in the
-    graph, so that a spike of one step is seen whatever ``steps_per_execution`` is.
+    Add it to the callbacks of a Keras ``fit``, with any model. By default, it only observes and changes no number. During a
+    fit, probes wrap the model's training step, layers and optimizer (see :mod:`.probes`). They store their measurements in the
+    graph, so the monitor detects a spike of a single step for any ``steps_per_execution``.
 
-    A pipeline that publishes metrics itself calls :meth:`read_metrics` for what was measured since the last publication, and passes
-    all metrics to :meth:`observe_metrics`.
+    A pipeline that publishes its own metrics calls :meth:`read_metrics` for the measurements since the last publication, and
+    passes all metrics to :meth:`observe_metrics`.
 
     Args:
       every: Steps between two checks. Default 16.
-      on_full: What to do about a full divergence. None: only observe. ``"stop"``: end training after the batch. ``"raise"``: raise
-        :class:`Diverged`. ``"rollback"``: restore healthy weights and go on with a smaller learning rate (see :mod:`.recovery`);
-        if that is not possible, end training. Default None.
+      on_full: Action after a full divergence. None: only observe. ``"stop"``: stop training after the batch. ``"raise"``: raise
+        :class:`Diverged`. ``"rollback"``: restore healthy weights and continue with a smaller learning rate, or stop training
+        if no rollback is possible (see :mod:`.recovery`). Default None.
       detector: The detector. Default: :class:`~.detector.Detector` with its default thresholds.
-      probes: Whether to measure every step. If False, the monitor sees only Keras's logs, which are means over the epoch so far.
-        Default True.
+      probes: Whether to measure every step. If False, the monitor reads only Keras's logs, which are means over the epoch so
+        far. Default True.
       verbose: 1 prints events, 0 does not. Default 0.
       on_event: Called with each event instead of printing it.
       max_rollbacks: Largest number of rollbacks, over all fits and restarts. Default 3.
-      learning_rate_factor: What each rollback leaves of the learning rate. Default 0.5.
-      warmup_steps: Steps after a rollback in which the learning rate rises to its new value. Default 64.
-      snapshots: Where healthy weights are kept. Default: three copies in memory, 64 steps apart, with ``"rollback"`` only.
-      bundles: A folder, or :class:`~.bundles.Bundles`, for the first bad steps: what is needed to repeat them. Default: none.
+      learning_rate_factor: Factor by which each rollback multiplies the learning rate. Default 0.5.
+      warmup_steps: Steps over which the learning rate rises to its new value after a rollback. Default 64.
+      snapshots: The store of healthy weights. Default: with ``"rollback"``, three copies in memory, 64 steps apart.
+      bundles: A folder, or :class:`~.bundles.Bundles`, that receives the first bad steps for repetition. Default: none.
 
     Attributes:
-      events: All events so far, in the order in which they were found.
-      verdict: ``healthy``, ``micro`` or ``full``: how the whole training was.
-      health: ``healthy``, ``out_of_range`` or ``full``: how it is now.
-      step: Steps done, over all fits.
-      state: Put it into a ``tf.train.Checkpoint`` to save and restore the monitor.
+      events: All events so far, in the order of detection.
+      verdict: The state of the whole training: ``healthy``, ``micro`` or ``full``.
+      health: The current state of training: ``healthy``, ``out_of_range`` or ``full``.
+      step: Completed steps, over all fits.
+      state: An object for a ``tf.train.Checkpoint``, which saves and restores the monitor.
 
     Raises:
       ValueError: If an argument is out of its range; the message names it.

@@ -1,4 +1,4 @@
-"""The divergence monitor, except for Keras's base class of callbacks, which differs between Keras 2 and Keras 3."""
+"""The divergence monitor without Keras's base class for callbacks, which differs between Keras 2 and Keras 3."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .recovery import Rollback, RollbackBudget, SnapshotStore
 from .window_reader import WindowReader
 
 Action = Literal["stop", "raise", "rollback"]
-"""What the monitor does about a full divergence."""
+"""The action of the monitor after a full divergence."""
 
 
 class Diverged(RuntimeError):
@@ -30,13 +30,13 @@ class Diverged(RuntimeError):
 class MonitorBase:
     """The methods of the callback.
 
-    It connects the parts: the :class:`.window_reader.WindowReader` measures, the :class:`.detector.Detector` judges, and the
-    :class:`.recovery.Rollback` restores. See :class:`.monitor.DivergenceMonitor` for the arguments.
+    It connects the :class:`.window_reader.WindowReader`, which measures, the :class:`.detector.Detector`, which judges, and the
+    :class:`.recovery.Rollback`, which restores. For the arguments, see :class:`.monitor.DivergenceMonitor`.
     """
 
     model: Any
     schedule_class: type
-    """Keras's base class of learning rate schedules."""
+    """Keras's base class for learning rate schedules."""
 
     def __init__(
         self,
@@ -74,11 +74,11 @@ class MonitorBase:
         self._epoch_began_at = self._last_check = 0
         self._has_ended = False
 
-    # What happened so far.
+    # Results.
 
     @property
     def events(self) -> list[Event]:
-        """All events so far, in the order in which they were found."""
+        """All events so far, in the order of detection."""
         return self._detector.events
 
     @property
@@ -88,12 +88,12 @@ class MonitorBase:
 
     @property
     def health(self) -> Health:
-        """How training is doing now: ``healthy``, ``out_of_range`` or ``full``."""
+        """The current state of training: ``healthy``, ``out_of_range`` or ``full``."""
         return self._detector.health
 
     @property
     def out_of_range_since(self) -> int | None:
-        """The first step since which a task is out of range now; None if no task is."""
+        """The first step of the current out-of-range period; None if all tasks are in range."""
         return self._detector.out_of_range_since
 
     @property
@@ -105,10 +105,10 @@ class MonitorBase:
         """Returns the verdict and the events as plain types, as ``divergence.json`` holds them."""
         return {"verdict": self.verdict, "events": [event.to_dict() for event in self.events]}
 
-    # Metrics, from and to a pipeline with publications of its own.
+    # Metrics, for a pipeline that publishes its own metrics.
 
     def read_metrics(self) -> dict[str, float]:
-        """Returns what was measured since the last call, by metric key; see :mod:`.published_metrics`."""
+        """Returns the measurements since the last call, by metric key; see :mod:`.published_metrics`."""
         window = self._reader.take_unpublished(self.step)
         metrics = format_signal_metrics(window, self.step - window.steps)
         metrics |= self._optimizer_metrics.read(self.model.optimizer, self.model.name)
@@ -116,10 +116,10 @@ class MonitorBase:
         return metrics | added
 
     def add_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Adds metrics that were measured elsewhere to what :meth:`read_metrics` returns next."""
+        """Adds metrics from another source to the next result of :meth:`read_metrics`."""
         self._added_metrics |= metrics
 
-    # Judging, and acting on it.
+    # Judgment and action.
 
     def check_steps(self) -> list[Event]:
         """Judges the steps since the last check, acts on a full divergence, and returns the new events."""
@@ -151,18 +151,18 @@ class MonitorBase:
         return events
 
     def judge_final_metrics(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
-        """Judges the final model by its metrics on held-out data; see :meth:`.detector.Detector.judge_final_metrics`."""
+        """Judges the final model on held-out data; see :meth:`.detector.Detector.judge_final_metrics`."""
         return self._detector.judge_final_metrics(step, metrics)
 
     def record_nonfinite(self, step: int, evidence: str) -> Event:
-        """Records that training cannot go on, because numbers are not finite: a full divergence."""
+        """Records a full divergence: training cannot continue because numbers are not finite."""
         return self._record(Event(step, "nonfinite", "", evidence))
 
     def roll_back(self) -> bool:
-        """Goes back to healthy weights, with a smaller learning rate.
+        """Restores healthy weights and reduces the learning rate.
 
         Returns:
-          Whether it was possible. Either way an event says what happened.
+          Whether a rollback was possible. The monitor records an event in both cases.
         """
         event = self._rollback.roll_back(self.step, self._detector.out_of_range_since)
         if event.kind == "rollback":
@@ -192,7 +192,7 @@ class MonitorBase:
     # The state, for checkpoints.
 
     def get_state(self) -> dict[str, Any]:
-        """Returns everything that the monitor knows, as plain types. A checkpoint holds it as :attr:`state`."""
+        """Returns the whole state as plain types. :attr:`state` puts it into checkpoints."""
         return {
             "step": self.step,
             "detector": self._detector.get_state(),
@@ -211,7 +211,7 @@ class MonitorBase:
     # Keras's hooks.
 
     def set_model(self, model: Any) -> None:
-        """Attaches to a model; Keras calls this before it compiles the training step."""
+        """Attaches to a model. Keras calls this before it compiles the training step."""
         super().set_model(model)  # type: ignore[misc]
         if self._on_full == "rollback":
             self._rollback.attach(model, self.schedule_class, self.step)
@@ -227,20 +227,20 @@ class MonitorBase:
         self._epoch_began_at = self._last_check = self.step
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Counts steps, and checks them when it is time; ``batch`` is the last step's index in this epoch."""
+        """Counts steps, and checks them if a check is due; ``batch`` is the index of the last step in this epoch."""
         before, self.step = self.step, self._epoch_began_at + batch + 1
         self._rollback.update_learning_rate(self.step)
-        # At multiples of `every`, so that a resumed training checks where an undisturbed one does.
+        # Check at multiples of `every`, so that a resumed training checks at the same steps as an uninterrupted one.
         if self.step // self._every > before // self._every:
             self._check(logs)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Checks the steps that are left."""
+        """Checks the remaining steps."""
         if self.step > self._last_check:
             self._check(logs)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Leaves the model as it was before the fit."""
+        """Restores the model's methods and its learning rate schedule."""
         self._reader.detach()
         self._rollback.detach()
 
@@ -252,7 +252,7 @@ class MonitorBase:
 
 
 class _CheckpointedState(tf.train.experimental.PythonState):
-    """A monitor's state as a part of a ``tf.train.Checkpoint``."""
+    """Stores a monitor's state in a ``tf.train.Checkpoint``."""
 
     def __init__(self, monitor: MonitorBase):
         self._monitor = monitor

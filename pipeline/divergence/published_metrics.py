@@ -1,4 +1,4 @@
-"""What the monitor adds to a publication of metrics.
+"""The metrics that the monitor adds to a publication.
 
 | key | meaning |
 |---|---|
@@ -6,9 +6,9 @@
 | ``loss_max_step/<task>`` … | the step of the maximum |
 | ``calibration_max/<task>``, ``calibration_min/<task>``, ``auc_min/<task>`` | extremes over single batches |
 | ``dead_units/<layer>`` | largest share of dead units in a batch |
-| ``norm/gradient/<layer>``, ``norm/parameter/<layer>`` | largest norm; with an optimizer that explains its steps, as that reads them |
+| ``norm/gradient/<layer>``, ``norm/parameter/<layer>`` | largest norm over the steps; if the optimizer explains its steps, the norm that it reports |
 | ``norm/update/<layer>``, ``clipping_factor/<layer>``, ``clipping_factor_last/<layer>``, ``clipped_steps/<layer>`` | from an optimizer that explains its steps |
-| ``nonfinite/loss/<task>``, ``nonfinite/activation/<layer>`` | steps with a value that is not finite, if there is one |
+| ``nonfinite/loss/<task>``, ``nonfinite/activation/<layer>`` | number of steps with a value that is not finite; absent if 0 |
 | ``nonfinite_steps`` | steps that the optimizer skipped because a gradient was not finite |
 """
 
@@ -42,7 +42,7 @@ def format_signal_metrics(window: WindowStatistics, before: int) -> dict[str, fl
 
 
 def _select_statistics(kind: str, signal: SignalStatistics, before: int) -> dict[str, float]:
-    """The statistics of a signal that are published, by the kind of their metric."""
+    """Selects the statistics of a signal to publish, by the kind of metric."""
     if kind in ("loss", "normalized_loss"):
         return {
             f"{kind}_max": signal.maximum,
@@ -59,13 +59,13 @@ def _select_statistics(kind: str, signal: SignalStatistics, before: int) -> dict
 
 
 class OptimizerMetrics:
-    """Reads what an optimizer of :mod:`steadyrank.optimizers` knows of its steps; any other optimizer has no metrics."""
+    """Reads the metrics of an optimizer from :mod:`steadyrank.optimizers`. Other optimizers have none."""
 
     def __init__(self) -> None:
         self._skipped_steps: int | None = None
 
     def begin(self, optimizer: Any) -> None:
-        """Takes note of the steps that were skipped before the first fit."""
+        """Remembers the number of steps skipped before the first fit."""
         if self._skipped_steps is None:
             self._skipped_steps = getattr(unwrap_optimizer(optimizer), "skipped_steps", 0)
 

@@ -1,9 +1,9 @@
-"""Records signals inside the training step, until someone reads them.
+"""Records statistics of signals inside the training step.
 
-A signal is a scalar of each step, such as the loss of a task. The recorder keeps, for each signal, the extremes and their steps,
-the mean and deviation, the values that are not finite, and how long the signal has been above its limit. So a spike of one step is
-seen even if nobody reads for a hundred steps. Everything lives in a few small variables, and a step updates them with operations on
-vectors, however many signals there are.
+A signal is a scalar per step, such as the loss of a task. For each signal, the recorder stores the extremes and their steps, the
+mean and deviation, the number of values that are not finite, and the number of consecutive steps above the signal's limit. So a
+reader detects a spike of a single step even after a hundred steps. The statistics are a few small variables. A step updates them
+with vector operations, for any number of signals.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import tensorflow as tf
 
 from .signal_statistics import SignalStatistics, WindowStatistics
 
-# Columns of the two tables; rows are signals.
+# Columns of the two tables. Each row is a signal.
 _MINIMUM, _MAXIMUM, _SUM, _SQUARES = range(4)
 _FINITE, _MINIMUM_STEP, _MAXIMUM_STEP, _NONFINITE, _FIRST_NONFINITE_STEP, _LONGEST_RUN, _RUN_LENGTH = range(7)
 _NO_STEP = -1
 
 
 class Signal(NamedTuple):
-    """A scalar of one step.
+    """A scalar measurement of one step.
 
     Attributes:
       name: ``kind/subject``, such as ``loss/click``.
-      value: The scalar. NaN and infinities are counted; they do not spoil the statistics of the finite values.
-      limit: Steps above the limit, or not finite, are counted as a run. Default: no limit.
-      is_present: A scalar tensor, whether the step has a value at all. Default: it always has.
+      value: The scalar. NaN and infinity are counted, but do not enter the statistics of the finite values.
+      limit: Consecutive steps above the limit, or with a NaN, form a run. Default: no limit.
+      is_present: A scalar tensor: whether the step has a value. Default: every step has one.
     """
 
     name: str
@@ -40,14 +40,14 @@ class Signal(NamedTuple):
 
 
 class SignalRecorder(tf.Module):
-    """Keeps the statistics of signals from step to step.
+    """Accumulates the statistics of signals over steps.
 
     Args:
-      capacity: Largest number of signals; more are left out. Default 1024.
+      capacity: Largest number of signals. Further signals are ignored. Default 1024.
 
     Attributes:
-      steps: Variable, the steps since the last :meth:`read`.
-      armed: Variable, whether an alarm may save the step.
+      steps: Variable: the number of steps since the last :meth:`read`.
+      armed: Variable: whether an alarm may save the step.
     """
 
     def __init__(self, capacity: int = 1024):
@@ -56,7 +56,7 @@ class SignalRecorder(tf.Module):
         self._capacity = capacity
 
         def make_variable(name: str, value: np.ndarray) -> tf.Variable:
-            # Each replica has its own, and the first replica's is read: a step sends nothing between replicas.
+            # Each replica has its own copy, and reading uses the first one, so a step requires no communication.
             return tf.Variable(
                 value,
                 trainable=False,
@@ -72,7 +72,7 @@ class SignalRecorder(tf.Module):
         self.armed = make_variable("armed", np.zeros((), np.bool_))
 
     def record(self, signals: Sequence[Signal]) -> None:
-        """Records the signals of one step, in the graph. If a name comes twice, the first one counts."""
+        """Records the signals of one step, in the graph. If a name occurs twice, the first signal counts."""
         by_slot: dict[int, Signal] = {}
         for signal in signals:
             slot = self._find_slot(signal.name)
@@ -93,7 +93,7 @@ class SignalRecorder(tf.Module):
             variable.assign(tf.tensor_scatter_nd_update(table, rows, update), read_value=False)
 
     def read(self) -> WindowStatistics:
-        """Returns the statistics of the steps since the last call, and starts a new window; runs go on."""
+        """Returns the statistics of the steps since the last call and starts a new window. Runs continue across windows."""
         numbers, integers, steps = (
             tf.convert_to_tensor(variable).numpy() for variable in (self._numbers, self._integers, self.steps)
         )
@@ -106,14 +106,14 @@ class SignalRecorder(tf.Module):
         return WindowStatistics(int(steps), signals)
 
     def reset(self) -> None:
-        """Forgets everything that was recorded, runs too."""
+        """Discards all statistics, including runs."""
         self.set_state(EMPTY_STATE)
 
     def set_alarm_thresholds(self, thresholds: Mapping[str, float], armed: bool) -> None:
-        """Sets above which values signals raise an alarm; any signal that is not finite raises one.
+        """Sets the thresholds above which signals raise an alarm. A signal that is not finite always raises one.
 
         Args:
-          thresholds: By signal. Signals that have not been recorded yet are left out.
+          thresholds: The thresholds by signal. Signals without a record yet are ignored.
           armed: Whether an alarm may save the step.
         """
         by_slot = np.full(self._capacity + 1, np.inf)
@@ -124,9 +124,9 @@ class SignalRecorder(tf.Module):
         self.armed.assign(armed)
 
     def check_alarms(self, signals: Sequence[Signal]) -> tf.Tensor:
-        """Returns, in the graph, whether each of some signals of the traced step raises an alarm."""
+        """Returns, in the graph, whether each signal of the traced step raises an alarm."""
         slots = [self._find_slot(signal.name) for signal in signals]
-        # The last threshold belongs to the signals for which there is no room.
+        # The last threshold is for signals beyond the capacity.
         thresholds = tf.gather(
             tf.convert_to_tensor(self._thresholds), [self._capacity if slot is None else slot for slot in slots]
         )
@@ -134,7 +134,7 @@ class SignalRecorder(tf.Module):
         return is_present & ((values > thresholds) | ~tf.math.is_finite(values))
 
     def get_state(self) -> dict[str, Any]:
-        """Returns everything that is recorded, as plain types."""
+        """Returns all statistics as plain types."""
         numbers, integers = (tf.convert_to_tensor(table).numpy() for table in (self._numbers, self._integers))
         rows = {name: [numbers[slot].tolist(), integers[slot].tolist()] for name, slot in self._slots.items()}
         return {"steps": int(tf.convert_to_tensor(self.steps)), "signals": rows}
@@ -151,18 +151,18 @@ class SignalRecorder(tf.Module):
         self.steps.assign(state["steps"])
 
     def _find_slot(self, name: str) -> int | None:
-        """The row of a signal, assigned when the signal first comes; None if there is no room."""
+        """Returns the row of a signal and assigns one to a new signal; None beyond the capacity."""
         if name in self._slots or len(self._slots) < self._capacity:
             return self._slots.setdefault(name, len(self._slots))
         return None
 
 
 EMPTY_STATE: Mapping[str, Any] = {"steps": 0, "signals": {}}
-"""The state of a recorder that has recorded nothing."""
+"""The state of an empty recorder."""
 
 
 def _stack_values(signals: Sequence[Signal]) -> tuple[tf.Tensor, tf.Tensor]:
-    """The signals' values, float64, and whether they are present."""
+    """Returns the values of the signals as float64, and whether they are present."""
     values = tf.stack([tf.cast(tf.stop_gradient(signal.value), tf.float64) for signal in signals])
     is_present = [tf.constant(True) if signal.is_present is None else signal.is_present for signal in signals]
     return values, tf.stack(is_present)
@@ -176,12 +176,12 @@ def _update(
     is_present: tf.Tensor,
     step: tf.Tensor,
 ) -> list[tf.Tensor]:
-    """The rows of some signals after one more step: numbers ``[signals, 4]`` and integers ``[signals, 7]``."""
+    """Returns the rows of signals after one more step: numbers ``[signals, 4]`` and integers ``[signals, 7]``."""
     minimum, maximum, total, squares = tf.unstack(numbers, axis=1)
     finite, minimum_step, maximum_step, nonfinite, first_nonfinite_step, longest_run, run_length = tf.unstack(
         integers, axis=1
     )
-    # NaN is neither below nor above a number, so it is no extreme.
+    # NaN compares as neither below nor above a number, so it never becomes an extreme.
     is_finite = is_present & tf.math.is_finite(values)
     is_nonfinite = is_present & ~tf.math.is_finite(values)
     finite_values = tf.where(is_finite, values, 0.0)

@@ -1,4 +1,4 @@
-"""Statistics of the signals that training steps measure, over windows of steps; pure numbers."""
+"""Statistics of the signals of training steps, over windows of steps."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class SignalStatistics:
     """Statistics of one signal over a window of steps. Steps are counted from 1 within the window.
 
     Attributes:
-      minimum, maximum: Of the finite values; NaN if there is none.
-      minimum_step, maximum_step: Their steps, the first one of several; 0 if there is none.
-      mean, deviation: Of the finite values; NaN if there is none.
-      finite_count: Steps with a finite value.
-      nonfinite_count: Steps with a value that is not finite.
-      first_nonfinite_step: The first of them; 0 if there is none.
-      run_length: Steps in a row above the signal's limit, up to the end of the window. The run may have begun before the window.
-      longest_run: The longest such run that touches the window.
+      minimum, maximum: Extremes of the finite values; NaN without finite values.
+      minimum_step, maximum_step: The first step of each extreme; 0 without finite values.
+      mean, deviation: Mean and standard deviation of the finite values; NaN without finite values.
+      finite_count: Number of steps with a finite value.
+      nonfinite_count: Number of steps with a value that is not finite.
+      first_nonfinite_step: The first step with a value that is not finite; 0 if all values are finite.
+      run_length: Number of consecutive steps above the signal's limit at the end of the window. They may begin before it.
+      longest_run: The largest number of consecutive steps above the limit that overlap the window.
     """
 
     minimum: float
@@ -38,17 +38,17 @@ class SignalStatistics:
     longest_run: int
 
     def merge(self, following: SignalStatistics, steps: int) -> SignalStatistics:
-        """Merges this window with the one that follows.
+        """Merges this window with the following one.
 
         Args:
           following: The statistics of the following window.
-          steps: Steps of this window.
+          steps: Number of steps in this window.
         """
         later = following.delay(steps)
         if not self.finite_count or not later.finite_count:
-            only = self if self.finite_count else later
-            lowest, highest = only, only
-            mean, deviation = only.mean, only.deviation
+            nonempty = self if self.finite_count else later
+            lowest = highest = nonempty
+            mean, deviation = nonempty.mean, nonempty.deviation
         else:
             lowest = later if later.minimum < self.minimum else self
             highest = later if later.maximum > self.maximum else self
@@ -74,7 +74,7 @@ class SignalStatistics:
 
 
 def _merge_means(first: SignalStatistics, second: SignalStatistics) -> tuple[float, float]:
-    """The mean and standard deviation of two windows together."""
+    """Computes the mean and standard deviation of two windows together."""
     count, mean, squares = merge_moments(
         first.finite_count,
         first.mean,
@@ -91,15 +91,15 @@ class WindowStatistics:
     """Statistics of all signals over a window of steps.
 
     Attributes:
-      steps: Steps of the window.
-      signals: By the signal's name.
+      steps: Number of steps in the window.
+      signals: The statistics by signal name.
     """
 
     steps: int = 0
     signals: dict[str, SignalStatistics] = dataclasses.field(default_factory=dict)
 
     def append(self, following: WindowStatistics) -> None:
-        """Extends the window by the one that follows."""
+        """Extends the window by the following one."""
         for name, signal in following.signals.items():
             if name in self.signals:
                 self.signals[name] = self.signals[name].merge(signal, self.steps)

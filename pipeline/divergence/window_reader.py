@@ -1,4 +1,4 @@
-"""Reads the probes for two readers: the monitor's checks, and the publications of metrics."""
+"""Reads the probes for the monitor's checks and for the publications of metrics."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .signal_statistics import WindowStatistics
 
 
 class WindowReader:
-    """Attaches probes to a model, and collects what they measure.
+    """Attaches probes to a model and collects their measurements.
 
-    Checks and publications come at different steps, so each has its own window.
+    Checks and publications happen at different steps, so each has its own window.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class WindowReader:
 
     @property
     def has_probes(self) -> bool:
-        """Whether the steps are measured."""
+        """Whether probes measure the steps."""
         return self._probes is not None
 
     def attach(self, model: Any, step: int, loss_ratio: float, bundles: Bundles | None) -> None:
@@ -32,7 +32,7 @@ class WindowReader:
 
         Args:
           model: A compiled model.
-          step: Training steps so far.
+          step: Number of training steps so far.
           loss_ratio, bundles: See :class:`.probes.Probes`.
         """
         if self._probes is None or not self._probes.watches(model):
@@ -41,7 +41,7 @@ class WindowReader:
         self._probes.attach()
 
     def detach(self) -> None:
-        """Leaves the model as it was before :meth:`attach`."""
+        """Undoes :meth:`attach`."""
         if self._probes is not None:
             self._probes.detach()
 
@@ -58,22 +58,22 @@ class WindowReader:
         return window
 
     def discard_unchecked(self) -> None:
-        """Forgets what was not checked yet, runs too: after a rollback, it is not about the present weights."""
+        """Discards unchecked measurements, including runs. After a rollback, they do not describe the current weights."""
         self._unchecked = WindowStatistics()
         if self._probes is not None:
             self._probes.recorder.reset()
 
     def set_alarm_thresholds(self, thresholds: Mapping[str, float], armed: bool) -> None:
-        """Sets which steps raise an alarm; see :meth:`.signal_recorder.SignalRecorder.set_alarm_thresholds`."""
+        """Sets the alarm thresholds; see :meth:`.signal_recorder.SignalRecorder.set_alarm_thresholds`."""
         if self._probes is not None:
             self._probes.recorder.set_alarm_thresholds(thresholds, armed)
 
     def get_state(self) -> dict[str, Any]:
-        """Returns everything as plain types."""
+        """Returns the whole state as plain types."""
         return {
             "unchecked": self._unchecked.to_dict(),
             "unpublished": self._unpublished.to_dict(),
-            # Not collected into the windows: sums in two parts are rounded differently from those of an undisturbed training.
+            # Not merged into the windows, because partial sums round differently than in an uninterrupted training.
             "recorder": self._restored_recorder if self._probes is None else self._probes.recorder.get_state(),
         }
 

@@ -1,18 +1,18 @@
-"""Bundles: everything that is needed to repeat a bad step, saved while the step happens.
+"""Bundles: recordings of bad steps, with everything that is required to repeat them.
 
-When a signal of a step leaves its usual range, and before the optimizer writes, the batch, all weights and all variables of the
-optimizer are saved to a folder. No other step copies anything. A bundle is complete or absent, whenever the process ends.
+When a signal of a step leaves its usual range, the training step saves the batch, all weights and all optimizer variables to a
+folder, before the optimizer changes them. Other steps copy nothing. Even if the process is killed, a bundle is complete or absent.
 
 | file | content |
 |---|---|
-| ``step-000812/bundle.json`` | the step, the signals that raised the alarm, every signal of the step, and the structure of the batch |
+| ``step-000812/bundle.json`` | the step, the signals that raised the alarm, all signals, and the structure of the batch |
 | ``step-000812/arrays.npz`` | the batch, the weights and the optimizer's variables |
 
-For embedding tables with sparse gradients, and for what the optimizer keeps in their shape, only the rows that the step touches are
-saved: the step reads and writes no other. Random numbers, such as those of dropout, repeat in Keras 3, where their state is a
-variable; in Keras 2 they do not.
+For embedding tables with sparse gradients, and for optimizer variables of the same shape, a bundle holds only the rows that the
+step touches. The step reads and writes no other rows. Random numbers, such as dropout masks, repeat in Keras 3, where their state
+is a variable, but not in Keras 2.
 
-Start at :class:`.store.Bundles` to save bundles, and at :class:`.bundle.Bundle` to read one and repeat its step.
+:class:`.store.Bundles` saves bundles. :class:`.bundle.Bundle` reads a bundle and repeats its step.
 """
 
 from .bundle import Bundle

@@ -1,4 +1,4 @@
-"""A batch as plain types and named arrays, and back."""
+"""Converts a batch to plain types and named arrays, and back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def flatten_batch(batch: Any) -> tuple[Any, dict[str, tf.Tensor]]:
     """Splits a batch into its structure and its tensors.
 
     Args:
-      batch: Nested mappings, lists and tuples of tensors; None counts as a leaf without a tensor.
+      batch: Nested mappings, lists and tuples of tensors. None is a leaf without a tensor.
 
     Returns:
       The structure, in the plain types of JSON, with a name in place of each tensor; and the tensors by name.
@@ -40,7 +40,7 @@ def flatten_batch(batch: Any) -> tuple[Any, dict[str, tf.Tensor]]:
 
 
 def rebuild_batch(structure: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    """Does the inverse of :func:`flatten_batch`; sequences become tuples."""
+    """Does the inverse of :func:`flatten_batch`, but returns all sequences as tuples."""
     if structure is None:
         return None
     if isinstance(structure, str):

@@ -1,4 +1,4 @@
-"""A bundle, read back."""
+"""Reads a bundle."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ..keras_compat import list_model_variables, list_optimizer_variables
 from .batch_structure import rebuild_batch
 
 WEIGHTS, OPTIMIZER, ROWS = "weights", "optimizer_variables", "rows"
-"""Prefixes of the names in ``arrays.npz``; the first two are also keys of ``bundle.json``, with the number of variables."""
+"""Prefixes of the names in ``arrays.npz``. The first two are also keys of ``bundle.json``, with the number of variables."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Bundle:
-    """A bad step that can be repeated.
+    """The recording of a bad step, which can repeat the step.
 
     To repeat the step, build and compile the same model, call :meth:`restore`, and then
     ``tf.function(model.train_step)(bundle.batch)``.
@@ -32,10 +32,10 @@ class Bundle:
       step: The training step, counted from 1.
       alarms: The signals that raised the alarm.
       signals: Every signal of the step.
-      batch: What ``train_step`` was given.
-      weights: The model's variables before the step, in the order of :func:`~..keras_compat.list_model_variables`. A pair of
-        rows and values where only some rows were saved.
-      optimizer_variables: The optimizer's variables before the step, likewise.
+      batch: The argument of ``train_step``.
+      weights: The model's variables before the step, in the order of :func:`~..keras_compat.list_model_variables`. A variable
+        with only some rows saved is a pair of row indices and values.
+      optimizer_variables: The optimizer's variables before the step, in the same form.
     """
 
     path: Path
@@ -54,7 +54,7 @@ class Bundle:
           path: The bundle's folder, such as ``bundles/step-000812``.
 
         Raises:
-          ValueError: If the folder holds no bundle, or a damaged one.
+          ValueError: If the folder holds no bundle or a damaged bundle.
         """
         path = Path(path)
         try:
@@ -74,13 +74,13 @@ class Bundle:
             raise ValueError(f"{path} holds no readable bundle: {error}") from error
 
     def restore(self, model: Any) -> None:
-        """Sets the variables of a model, and of its optimizer, to their values before the step.
+        """Sets the variables of a model and its optimizer to their values before the step.
 
         Args:
-          model: A built model of the same structure, compiled with the same kind of optimizer, which is built too.
+          model: A built model of the same structure, compiled with the same kind of optimizer, which must be built as well.
 
         Raises:
-          ValueError: If the model has other variables.
+          ValueError: If the model or its optimizer has different variables.
         """
         for name, variables, values in (
             ("weights", list_model_variables(model), self.weights),
@@ -88,15 +88,15 @@ class Bundle:
         ):
             if len(variables) != len(values):
                 raise ValueError(
-                    f"{self.path} holds {len(values)} {name}, the model has {len(variables)}; "
-                    "build and compile the model as for the run that saved the bundle"
+                    f"{self.path} holds {len(values)} {name}, but the model has {len(variables)}; "
+                    "build and compile the model as in the run that saved the bundle"
                 )
             for variable, value in zip(variables, values, strict=True):
                 _assign(variable, value)
 
 
 def _read_variables(kind: str, count: int, arrays: Mapping[str, np.ndarray]) -> list[Any]:
-    """The values of some variables; pairs of rows and values where only some rows were saved."""
+    """Reads the values of variables; pairs of row indices and values if only some rows are saved."""
     values: list[Any] = []
     for i in range(count):
         rows = arrays.get(f"{ROWS}/{kind}/{i}")
@@ -110,11 +110,12 @@ def _assign(variable: Any, value: Any) -> None:
     if not isinstance(value, tuple):
         if tuple(value.shape) != tuple(variable.shape):
             raise ValueError(
-                f"variable {variable.name} has the shape {tuple(variable.shape)}, the bundle's has {value.shape}"
+                f"variable {variable.name} must have the shape of the bundle's variable, {value.shape}, "
+                f"got {tuple(variable.shape)}"
             )
         variable.assign(value)
         return
     rows, row_values = value
-    whole = np.array(tf.convert_to_tensor(variable))
-    whole[rows] = row_values
-    variable.assign(whole)
+    values = np.array(tf.convert_to_tensor(variable))
+    values[rows] = row_values
+    variable.assign(values)

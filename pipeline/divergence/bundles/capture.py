@@ -1,4 +1,4 @@
-"""Saves the step that is being traced, from inside its graph."""
+"""Saves a training step from inside its graph."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .store import Bundles
 
 @dataclasses.dataclass(frozen=True)
 class TracedStep:
-    """A training step, while it is traced and before its optimizer writes.
+    """A training step during tracing, before its optimizer changes variables.
 
     Attributes:
       model: The model.
-      batch: What ``train_step`` was given.
-      early_values: The values before the step of the variables that the model itself writes, by the variable's ``id``.
-      gradients: Gradients of the trainable variables; those of variables without a gradient are left out.
-      signals: The signals that are known so far.
+      batch: The argument of ``train_step``.
+      early_values: Values before the step of the variables that the model itself changes, by the variable's ``id``.
+      gradients: Gradients of the trainable variables that have one.
+      signals: The signals so far.
       alarms: Whether each of these signals raises an alarm.
       window_step: The step's number in the current window, counted from 1.
     """
@@ -40,10 +40,10 @@ class TracedStep:
 
 
 def save_traced_step(bundles: Bundles, step: TracedStep, to_training_step: Callable[[int], int]) -> tf.Tensor:
-    """Makes the operation that saves a step. Run it only if there is an alarm, and before the optimizer writes.
+    """Makes the operation that saves a step. Run it only after an alarm, before the optimizer changes variables.
 
     Args:
-      bundles: Where to save.
+      bundles: Saves the step.
       step: The step.
       to_training_step: Converts ``window_step`` to the training step.
     """
@@ -57,8 +57,8 @@ def save_traced_step(bundles: Bundles, step: TracedStep, to_training_step: Calla
         counts[kind] = len(variables)
         for i, variable in enumerate(variables):
             rows = touched_rows.get(tuple(variable.shape))
-            early = step.early_values.get(id(variable))
-            value = tf.convert_to_tensor(variable) if early is None else early
+            early_value = step.early_values.get(id(variable))
+            value = tf.convert_to_tensor(variable) if early_value is None else early_value
             tensors[f"{kind}/{i}"] = value if rows is None else tf.gather(value, rows)
             if rows is not None:
                 tensors[f"{ROWS}/{kind}/{i}"] = rows
@@ -84,7 +84,7 @@ def save_traced_step(bundles: Bundles, step: TracedStep, to_training_step: Calla
 
 
 def _find_touched_rows(gradients: Sequence[Any]) -> dict[tuple[int, ...], tf.Tensor]:
-    """For each shape of a table with a sparse gradient, the rows that the gradients of such tables touch."""
+    """Returns, for each shape of tables with sparse gradients, the rows that the gradients of these tables touch."""
     rows_by_shape: dict[tuple[int, ...], list[tf.Tensor]] = {}
     for gradient in gradients:
         if isinstance(gradient, tf.IndexedSlices) and gradient.dense_shape is not None:

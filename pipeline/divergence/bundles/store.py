@@ -1,4 +1,4 @@
-"""Where bundles are saved, and how many."""
+"""Saves a limited number of bundles."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from ....foundation.atomic_files import new_folder, remove_leftovers
 
 
 class Bundles:
-    """Saves bundles in a folder. Training goes on if one cannot be saved; ``problems`` says why.
+    """Saves bundles in a folder. If a bundle cannot be saved, training continues and ``problems`` records the reason.
 
     Args:
-      folder: The folder. It is made when there is something to save. Only one process at a time may save there.
-      max_bundles: Largest number of bundles, over all runs that save there. The first ones are kept. Default 3.
+      folder: The folder, created with the first bundle. Only one process may save there at a time.
+      max_bundles: Largest number of bundles in the folder. Later bad steps are not saved. Default 3.
       min_steps_between: Smallest number of steps between two bundles. Default 64.
-      max_bytes: A step with more bytes to save is left out. Default 2 GiB.
+      max_bytes: Largest size of the arrays of a bundle. Larger steps are not saved. Default 2 GiB.
       files: Files to copy into each bundle, such as the configuration of the run.
 
     Attributes:
       folder: The folder.
-      problems: Why steps could not be saved, one sentence each.
+      problems: The reasons why steps could not be saved, one sentence each.
 
     Example:
     >>> Bundles("bad_steps", max_bundles=1).can_save(100)
@@ -55,7 +55,7 @@ class Bundles:
         return sorted(self.folder.glob("step-*")) if self.folder.is_dir() else []
 
     def can_save(self, step: int) -> bool:
-        """Returns whether there is room for one more bundle, and the last one is long enough ago."""
+        """Returns whether the folder has room for another bundle, and the last one is old enough."""
         paths = self.paths
         if len(paths) >= self._max_bundles:
             return False
@@ -66,13 +66,13 @@ class Bundles:
 
         Args:
           step: The training step.
-          metadata: What ``bundle.json`` holds besides the step.
-          arrays: What ``arrays.npz`` holds.
+          metadata: The content of ``bundle.json`` besides the step.
+          arrays: The content of ``arrays.npz``.
         """
         size = sum(array.nbytes for array in arrays.values())
         if size > self._max_bytes:
             self.problems.append(
-                f"Step {step:,} was not saved: it has {size:,} bytes, a bundle may have {self._max_bytes:,}."
+                f"Step {step:,} was not saved: its size is {size:,} bytes, and the limit is {self._max_bytes:,} bytes."
             )
             return
         try:

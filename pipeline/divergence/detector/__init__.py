@@ -1,12 +1,12 @@
-"""The detector: from measured numbers to events and a verdict, without a framework.
+"""The detector: turns measurements into events and a verdict, without a framework.
 
-Start at :class:`~.detector.Detector`, which composes the other modules:
+Start with :class:`~.detector.Detector`, which combines the other modules:
 
 | module | question |
 |---|---|
 | :mod:`.step_losses` | is a task out of range in these steps? |
 | :mod:`.publication_checks` | is a task out of range in these metrics? |
-| :mod:`.task_range` | when did a task leave its range, and is it back? |
+| :mod:`.task_range` | when did a task leave its range, and did it return? |
 | :mod:`.spikes` | is the loss of a single step unusual? |
 | :mod:`.layer_checks` | is a layer dead, not finite or over-clipped? |
 | :mod:`.feature_shifts` | did an input feature leave its usual range? |

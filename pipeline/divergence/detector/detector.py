@@ -1,4 +1,4 @@
-"""From measured numbers to events and a verdict."""
+"""Turns measurements into events and a verdict."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .task_state import TaskState
 from .thresholds import Thresholds
 
 _FINAL_KINDS: tuple[EventKind, ...] = ("chance", "nonfinite")
-# Remarks do not change the verdict.
+# Events of these kinds do not change the verdict.
 _REMARK_KINDS: tuple[EventKind, ...] = (
     "spike",
     "over_clipping",
@@ -29,31 +29,29 @@ _REMARK_KINDS: tuple[EventKind, ...] = (
     "no_rollback",
     "feature_shift",
 )
-# These need no explanation by a feature.
+# Events of these kinds get no explanation by a feature shift.
 _UNEXPLAINED_KINDS: tuple[EventKind, ...] = ("feature_shift", "micro_divergence", "recovery")
-# After this many windows in a row with a spike, spikes are usual.
+# After this many consecutive windows with a spike, spikes are usual.
 _USUAL_SPIKE_WINDOWS = 4
 
 
 class Detector:
-    """Finds divergence in what a training run measures.
+    """Detects divergence in the measurements of a training run.
 
-    The detector is pure: it has no clock, reads no file and uses no framework, so that a recorded run can be judged again. It
-    sees two kinds of numbers:
+    The detector has no clock, reads no files and uses no framework, so it can also judge a recorded run. Its input has two forms:
 
-    - *windows* (:meth:`observe_window`): what each step of some steps measured, as statistics;
-    - *publications* (:meth:`observe_metrics`): metrics over many steps, such as AUC. They are all there is if no step is
-      measured.
+    - *windows* (:meth:`observe_window`): statistics of the measurements of single steps;
+    - *publications* (:meth:`observe_metrics`): metrics over many steps, such as AUC. Without probes, they are the only input.
 
-    A task is *out of range* if its loss is not finite, if its loss is far above that of a constant prediction, or if its AUC, once
-    clearly above chance, has fallen back to chance. If the task comes back, that was a *micro-divergence*. If it stays out of range
-    for longer than the patience, the divergence is *full*, until the task recovers.
+    A task is *out of range* if its loss is not finite, if its loss is far above the loss of a constant prediction, or if its AUC
+    was clearly above chance and has fallen back to chance. A task that returns to its range had a *micro-divergence*. If it stays
+    out of range longer than the patience, the divergence is *full* until the task recovers.
 
     Args:
-      thresholds: How far and for how long something must be wrong. Default: :class:`Thresholds` with its defaults.
+      thresholds: The settings. Default: :class:`Thresholds` with its defaults.
 
     Attributes:
-      events: All events so far, in the order in which they were found.
+      events: All events so far, in the order of detection.
       last_publication_step: The step of the last publication.
 
     Example:
@@ -83,7 +81,7 @@ class Detector:
 
     @property
     def health(self) -> Health:
-        """How training is doing now."""
+        """The current state of training: ``healthy``, ``out_of_range`` or ``full``."""
         ranges = [state.range for state in self._tasks.values()]
         if any(task.is_full for task in ranges):
             return "full"
@@ -91,12 +89,12 @@ class Detector:
 
     @property
     def out_of_range_since(self) -> int | None:
-        """The first step since which a task is out of range now; None if no task is."""
+        """The first step of the current out-of-range period; None if all tasks are in range."""
         steps = (state.range.since for state in self._tasks.values())
         return min((step for step in steps if step is not None), default=None)
 
     def compute_alarm_thresholds(self) -> dict[str, float]:
-        """Computes, for each signal of a loss, the value above which a single step is a spike or out of range."""
+        """Computes, for each task, the loss signal to watch and the value above which a step is a spike or out of range."""
         thresholds = {}
         for task, state in self._tasks.items():
             kind, value = compute_alarm_threshold(state, self.thresholds)
@@ -104,14 +102,14 @@ class Detector:
         return thresholds
 
     def observe_window(self, before: int, window: WindowStatistics) -> list[Event]:
-        """Judges what some steps measured.
+        """Judges a window of steps.
 
         Args:
-          before: Training steps before the window.
-          window: The statistics of its signals; the :mod:`~...probes` list them.
+          before: Number of training steps before the window.
+          window: The statistics of its signals; see :mod:`~...probes`.
 
         Returns:
-          The new events; ``events`` holds them too.
+          The new events, which :attr:`events` includes as well.
         """
         signals, end = window.signals, before + window.steps
         events = self._recent_shifts.add(self._feature_shifts.observe_window(before, signals))
@@ -129,30 +127,32 @@ class Detector:
           metrics: By key; see :mod:`.publication_checks` and :class:`.layer_checks.LayerChecks`.
 
         Returns:
-          The new events; ``events`` holds them too.
+          The new events, which :attr:`events` includes as well.
         """
         events: list[Event] = []
         tasks = list_tasks(metrics)
-        ranked = [task for task in tasks if f"auc/{task}" in metrics]
-        lost = [
-            task for task in ranked if find_collapsed_auc(task, metrics, self._task(task).best_auc, self.thresholds)
+        tasks_with_auc = [task for task in tasks if f"auc/{task}" in metrics]
+        collapsed_tasks = [
+            task
+            for task in tasks_with_auc
+            if find_collapsed_auc(task, metrics, self._task(task).best_auc, self.thresholds)
         ]
         for task in tasks:
-            events += self._observe_task_metrics(task, step, metrics, ranked, lost)
+            events += self._observe_task_metrics(task, step, metrics, tasks_with_auc, collapsed_tasks)
         events += self._layers.find_over_clipped(step, step - self.last_publication_step, metrics)
         self.last_publication_step = step
         self.events += events
         return events
 
     def skip_publication(self, step: int) -> None:
-        """Takes note of a publication that must not be judged."""
+        """Records a publication without judging it."""
         self.last_publication_step = step
 
     def judge_final_metrics(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
         """Judges the final model by its metrics on held-out data.
 
-        A task that is out of range there counts as fully diverged at once. If no binary task ranks better than chance, and no
-        regression beats the mean label, the model has diverged even if nothing else was ever wrong.
+        A task that is out of range on held-out data has fully diverged, without patience. If no binary task ranks better than
+        chance and no regression beats the mean label, the model has diverged, even without any other event.
         """
         events = []
         tasks = list_tasks(metrics)
@@ -172,18 +172,18 @@ class Detector:
         return events
 
     def record(self, event: Event) -> Event:
-        """Takes note of an event that something else saw, such as a rollback; ``nonfinite`` is a full divergence."""
+        """Adds an event from outside, such as a rollback. The kind ``nonfinite`` is a full divergence."""
         self.events.append(event)
         return event
 
     def reset_after_rollback(self) -> None:
-        """Puts every task back in range; keeps the events, and what is known of the usual losses."""
+        """Marks every task as in range. Keeps the events and the usual losses."""
         for state in self._tasks.values():
             state.range.reset()
         self._layers.reset()
 
     def get_state(self) -> dict[str, Any]:
-        """Returns everything as plain types, for a checkpoint."""
+        """Returns the whole state as plain types, for a checkpoint."""
         return {
             "tasks": {task: state.get_state() for task, state in self._tasks.items()},
             "layers": self._layers.get_state(),
@@ -210,21 +210,21 @@ class Detector:
         normalized_losses = _select(signals, "normalized_loss")
         losses = _select(signals, "loss")
         if len(losses) > 1:
-            # The sum of the tasks' losses says nothing that they do not.
+            # The sum adds no information to the tasks' losses.
             losses.pop("", None)
-        # Labels that become harder to predict cost one task its skill; a divergence costs it all tasks that share layers.
-        lost_skill = [
+        # Harder labels reduce the skill of one task. A divergence reduces the skill of all tasks that share layers.
+        lost_skill_tasks = [
             task
             for task, signal in normalized_losses.items()
             if find_lost_skill(self._task(task), signal, self.thresholds)
         ]
-        most_lost_skill = 2 * len(lost_skill) >= len(normalized_losses)
-        without_skill = [task for task, signal in normalized_losses.items() if has_no_skill(self._task(task), signal)]
+        most_lost_skill = 2 * len(lost_skill_tasks) >= len(normalized_losses)
+        unskilled_tasks = [task for task, signal in normalized_losses.items() if has_no_skill(self._task(task), signal)]
         events: list[Event] = []
         for task, loss in losses.items():
-            stays = task in without_skill and 2 * len(without_skill) >= len(normalized_losses)
+            is_stuck = task in unskilled_tasks and 2 * len(unskilled_tasks) >= len(normalized_losses)
             events += self._observe_task_loss(
-                self._task(task), window, loss, normalized_losses.get(task), most_lost_skill, stays
+                self._task(task), window, loss, normalized_losses.get(task), most_lost_skill, is_stuck
             )
         return events
 
@@ -235,24 +235,27 @@ class Detector:
         loss: SignalStatistics,
         normalized_loss: SignalStatistics | None,
         most_lost_skill: bool,
-        stays: bool,
+        is_stuck: bool,
     ) -> list[Event]:
-        """Judges the loss of one task over a window; ``stays`` says that it will not come back without help."""
+        """Judges the loss of one task over a window. ``is_stuck``: the task is unlikely to recover without a rollback."""
         may_lose_skill = most_lost_skill or "steps" in state.range.out_since
-        found = check_step_losses(
+        out_of_range = check_step_losses(
             state, window, loss, normalized_loss, may_lose_skill=may_lose_skill, thresholds=self.thresholds
         )
-        if found is not None and (found.run_length >= MIN_RUN or "steps" in state.range.out_since):
+        if out_of_range is not None and (out_of_range.run_length >= MIN_RUN or "steps" in state.range.out_since):
             patience = self.thresholds.patience_steps
-            is_full = found.run_length >= patience or (stays and window.end - found.since + 1 >= patience)
-            events = state.range.leave("steps", found.since, window.end, found.evidence, is_full)
+            steps_out = window.end - out_of_range.since + 1
+            is_full = out_of_range.run_length >= patience or (is_stuck and steps_out >= patience)
+            events = state.range.mark_out_of_range(
+                "steps", out_of_range.since, window.end, out_of_range.evidence, is_full
+            )
         else:
-            # A task is back once it stayed in range for a whole window.
-            events = [] if found is not None else state.range.come_back("steps", window.end)
+            # A task has returned once it stays in range for a whole window.
+            events = [] if out_of_range is not None else state.range.mark_in_range("steps", window.end)
             spike = find_spike(state, window.before, loss, normalized_loss, self.thresholds)
             events += [] if spike is None else [spike]
             state.spike_windows = 0 if spike is None else state.spike_windows + 1
-        # A window with a spike would hide the next spike; if many in a row have one, spikes are usual.
+        # A window with a spike would hide the next spike. After several such windows, spikes are usual.
         if state.range.since is None and not 0 < state.spike_windows < _USUAL_SPIKE_WINDOWS:
             state.losses.append(loss)
             if normalized_loss is not None:
@@ -260,38 +263,44 @@ class Detector:
         return events
 
     def _observe_task_metrics(
-        self, task: str, step: int, metrics: Mapping[str, float], ranked: Sequence[str], lost: Sequence[str]
+        self,
+        task: str,
+        step: int,
+        metrics: Mapping[str, float],
+        tasks_with_auc: Sequence[str],
+        collapsed_tasks: Sequence[str],
     ) -> list[Event]:
-        """Judges one task of a publication; ``lost`` are the tasks of ``ranked`` whose AUC has collapsed."""
+        """Judges one task of a publication. ``collapsed_tasks``: the tasks whose AUC has collapsed."""
         state = self._task(task)
-        # If every step is measured, publications add only what many steps show together.
+        # With step measurements, use publications only for the AUC, which requires many steps.
         are_steps_measured = bool(state.losses) or "steps" in state.range.out_since
         evidence = None if are_steps_measured else find_bad_loss(task, metrics, self.thresholds)
         evidence = evidence or find_collapsed_auc(task, metrics, state.best_auc, self.thresholds)
         if evidence is None:
             state.range.bad_publications = 0
-            events = state.range.come_back("publications", step)
+            events = state.range.mark_in_range("publications", step)
             state.best_auc = max(state.best_auc, compute_safe_auc(task, metrics))
             return events
         state.range.bad_publications += 1
         steps_out = 0 if state.range.since is None else step - state.range.since + 1
-        stays = task in lost and 2 * len(lost) >= len(ranked) and steps_out >= self.thresholds.patience_steps
-        is_full = stays or state.range.bad_publications >= self.thresholds.patience_publications
-        return state.range.leave("publications", step, step, evidence, is_full)
+        most_collapsed = task in collapsed_tasks and 2 * len(collapsed_tasks) >= len(tasks_with_auc)
+        is_stuck = most_collapsed and steps_out >= self.thresholds.patience_steps
+        is_full = is_stuck or state.range.bad_publications >= self.thresholds.patience_publications
+        return state.range.mark_out_of_range("publications", step, step, evidence, is_full)
 
     def _explain(self, event: Event) -> Event:
-        """Names the feature that shifted shortly before an event."""
+        """Adds the feature that shifted shortly before an event."""
         if event.kind in _UNEXPLAINED_KINDS:
             return event
-        began = event.step
+        start_step = event.step
         if event.kind == "full_divergence":
-            # What came before the beginning of a divergence explains it.
+            # A shift before the start of the divergence may explain it.
             since = self._task(event.task).range.since
-            began = event.step if since is None else since
-        return self._recent_shifts.explain(event, began)
+            start_step = event.step if since is None else since
+        return self._recent_shifts.explain(event, start_step)
 
 
 def _select(signals: Mapping[str, SignalStatistics], kind: str) -> dict[str, SignalStatistics]:
-    """The signals of one kind, by subject."""
+    """Returns the signals of one kind, by subject."""
     keys = {name: MetricKey.parse(name) for name in signals}
     return {key.subject: signals[name] for name, key in keys.items() if key.kind == kind}

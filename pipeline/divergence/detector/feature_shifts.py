@@ -1,9 +1,9 @@
-"""Finds the input features that leave their usual range.
+"""Detects input features that leave their usual range.
 
-The usual range is learned from the windows themselves. For each signal of a feature (see :mod:`...probes.input_features`) the
-detector keeps the mean over windows, the variance between windows, and the noise of single steps. A feature has shifted if it is
-both far from its usual value in these units, and far enough to matter: by a large part of its spread within one batch. A feature
-that stays shifted becomes the new usual after a while.
+The detector learns the usual range from the windows. For each signal of a feature (see :mod:`...probes.input_features`), it tracks
+the mean over windows, the variance between windows, and the noise of single steps. A feature has shifted if its distance from the
+usual value is large in these units, and also large compared with its spread within a batch. If a feature stays shifted, the
+detector learns its range anew.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from ..signal_statistics import SignalStatistics
 SignalKind = Literal["feature", "spread", "missing"]
 
 _MIN_WINDOWS = 8
-"""Windows that are needed before a feature is judged."""
+"""Number of windows before the detector judges a feature."""
 _MEMORY_WINDOWS = 32
-"""Windows over which the usual range is averaged."""
+"""Number of windows that the usual range averages."""
 _NEW_USUAL_WINDOWS = 8
-"""Windows after which a shifted feature is the new usual."""
+"""Number of windows after which the detector learns the range of a shifted feature anew."""
 _FAR_DEVIATIONS = 8.0
-# Multiples of a batch's own spread that matter: for the mean of a window, and for a single step.
+# Smallest relevant shift in multiples of the spread within a batch: for the mean of a window, and for a single step.
 _RELEVANT_WINDOW_SHARE, _RELEVANT_STEP_SHARE = 0.25, 0.5
-# Smaller differences of a signal are rounding.
+# Smaller differences of a signal are rounding errors.
 _ROUNDING = 1e-3
 
 
@@ -40,9 +40,9 @@ class Shift:
 
     Attributes:
       feature: The feature's name.
-      step: The step, or the first step of the window if more than one step shows it.
-      size: How far the feature moved, in multiples of the allowed distance; above 1.
-      evidence: What was measured.
+      step: The shifted step, or the first step of the window if the whole window shifted.
+      size: The distance of the shift, in multiples of the allowed distance; above 1.
+      evidence: The measurement.
     """
 
     feature: str
@@ -53,10 +53,10 @@ class Shift:
 
 @dataclasses.dataclass
 class _UsualRange:
-    """Exponential moments of a signal over windows.
+    """Exponentially weighted moments of a signal over windows.
 
     Attributes:
-      windows: Windows seen.
+      windows: Number of windows.
       mean: Mean of the windows' means.
       variance: Variance of the windows' means.
       noise: Mean variance of single steps within a window.
@@ -81,8 +81,8 @@ class _ShiftedFeature:
     """A feature that is out of its usual range.
 
     Attributes:
-      windows: Windows out of range since it shifted.
-      windows_back: Windows in a row in which it was back.
+      windows: Number of windows out of range since the shift.
+      windows_back: Number of consecutive windows back in range.
     """
 
     windows: int = 0
@@ -90,7 +90,7 @@ class _ShiftedFeature:
 
 
 class FeatureShiftDetector:
-    """Learns what the features usually look like, and finds those that shift."""
+    """Learns the usual range of each feature and detects shifts."""
 
     def __init__(self) -> None:
         self._usual: dict[str, _UsualRange] = {}
@@ -100,11 +100,11 @@ class FeatureShiftDetector:
         """Judges one window, and learns from it.
 
         Args:
-          before: Training steps before the window.
-          signals: The window's signals; those of features are judged.
+          before: Number of training steps before the window.
+          signals: The window's signals. Signals of other kinds are ignored.
 
         Returns:
-          The features that left their usual range in this window, the one that moved furthest first.
+          The features that left their usual range in this window, with the largest shift first.
         """
         shifts: list[Shift] = []
         for name, signal in signals.items():
@@ -115,7 +115,7 @@ class FeatureShiftDetector:
         return sorted(shifts, key=lambda shift: -shift.size)
 
     def get_state(self) -> dict[str, Any]:
-        """Returns everything as plain types."""
+        """Returns the whole state as plain types."""
         return {
             "usual": {name: dataclasses.astuple(usual) for name, usual in self._usual.items()},
             "shifted": {name: dataclasses.astuple(shifted) for name, shifted in self._shifted.items()},
@@ -146,7 +146,7 @@ class FeatureShiftDetector:
         shifted = self._shifted.setdefault(feature, _ShiftedFeature())
         shifted.windows, shifted.windows_back = shifted.windows + 1, 0
         if shifted.windows >= _NEW_USUAL_WINDOWS:
-            # The feature stays where it is now: learn its range anew.
+            # The shift is permanent: learn the range anew.
             for name in names.values():
                 self._usual.pop(name, None)
             del self._shifted[feature]
@@ -159,14 +159,14 @@ class FeatureShiftDetector:
         relevant = {
             "feature": math.sqrt(spread.mean**2 + usual.variance),
             "spread": usual.mean,
-            # If no value was ever missing, the first one matters.
+            # If no value was missing before, the first missing value is relevant.
             "missing": 1.0 if usual.mean > 0 else 0.0,
         }[kind]
         shift = None
         if usual.windows >= _MIN_WINDOWS:
             is_number = f"missing/{feature}" in self._usual
             shift = _find_shift(kind, feature, before, signal, usual, relevant, is_number)
-        # A shifted window would make the next one look usual.
+        # Learning from a shifted window would make the next one look usual.
         if shift is None:
             usual.update(signal)
         return shift
@@ -181,7 +181,7 @@ def _find_shift(
     relevant: float,
     is_number: bool,
 ) -> Shift | None:
-    """Compares a signal with its usual range, first as a whole window, then its most extreme step."""
+    """Compares a signal with its usual range: first the whole window, then the most extreme step."""
     least = 0.0 if kind == "missing" and not relevant else _ROUNDING
     error = usual.noise / max(signal.finite_count, 1)
     window_limit = max(_FAR_DEVIATIONS * math.sqrt(usual.variance + error), _RELEVANT_WINDOW_SHARE * relevant, least)
@@ -191,7 +191,7 @@ def _find_shift(
         extreme, extreme_step = signal.maximum, signal.maximum_step
     else:
         extreme, extreme_step = signal.minimum, signal.minimum_step
-    # Without the most extreme step, so that a single step does not look like a shifted window.
+    # Leave out the most extreme step, so that a single step does not look like a shifted window.
     count = signal.finite_count
     others_mean = (signal.mean * count - extreme) / (count - 1) if count > 1 else usual.mean
     distance = abs(others_mean - usual.mean)
@@ -211,8 +211,10 @@ def _describe(kind: SignalKind, value: float, usual: float, is_number: bool) -> 
         return Evidence.of(text, value=value, usual=usual)
     if kind == "spread":
         if usual <= _ROUNDING:
-            return Evidence.of("values differ within a batch; they were all the same before", value=value, usual=usual)
-        text = f"spread of the values {format_number(value / usual)} times the usual"
+            return Evidence.of(
+                "the values differ within a batch; before, they were all the same", value=value, usual=usual
+            )
+        text = f"the spread of the values is {format_number(value / usual)} times the usual spread"
         return Evidence.of(text, value=value, usual=usual)
     if not is_number:
         return Evidence.of("unusual ids, or one id far more often than usual", value=value, usual=usual)

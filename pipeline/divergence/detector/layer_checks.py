@@ -1,4 +1,4 @@
-"""Remarks about layers: outputs that are not finite, dead units, and layers that the rule has all but stopped."""
+"""Checks of layers: outputs that are not finite, dead units, and layers that the clipping rule has almost stopped."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..event import Event, format_number
 from ..signal_statistics import SignalStatistics
 from .thresholds import Thresholds
 
-# A dead layer is reported again only after its share of dead units was this much below the threshold.
+# A dead layer is reported again only after its share of dead units falls this far below the threshold.
 _REVIVAL_MARGIN = 0.1
 
 
 class LayerChecks:
-    """Finds layers that are ill; reports each once, until it recovers.
+    """Finds faulty layers and reports each one once, until it recovers.
 
     Args:
       thresholds: The detector's settings.
@@ -29,7 +29,7 @@ class LayerChecks:
         self._over_clipped_publications: dict[str, int] = {}
 
     def find_nonfinite(self, before: int, signals: Mapping[str, SignalStatistics]) -> list[Event]:
-        """Finds the first layer, in the order of computation, whose output is not finite, at the first such step."""
+        """Finds the first layer, in order of computation, with an output that is not finite at the first such step."""
         first_steps = {
             MetricKey.parse(name).subject: signal.first_nonfinite_step
             for name, signal in signals.items()
@@ -40,11 +40,11 @@ class LayerChecks:
             return []
         first = min(first_steps.values())
         layer = next(layer for layer, step in first_steps.items() if step == first)
-        evidence = "the first layer with an output that is not finite"
+        evidence = "this is the first layer with an output that is not finite"
         return [Event(before + first, "nonfinite_values", "", evidence, layer=layer)]
 
     def find_dead(self, step: int, signals: Mapping[str, SignalStatistics]) -> list[Event]:
-        """Finds layers with almost no unit that is ever above 0 in a window that ends at ``step``."""
+        """Finds layers in which almost all units are 0 throughout the window that ends at ``step``."""
         events = []
         for name, signal in signals.items():
             kind, layer = MetricKey.parse(name)
@@ -60,12 +60,12 @@ class LayerChecks:
         return events
 
     def find_over_clipped(self, step: int, steps: int, metrics: Mapping[str, float]) -> list[Event]:
-        """Finds layers that the rule has all but stopped for long.
+        """Finds layers that the clipping rule has almost stopped for a long time.
 
         Args:
           step: The step of a publication.
-          steps: Steps since the last publication.
-          metrics: The publication.
+          steps: Number of steps since the last publication.
+          metrics: The metrics of the publication.
         """
         events = []
         for key, factor in metrics.items():
@@ -77,19 +77,22 @@ class LayerChecks:
             count = self._over_clipped_publications.get(layer, 0) + 1 if is_stopped else 0
             self._over_clipped_publications[layer] = count
             if count == self._thresholds.patience_publications:
-                evidence = f"clipped in at least 9 of 10 steps over {count} publications; last clipping factor {format_number(factor)}"
+                evidence = (
+                    f"clipped in at least 9 of 10 steps over {count} publications; last clipping factor "
+                    f"{format_number(factor)}"
+                )
                 values = {"clipping_factor": float(factor), "count": float(count)}
                 events.append(Event(step, "over_clipping", "", evidence, layer=layer, values=values))
         return events
 
     def reset(self) -> None:
-        """Forgets which layers are ill."""
+        """Discards the state of all layers."""
         self._has_nonfinite = False
         self._dead_layers.clear()
         self._over_clipped_publications.clear()
 
     def get_state(self) -> dict[str, Any]:
-        """Returns everything as plain types."""
+        """Returns the whole state as plain types."""
         return {
             "has_nonfinite": self._has_nonfinite,
             "dead_layers": sorted(self._dead_layers),

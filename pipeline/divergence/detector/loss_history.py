@@ -1,4 +1,4 @@
-"""What the loss of a task usually looks like, learned from its last windows."""
+"""The usual loss of a task, learned from its last windows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ..signal_statistics import SignalStatistics
 
 MIN_WINDOWS = 4
-"""Windows that a judgment about the usual loss needs."""
+"""Number of windows that the usual loss requires."""
 
 _MAX_WINDOWS = 24
 
@@ -21,7 +21,7 @@ class UsualLoss(NamedTuple):
     Attributes:
       mean: Median of the windows' means.
       deviation: Median of the windows' standard deviations.
-      reach: How far the largest loss of a window usually lies above the window's mean.
+      reach: Usual distance between the largest loss of a window and the window's mean.
     """
 
     mean: float
@@ -40,7 +40,7 @@ class LossHistory:
     """The last windows of one loss.
 
     Attributes:
-      windows: Mean, standard deviation and maximum of each, the newest last.
+      windows: Mean, standard deviation and maximum of each window, the newest last.
     """
 
     windows: list[_Window] = dataclasses.field(default_factory=list)
@@ -49,29 +49,29 @@ class LossHistory:
         return bool(self.windows)
 
     def append(self, loss: SignalStatistics) -> None:
-        """Adds a window; one without a finite value is left out."""
+        """Adds a window, unless it has no finite value."""
         if loss.finite_count:
             self.windows = [*self.windows, _Window(loss.mean, loss.deviation, loss.maximum)][-_MAX_WINDOWS:]
 
     @property
     def usual(self) -> UsualLoss | None:
-        """The usual loss; None while there are too few windows."""
+        """The usual loss; None with too few windows."""
         if len(self.windows) < MIN_WINDOWS:
             return None
         reaches = sorted(window.maximum - window.mean for window in self.windows)
         return UsualLoss(
             mean=statistics.median(window.mean for window in self.windows),
             deviation=statistics.median(window.deviation for window in self.windows),
-            # Not the largest, because an earlier spike would hide the next one.
+            # Not the maximum, because an earlier spike would hide the next one.
             reach=reaches[int(0.8 * (len(reaches) - 1))],
         )
 
     def compute_spike_threshold(self, deviations: float, reaches: float = 2) -> float:
-        """Computes the value above which a single step is a spike; infinite while there are too few windows.
+        """Computes the value above which a single step is a spike; infinite with too few windows.
 
         Args:
           deviations: Deviations of single steps above the usual mean.
-          reaches: Multiples of the usual reach above the usual mean; the larger of the two counts.
+          reaches: Multiples of the usual reach above the usual mean. The larger of the two distances counts.
         """
         usual = self.usual
         return math.inf if usual is None else usual.mean + max(deviations * usual.deviation, reaches * usual.reach)

@@ -1,7 +1,7 @@
-"""Judges publications: metrics over many steps, AUC among them. Pure functions of one publication.
+"""Judges publications: metrics over many steps, such as AUC. All functions are pure.
 
 The keys are ``loss``, ``loss/<task>``, ``auc/<task>``, ``rmse/<task>``, ``rmse_of_mean/<task>``, ``label_mean/<task>`` and
-``examples/<task>``. What a publication lacks is not judged.
+``examples/<task>``. Missing keys are not judged.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from ....foundation.constant_baseline import constant_cross_entropy
 from ..event import Evidence, format_number
 from .thresholds import Thresholds
 
-# The noise of an AUC over rows whose number is not known.
+# Assumed noise of an AUC over an unknown number of rows.
 _UNKNOWN_AUC_NOISE = 0.02
 
 
 def list_tasks(metrics: Mapping[str, float]) -> list[str]:
-    """Lists the tasks of a publication; one empty name for the whole model if the losses of tasks are not published.
+    """Lists the tasks of a publication. Without losses by task, the list is one empty name for the whole model.
 
     Example:
     >>> list_tasks({"loss": 1.0, "loss/click": 0.5}), list_tasks({"loss": 1.0})
@@ -29,7 +29,7 @@ def list_tasks(metrics: Mapping[str, float]) -> list[str]:
 
 
 def find_bad_loss(task: str, metrics: Mapping[str, float], thresholds: Thresholds) -> Evidence | None:
-    """Returns evidence that the loss of a task is not finite, or far above that of a constant prediction."""
+    """Returns evidence that a task's loss is not finite, or far above the loss of a constant prediction."""
     loss = metrics[f"loss/{task}" if task else "loss"]
     if not math.isfinite(loss):
         return Evidence.of("loss not finite")
@@ -43,24 +43,24 @@ def find_bad_loss(task: str, metrics: Mapping[str, float], thresholds: Threshold
 def find_collapsed_auc(
     task: str, metrics: Mapping[str, float], best_auc: float, thresholds: Thresholds
 ) -> Evidence | None:
-    """Returns evidence that the AUC of a task, once clearly above chance, has fallen back to chance."""
+    """Returns evidence that a task's AUC was clearly above chance and has fallen back to chance."""
     auc, noise = metrics.get(f"auc/{task}"), _compute_auc_noise(task, metrics)
     if auc is None or best_auc - 0.5 <= 6 * noise:
         return None
-    # Not as >=: an AUC that is NaN says nothing.
+    # Not written with >=, so that an AUC of NaN is no evidence.
     if not auc - 0.5 < max(thresholds.collapse_share * (best_auc - 0.5), 2 * noise):
         return None
     return Evidence.of(f"AUC {auc:.3f} (was {best_auc:.3f})", auc=auc, usual=best_auc)
 
 
 def compute_safe_auc(task: str, metrics: Mapping[str, float]) -> float:
-    """Computes the AUC of a task less two deviations of its noise; 0.5 if it is not published."""
+    """Computes a task's AUC minus two standard deviations of its noise; 0.5 without an AUC."""
     auc = metrics.get(f"auc/{task}")
     return auc - 2 * _compute_auc_noise(task, metrics) if auc is not None else 0.5
 
 
 def is_at_chance(task: str, metrics: Mapping[str, float]) -> bool:
-    """Returns whether a task is predicted no better than by a constant."""
+    """Returns whether the predictions of a task are no better than a constant prediction."""
     auc = metrics.get(f"auc/{task}")
     if auc is not None:
         return auc < 0.5 + 2 * _compute_auc_noise(task, metrics)
@@ -69,7 +69,7 @@ def is_at_chance(task: str, metrics: Mapping[str, float]) -> bool:
 
 
 def _compute_constant_loss(task: str, metrics: Mapping[str, float]) -> float | None:
-    """The loss of the best constant prediction; None if it is not known."""
+    """Computes the loss of the best constant prediction; None if unknown."""
     deviation = metrics.get(f"rmse_of_mean/{task}")
     if deviation is not None:
         return deviation**2
@@ -80,7 +80,7 @@ def _compute_constant_loss(task: str, metrics: Mapping[str, float]) -> float | N
 
 
 def _compute_auc_noise(task: str, metrics: Mapping[str, float]) -> float:
-    """The standard deviation of the AUC of random scores over the publication's rows."""
+    """Computes the standard deviation of the AUC of random scores over the publication's rows."""
     rows, share = metrics.get(f"examples/{task}"), metrics.get(f"label_mean/{task}")
     if not rows or share is None or not 0 < share < 1:
         return _UNKNOWN_AUC_NOISE

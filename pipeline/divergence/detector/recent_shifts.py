@@ -1,4 +1,4 @@
-"""Connects what goes wrong with the features that shifted shortly before."""
+"""Explains events by features that shifted shortly before."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ....foundation.formatting import join_words
 from ..event import Event, join_sentences
 from .feature_shifts import Shift
 
-# A shift explains what goes wrong within this many steps after it.
+# A shift explains events within this many steps after it.
 _EXPLAINED_STEPS = 64
 _MAX_SHIFTS = 16
-# More features than this are counted in the evidence, not named.
+# The evidence names at most this many other features and counts the rest.
 _MAX_NAMED = 5
 
 
@@ -24,7 +24,7 @@ class RecentShifts:
     >>> from steadyrank.pipeline.divergence.event import Evidence
     >>> shifts = RecentShifts()
     >>> _ = shifts.add([Shift("age", 193, 2.0, Evidence.of("typical value 9 (usual 2)"))])
-    >>> shifts.explain(Event(200, "spike", "click", "loss 35.2 (usual 3.7 ± 1.9)"), began=200).evidence
+    >>> shifts.explain(Event(200, "spike", "click", "loss 35.2 (usual 3.7 ± 1.9)"), start_step=200).evidence
     'loss 35.2 (usual 3.7 ± 1.9). The feature age left its usual range at step 193.'
     """
 
@@ -32,7 +32,7 @@ class RecentShifts:
         self._shifts: list[tuple[int, str]] = []
 
     def add(self, shifts: Sequence[Shift]) -> list[Event]:
-        """Takes note of the shifts of one window; returns one event for all, because new data change many features at once."""
+        """Adds the shifts of one window. Returns one event for all, because new data often shifts many features at once."""
         if not shifts:
             return []
         first, *others = shifts
@@ -44,14 +44,14 @@ class RecentShifts:
         values = {**first.evidence.values, "count": float(len(shifts))}
         return [Event(first.step, "feature_shift", "", evidence, feature=first.feature, values=values)]
 
-    def explain(self, event: Event, began: int) -> Event:
-        """Adds the newest shift to the evidence of an event, if it came shortly before.
+    def explain(self, event: Event, start_step: int) -> Event:
+        """Adds the newest shift to the evidence of an event if it happened shortly before.
 
         Args:
           event: The event.
-          began: The step at which what it reports began.
+          start_step: The first step of the incident that the event reports.
         """
-        recent = [shift for shift in self._shifts if 0 <= began - shift[0] <= _EXPLAINED_STEPS]
+        recent = [shift for shift in self._shifts if 0 <= start_step - shift[0] <= _EXPLAINED_STEPS]
         if not recent:
             return event
         step, feature = recent[-1]

@@ -1,4 +1,4 @@
-"""Finds spikes: single steps, or a few, whose loss is far above its usual range."""
+"""Detects spikes: one or a few steps with a loss far above its usual range."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..signal_statistics import SignalStatistics
 from .task_state import TaskState
 from .thresholds import Thresholds
 
-# If a constant prediction's loss is as high, the labels are the likely reason, and they must be very unusual.
+# If the loss of a constant prediction is high too, the labels explain the spike. Report it only if it is very unusual.
 _REACHES_IF_EXPLAINED = 4
 
 
@@ -20,13 +20,13 @@ def find_spike(
     normalized_loss: SignalStatistics | None,
     thresholds: Thresholds,
 ) -> Event | None:
-    """Returns the spike of a task in a window, if there is one and the task is in range.
+    """Returns the spike of a task in a window. None without a spike, or if the task is out of range.
 
     Args:
-      state: The memory of the task.
-      before: Training steps before the window.
+      state: The state of the task.
+      before: Number of training steps before the window.
       loss: The task's loss over the window.
-      normalized_loss: Its normalized loss over the window; None if it is not known.
+      normalized_loss: The task's normalized loss over the window; None if unknown.
       thresholds: The detector's settings.
     """
     if state.range.since is not None:
@@ -57,7 +57,7 @@ def find_spike(
 
 
 def compute_alarm_threshold(state: TaskState, thresholds: Thresholds) -> tuple[str, float]:
-    """Computes above which value a single step of a task is a spike or out of range.
+    """Computes the value above which a single step of a task is a spike or out of range.
 
     Returns:
       The signal's kind (``loss`` or ``normalized_loss``) and the value.
@@ -65,7 +65,7 @@ def compute_alarm_threshold(state: TaskState, thresholds: Thresholds) -> tuple[s
     deviations = thresholds.spike_deviations
     if not state.normalized_losses:
         return "loss", state.losses.compute_spike_threshold(deviations)
-    # Not the loss: if the labels explain it, the step is not a bad one.
+    # Not the loss, because a high loss that the labels explain is not a bad step.
     limit = thresholds.loss_ratio if state.has_learned else math.inf
     return "normalized_loss", min(state.normalized_losses.compute_spike_threshold(deviations), limit)
 
@@ -74,11 +74,11 @@ def _describe_normalized_spike(state: TaskState, loss: SignalStatistics, normali
     usual = state.normalized_losses.usual
     assert usual is not None
     text = (
-        f"loss {format_number(normalized_loss.maximum)} times that of a constant prediction "
+        f"loss {format_number(normalized_loss.maximum)} times the loss of a constant prediction "
         f"(usual {format_number(usual.mean)} ± {usual.deviation:.2g})"
     )
     values = {"normalized_loss": normalized_loss.maximum, "usual_normalized_loss": usual.mean, "explained": 0.0}
-    # The window keeps one step of each signal; they may differ.
+    # The maxima of the two signals may be in different steps of the window.
     if state.losses.usual is not None and loss.maximum_step == normalized_loss.maximum_step:
         raw = state.losses.usual
         values |= {"loss": loss.maximum, "usual": raw.mean, "spread": raw.deviation}

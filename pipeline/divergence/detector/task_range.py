@@ -1,4 +1,4 @@
-"""Whether one task is in range: events when it leaves, when it stays out, and when it comes back."""
+"""Tracks whether a task is in range, and makes events when it leaves, stays out and returns."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from ....foundation.run_terms import EventKind
 from ..event import Event, Evidence
 
 Source = Literal["steps", "publications"]
-"""What shows that a task is out of range: the losses of single steps, or metrics over many of them."""
+"""The source of the judgment: losses of single steps, or metrics over many steps."""
 
 
 @dataclasses.dataclass
 class TaskRange:
-    """Follows one task out of its range and back. It knows nothing of losses: others judge, and report here.
+    """Tracks one task out of its range and back. Other classes judge the losses and report the result here.
 
     Attributes:
       task: The task; empty for the whole model.
-      out_since: For each source that sees the task out of range, the step since when.
-      bad_publications: Publications in a row that show the task out of range.
-      reason: Why the task left its range the last time.
+      out_since: For each source that reports the task as out of range, the first such step.
+      bad_publications: Number of consecutive publications with the task out of range.
+      reason: The evidence when the task last left its range.
       is_full: Whether the divergence is full.
     """
 
@@ -35,14 +35,16 @@ class TaskRange:
         """The first step out of range; None if the task is in range."""
         return min(self.out_since.values(), default=None)
 
-    def leave(self, source: Source, since: int, step: int, evidence: Evidence, is_full: bool) -> list[Event]:
-        """Takes note that the task is out of range, and returns the events that follow.
+    def mark_out_of_range(
+        self, source: Source, since: int, step: int, evidence: Evidence, is_full: bool
+    ) -> list[Event]:
+        """Marks the task as out of range and returns the new events.
 
         Args:
-          source: What shows it.
-          since: First step out of range, as far as this source knows.
-          step: The newest step that was judged.
-          evidence: Why.
+          source: The source of the judgment.
+          since: First step out of range, according to this source.
+          step: The last step of the judgment.
+          evidence: The evidence.
           is_full: Whether the divergence is full.
         """
         events = []
@@ -57,8 +59,8 @@ class TaskRange:
             events.append(Event(step, "full_divergence", self.task, full.text, values=full.values))
         return events
 
-    def come_back(self, source: Source, step: int) -> list[Event]:
-        """Takes note that a source sees the task in range; the task is back when all sources do."""
+    def mark_in_range(self, source: Source, step: int) -> list[Event]:
+        """Marks the task as in range for one source. The task has returned when it is in range for all sources."""
         since = self.since
         self.out_since.pop(source, None)
         if self.out_since or (since is None and not self.is_full):
@@ -74,5 +76,5 @@ class TaskRange:
         return [Event(step, kind, self.task, evidence.text, values=evidence.values)]
 
     def reset(self) -> None:
-        """Puts the task back in range without an event, as a rollback does."""
+        """Marks the task as in range without an event, as after a rollback."""
         self.out_since, self.bad_publications, self.reason, self.is_full = {}, 0, "", False

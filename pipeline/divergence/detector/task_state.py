@@ -1,4 +1,4 @@
-"""What the detector remembers of one task."""
+"""The detector's state of one task."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .task_range import TaskRange
 
 @dataclasses.dataclass
 class TaskState:
-    """The memory of one task.
+    """The state of one task.
 
     Attributes:
       range: Whether the task is in range.
       losses: The last windows of its loss.
-      normalized_losses: The last windows of its loss in units of the best constant prediction's.
-      best_auc: The best AUC of a publication so far, less its noise.
-      has_learned: Whether its loss was ever in range. Before, the model has yet to begin to learn.
+      normalized_losses: The last windows of its loss divided by the loss of the best constant prediction.
+      best_auc: The best AUC of a publication so far, minus its noise.
+      has_learned: Whether the task has begun to learn: its loss was in range at some step, or has grown far beyond its start.
       first_normalized_loss: The smallest normalized loss of its first window.
-      spike_windows: Windows in a row with a spike.
+      spike_windows: Number of consecutive windows with a spike.
     """
 
     range: TaskRange
@@ -33,7 +33,7 @@ class TaskState:
     spike_windows: int = 0
 
     def get_state(self) -> dict[str, Any]:
-        """Returns everything as plain types."""
+        """Returns the whole state as plain types."""
         histories = {"losses": self.losses.get_state(), "normalized_losses": self.normalized_losses.get_state()}
         return dataclasses.asdict(self) | histories
 

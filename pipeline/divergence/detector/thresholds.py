@@ -7,19 +7,20 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """How far and for how long something must be wrong before the detector reports it.
+    """The settings of the detector: how large and how long a deviation must be before it reports an event.
 
     Attributes:
-      patience_publications: Publications out of range in a row after which a divergence is full. Default 3.
-      patience_steps: Steps out of range in a row after which a divergence is full, if every step is measured. Default 20.
+      patience_publications: Number of consecutive out-of-range publications that make a divergence full. Default 3.
+      patience_steps: Number of consecutive out-of-range steps that make a divergence full, if every step is measured.
+        Default 20.
       loss_ratio: A loss above this multiple of the loss of a constant prediction is out of range. Default 2.
-      loss_growth: If the loss of a constant prediction is not known, a loss above this multiple of its usual value is out of
+      loss_growth: If the loss of a constant prediction is unknown, a loss above this multiple of its usual value is out of
         range. Default 10.
       collapse_share: An AUC has collapsed if less than this share of its best lead over chance is left. Default 0.25.
       spike_deviations: A loss is a spike if it is this many deviations of single steps above its usual value. Default 8.
-      over_clipping_factor: A layer is over-clipped if the rule clipped nine in ten steps of ``patience_publications``
-        publications, and the last clipping factors were below this. Default 0.05.
-      dead_share: A layer is dead if more than this share of its units is. Default 0.95.
+      over_clipping_factor: A layer is over-clipped if, over ``patience_publications`` publications, the rule clipped at least
+        nine in ten steps and the last clipping factors were below this value. Default 0.05.
+      dead_share: A layer is dead if more than this share of its units are dead. Default 0.95.
 
     Raises:
       ValueError: If a value is out of its range; the message names it.

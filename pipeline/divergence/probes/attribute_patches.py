@@ -1,4 +1,4 @@
-"""Replaces attributes of objects for a while."""
+"""Replaces attributes of objects temporarily."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MISSING = object()
 
 
 class AttributePatches:
-    """Attributes that are replaced until :meth:`undo`.
+    """Replaces attributes until :meth:`undo`.
 
     Example:
     >>> class Model:
@@ -32,7 +32,7 @@ class AttributePatches:
         return bool(self._undo)
 
     def set(self, owner: Any, name: str, value: Any) -> None:
-        """Sets an attribute of an object, past any ``__setattr__`` of its class."""
+        """Sets an attribute of an object, bypassing any ``__setattr__`` of its class."""
         previous = vars(owner).get(name, _MISSING)
         object.__setattr__(owner, name, value)
 
@@ -45,7 +45,7 @@ class AttributePatches:
         self._undo.append(undo)
 
     def wrap(self, owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
-        """Replaces a method by ``wrapper``, which is called with the original method and the call's arguments."""
+        """Replaces a method by ``wrapper``, which receives the original method and the call's arguments."""
         original = getattr(owner, name)
 
         @functools.wraps(original)
@@ -55,7 +55,7 @@ class AttributePatches:
         self.set(owner, name, wrapped)
 
     def undo(self) -> None:
-        """Puts all attributes back, the last one first."""
+        """Restores all attributes, the last one first."""
         for undo in reversed(self._undo):
             undo()
         self._undo.clear()

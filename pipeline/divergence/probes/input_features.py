@@ -1,8 +1,8 @@
-"""Measures what a batch's inputs look like, feature by feature, inside the step. No schema is needed.
+"""Measures the input features of a batch inside the step. No schema is required.
 
-Numbers are measured as ``sign(x) * log(1 + |x|)``, so that the few large values of a heavy tail do not hide all others. Ids and
-strings are hashed to numbers from 0 to 1: if other ids come, or one comes far more often, the mean and deviation of the hashes move,
-and no vocabulary is needed to see it.
+Numbers are transformed to ``sign(x) * log(1 + |x|)``, so that a few large values of a heavy tail do not hide the others. Ids and
+strings are hashed to numbers from 0 to 1. If new ids appear, or one id becomes far more frequent, the mean and deviation of the
+hashes move. This requires no vocabulary.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from ....foundation.signed_log import signed_log
 
-# A wider matrix is one feature; in a narrower one, each column is.
+# In a matrix of up to this many columns, each column is a feature. A wider matrix is one feature.
 _MAX_COLUMNS = 64
 _BUCKETS = 1 << 24
-# 2^64 divided by the golden ratio, made odd: the high bits of its products with neighboring integers lie far apart.
+# 2^64 divided by the golden ratio, made odd: the high bits of its products with neighboring integers differ widely.
 _HASH_MULTIPLIER = -7046029254386353131
 
 
@@ -25,13 +25,13 @@ def measure_features(inputs: Any, names: Sequence[str] | None = None) -> dict[st
     """Measures the features of one batch.
 
     Args:
-      inputs: A tensor ``[B, ...]``, or a mapping or sequence of such tensors; anything nested deeper is left out. In a
+      inputs: A tensor ``[B, ...]``, or a mapping or sequence of such tensors. Deeper nesting is ignored. In a
         floating-point matrix ``[B, F]`` of up to 64 columns, each column is a feature, ``name[3]``.
       names: The features in a mapping. Default: all.
 
     Returns:
       Scalars: ``feature/<name>``, the mean; ``spread/<name>``, the standard deviation; and for floating-point features
-      ``missing/<name>``, the share of values that are not finite. Those do not count in the other two.
+      ``missing/<name>``, the share of values that are not finite. The mean and deviation cover the finite values.
 
     Example:
     >>> sorted(measure_features({"age": tf.constant([20.0, 30.0]), "user": tf.constant([7, 7])}))
@@ -42,7 +42,7 @@ def measure_features(inputs: Any, names: Sequence[str] | None = None) -> dict[st
     for name, tensor in _select_columns(inputs, names).items():
         if tensor.dtype.is_floating:
             features, columns = _split_columns(name, tensor)
-            # Columns of one length are measured together: a vector costs what a scalar does.
+            # Measure columns of equal length together, because a vector operation costs no more than a scalar one.
             length = columns.shape[1]
             groups.setdefault(name if length is None else length, []).append((features, columns))
         else:
@@ -55,7 +55,7 @@ def measure_features(inputs: Any, names: Sequence[str] | None = None) -> dict[st
 
 
 def _split_columns(name: str, tensor: tf.Tensor) -> tuple[list[str], tf.Tensor]:
-    """The features of a floating-point tensor, and their values as the rows of a matrix."""
+    """Splits a floating-point tensor into features. Returns their names, and their values as the rows of a matrix."""
     numbers = tf.cast(tensor, tf.float32)
     if numbers.shape.rank == 2 and numbers.shape[1] is not None and 1 < numbers.shape[1] <= _MAX_COLUMNS:
         columns = tf.transpose(numbers)
@@ -64,7 +64,7 @@ def _split_columns(name: str, tensor: tf.Tensor) -> tuple[list[str], tf.Tensor]:
 
 
 def _measure_columns(features: Sequence[str], numbers: tf.Tensor) -> dict[str, tf.Tensor]:
-    """The signals of floating-point features, whose values are the rows of ``numbers``."""
+    """Computes the signals of floating-point features, whose values are the rows of ``numbers``."""
     is_finite = tf.math.is_finite(numbers)
     numbers = tf.where(is_finite, signed_log(numbers, tf.math), 0.0)
     finite_share = tf.reduce_mean(tf.cast(is_finite, tf.float32), axis=1)
@@ -83,7 +83,7 @@ def _name_moments(name: str, mean: tf.Tensor, spread: tf.Tensor) -> dict[str, tf
 
 
 def _select_columns(inputs: Any, names: Sequence[str] | None) -> dict[str, tf.Tensor]:
-    """The tensors of a batch by name, without those that cannot be measured."""
+    """Returns the measurable tensors of a batch by name."""
     if isinstance(inputs, Mapping):
         columns = {str(name): inputs[name] for name in (inputs if names is None else names) if name in inputs}
     elif isinstance(inputs, list | tuple):
@@ -99,7 +99,7 @@ def _select_columns(inputs: Any, names: Sequence[str] | None) -> dict[str, tf.Te
 
 
 def _hash_ids(ids: tf.Tensor) -> tf.Tensor:
-    """Ids, strings or booleans as numbers from 0 to 1."""
+    """Hashes ids, strings or booleans to numbers from 0 to 1."""
     if ids.dtype == tf.string:
         bucket = tf.strings.to_hash_bucket_fast(ids, _BUCKETS)
     else:

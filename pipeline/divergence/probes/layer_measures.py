@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ..keras_compat import get_layer_name, get_variable_path, has_relu
 
-# In a gradient with this many numbers or more, only every 16th row is read.
+# In gradients of this size or more, read only every 16th row.
 _LARGE_SIZE, _ROW_STRIDE = 1 << 18, 16
 
 
@@ -19,7 +19,7 @@ def measure_layer_output(layer: Any, name: str, output: Any) -> dict[str, tf.Ten
     Args:
       layer: The layer.
       name: Its name in the signals.
-      output: Its output; anything but a floating-point tensor is not measured.
+      output: Its output. Only a floating-point tensor is measured.
 
     Returns:
       ``activation/<name>``, and for a layer with a ReLU ``dead_units/<name>``.
@@ -32,10 +32,10 @@ def measure_layer_output(layer: Any, name: str, output: Any) -> dict[str, tf.Ten
         numbers = tf.cast(numbers, tf.float32)
     if not has_relu(layer):
         return {f"activation/{name}": tf.reduce_mean(numbers)}
-    # One pass serves both signals: outputs of a ReLU are never below 0, so the sum of a unit is 0 only if the unit is 0 in every
-    # row, and a value that is not finite cannot cancel out.
+    # One pass computes both signals. A ReLU is never below 0, so the sum of a unit is 0 only if the unit is 0 in every row, and a
+    # value that is not finite cannot cancel out.
     rows = tf.reshape(numbers, [-1, numbers.shape[-1] or 1])
-    # A matrix product, which is three times as fast as TensorFlow's sum over rows.
+    # A matrix product is three times as fast as TensorFlow's sum over rows.
     unit_sums = tf.linalg.matvec(rows, tf.ones([tf.shape(rows)[0]], rows.dtype), transpose_a=True)
     count = tf.cast(tf.size(rows), unit_sums.dtype)
     return {
@@ -48,8 +48,8 @@ def measure_norms(pairs: Sequence[tuple[Any, Any]], model_name: str) -> dict[str
     """Measures, by layer, the norms of gradients and of dense weights.
 
     Args:
-      pairs: Gradients, or None, and their variables.
-      model_name: Left out of the layers' names.
+      pairs: Pairs of a gradient, or None, and its variable.
+      model_name: Prefix to remove from the layers' names.
 
     Returns:
       ``gradient/<layer>`` and ``parameter/<layer>``.
@@ -68,10 +68,10 @@ def measure_norms(pairs: Sequence[tuple[Any, Any]], model_name: str) -> dict[str
 
 
 def compute_sampled_norm(gradients: Sequence[Any]) -> tf.Tensor:
-    """Computes the norm of gradients, of large matrices over every 16th row.
+    """Computes the norm of gradients, with only every 16th row of large matrices.
 
-    That is enough to see whether they are finite: a value that is not finite in a layer spreads to all rows of the gradients behind
-    it. Reading all rows would be most of what watching costs.
+    The sample suffices to detect gradients that are not finite, because such a value in a layer spreads to all rows of the
+    gradients that depend on it. Reading all rows would dominate the cost of monitoring.
     """
     return tf.linalg.global_norm([_sample_rows(gradient) for gradient in gradients])
 

@@ -1,4 +1,4 @@
-"""Measures the outputs of a compiled model on one batch: loss, normalized loss, calibration and AUC of each task."""
+"""Measures the loss, normalized loss, calibration and AUC of each task on one batch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ....foundation.constant_baseline import constant_cross_entropy, smoothed_sh
 from ....foundation.metric_key import MetricKey
 from ..signal_recorder import Signal
 
-# On fewer labeled rows, the loss of a constant prediction is too noisy to compare with.
+# With fewer labeled rows, the loss of a constant prediction is too noisy for a comparison.
 _MIN_ROWS = 32
 
 
@@ -22,10 +22,10 @@ def measure_outputs(model: Any, labels: Any, predictions: Any) -> dict[str, tf.T
     Args:
       model: A Keras model that was compiled with a loss.
       labels: One tensor, or several by name or in the order of the outputs.
-      predictions: Likewise.
+      predictions: The predictions, in the same form.
 
     Returns:
-      Scalars by signal, see :mod:`~..probes`; nothing for outputs with another loss.
+      Scalars by signal; see :mod:`~..probes`. Outputs with another loss have none.
     """
     outputs = _name_tensors(model, predictions)
     targets = _name_tensors(model, labels)
@@ -46,7 +46,7 @@ def make_signals(measures: Mapping[str, tf.Tensor], loss_ratio: float) -> list[S
     """Turns measures into signals.
 
     Args:
-      measures: Scalars by signal. ``examples/<task>`` is not a signal: it says how many rows of the batch had a label.
+      measures: Scalars by signal. ``examples/<task>`` is not a signal, but the number of labeled rows in the batch.
       loss_ratio: Limit of the normalized losses.
     """
     signals = []
@@ -63,11 +63,11 @@ def make_signals(measures: Mapping[str, tf.Tensor], loss_ratio: float) -> list[S
 
 
 def compute_batch_auc(labels: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
-    """Computes the AUC of some rows exactly: the share of pairs of a positive and a negative that are ranked correctly.
+    """Computes the exact AUC of a batch: the share of correctly ranked pairs of a positive and a negative row.
 
     Args:
       labels: 0 or 1, ``[B]``.
-      scores: ``[B]``. Ties count half; scores that are not finite count as 0.
+      scores: ``[B]``. Ties count half. Scores that are not finite count as 0.
 
     Returns:
       A scalar; 0.5 if a class is missing.
@@ -78,7 +78,7 @@ def compute_batch_auc(labels: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
     """
     scores = tf.where(tf.math.is_finite(scores), scores, 0.0)[tf.newaxis]
     ordered = tf.sort(scores, axis=1)
-    # Twice the mean rank of equal scores, less 1.
+    # Twice the mean rank of equal scores, minus 1.
     ranks = tf.searchsorted(ordered, scores, "left") + tf.searchsorted(ordered, scores, "right")
     ranks = (tf.cast(ranks[0], tf.float64) + 1.0) / 2.0
     labels = tf.cast(labels, tf.float64)
@@ -89,7 +89,7 @@ def compute_batch_auc(labels: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
 
 
 def _measure_binary(y: tf.Tensor, p: tf.Tensor, is_logits: bool) -> dict[str, tf.Tensor]:
-    """The measures of a binary task; ``y`` and ``p`` are ``[B]``."""
+    """Measures a binary task; ``y`` and ``p`` are ``[B]``."""
     logits = p if is_logits else tf.math.log(tf.maximum(p, 1e-7)) - tf.math.log(tf.maximum(1.0 - p, 1e-7))
     loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=logits))
     p = tf.sigmoid(p) if is_logits else p
@@ -100,7 +100,7 @@ def _measure_binary(y: tf.Tensor, p: tf.Tensor, is_logits: bool) -> dict[str, tf
 
 
 def _measure_squared(y: tf.Tensor, p: tf.Tensor) -> dict[str, tf.Tensor]:
-    """The measures of a regression; ``y`` and ``p`` are ``[B]``."""
+    """Measures a regression; ``y`` and ``p`` are ``[B]``."""
     return _measure_task(tf.reduce_mean(tf.square(y - p)), tf.math.reduce_variance(y), y, p)
 
 
@@ -114,7 +114,7 @@ def _measure_task(loss: tf.Tensor, constant_loss: tf.Tensor, y: tf.Tensor, p: tf
 
 
 def _name_tensors(model: Any, tensors: Any) -> dict[str, tf.Tensor]:
-    """Tensors by the outputs' names; by an empty name if there is one; nothing for anything nested deeper."""
+    """Returns tensors by output name, with an empty name for a single tensor. Empty for deeper nesting."""
     if isinstance(tensors, Mapping):
         named = dict(tensors)
     elif isinstance(tensors, list | tuple):
@@ -129,7 +129,7 @@ def _list_output_names(model: Any, count: int) -> list[str]:
 
 
 def _find_loss(model: Any, task: str) -> Any:
-    """The loss of a task, as the model was compiled."""
+    """Returns the loss with which the model was compiled for a task."""
     loss = getattr(model, "loss", None)
     if isinstance(loss, Mapping):
         return loss.get(task)
@@ -139,14 +139,14 @@ def _find_loss(model: Any, task: str) -> Any:
 
 
 class _KnownLoss(NamedTuple):
-    """A loss that can be compared with that of a constant prediction."""
+    """A kind of loss for which the loss of a constant prediction is known."""
 
     kind: Literal["binary", "squared"]
     is_logits: bool
 
 
 def _classify_loss(loss: Any) -> _KnownLoss | None:
-    """What is known of a loss, by its name or its class; None for any other loss."""
+    """Classifies a loss by its name or class; None for other kinds of loss."""
     name = loss if isinstance(loss, str) else getattr(loss, "name", None) or getattr(loss, "__name__", "")
     plain = str(name).replace("_", "").lower()
     if plain == "binarycrossentropy":

@@ -1,4 +1,4 @@
-"""Wrappers around the training step of one model."""
+"""Wraps the training step of a model to measure it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from .layer_measures import compute_sampled_norm, measure_layer_output, measure_
 from .output_measures import make_signals, measure_outputs
 
 
-class _TracedStepNotes(threading.local):
-    """What the step that this thread traces has measured so far.
+class _TraceState(threading.local):
+    """The measurements so far of the step that this thread traces.
 
     Attributes:
       signals: The signals; None outside of a step.
-      batch: What ``train_step`` was given.
-      early_values: Values before the step of the variables that the model itself writes, by ``id``.
+      batch: The argument of ``train_step``.
+      early_values: Values before the step of the variables that the model itself changes, by ``id``.
     """
 
     def __init__(self) -> None:
@@ -37,16 +37,16 @@ class _TracedStepNotes(threading.local):
 
 
 class Probes(tf.Module):
-    """Measures every training step of one model while attached.
+    """Measures every training step of a model while attached.
 
     Args:
       model: A compiled Keras model, built or not.
-      loss_ratio: A loss above this multiple of the best constant prediction's is out of range.
-      bundles: Where to save steps that raise an alarm. Works with one replica, and without XLA. Default: no step is saved.
+      loss_ratio: A loss above this multiple of the loss of the best constant prediction is out of range.
+      bundles: Saves the steps that raise an alarm. Requires a single replica and no XLA. Default: no step is saved.
 
     Attributes:
-      recorder: Keeps the signals until they are read.
-      before: Training steps before the current window; whoever reads the recorder sets it.
+      recorder: Accumulates the statistics of the signals.
+      before: Number of training steps before the current window. The reader of the recorder sets it.
 
     Example:
     >>> import tf_keras
@@ -62,9 +62,9 @@ class Probes(tf.Module):
 
     def __init__(self, model: Any, *, loss_ratio: float, bundles: Bundles | None = None):
         super().__init__(name="probes")
-        self._model = [model]  # In a list, so that tf.Module does not take the model's variables for its own.
+        self._model = [model]  # A list hides the model's variables from tf.Module.
         self._loss_ratio = loss_ratio
-        self._notes = _TracedStepNotes()
+        self._trace = _TraceState()
         self._patches = AttributePatches()
         self._measures_norms = False
         self._compiled_step: Any = None
@@ -78,7 +78,7 @@ class Probes(tf.Module):
         return self._model[0] is model
 
     def attach(self) -> None:
-        """Wraps the model's methods. A step that was compiled without the wrappers will be compiled anew."""
+        """Wraps the model's methods. Keras then recompiles a training step that was compiled without them."""
         model = self._model[0]
         if self._patches:
             return
@@ -96,7 +96,7 @@ class Probes(tf.Module):
             model.train_function = None
 
     def detach(self) -> None:
-        """Unwraps the model's methods. The compiled step keeps its probes, and is used again after :meth:`attach`."""
+        """Unwraps the model's methods. The compiled step keeps its probes for the next :meth:`attach`."""
         self._patches.undo()
         self._compiled_step = self._model[0].train_function
 
@@ -110,16 +110,18 @@ class Probes(tf.Module):
         with self._tracing(batch) as signals:
             if self._bundles is not None:
                 # Moving averages and the states of random generators change before the optimizer is called.
-                written = self._model[0].non_trainable_variables
-                self._notes.early_values = {id(variable): tf.convert_to_tensor(variable) for variable in written}
+                changed_variables = self._model[0].non_trainable_variables
+                self._trace.early_values = {
+                    id(variable): tf.convert_to_tensor(variable) for variable in changed_variables
+                }
             self._add(measure_features(*self._select_inputs(batch)))
             results = original(batch)
-            self.recorder.record([signal for signal in signals if _is_of_this_graph(signal.value)])
+            self.recorder.record([signal for signal in signals if _is_in_current_graph(signal.value)])
         return results
 
     def _compute_loss(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         loss = original(*args, **kwargs)
-        if self._notes.signals is not None:
+        if self._trace.signals is not None:
             arguments = dict(zip(("x", "y", "y_pred", "sample_weight"), args, strict=False)) | kwargs
             self._add({"loss": tf.reduce_mean(loss)})
             self._take_measures(measure_outputs(self._model[0], arguments.get("y"), arguments.get("y_pred")))
@@ -133,42 +135,42 @@ class Probes(tf.Module):
             variables = args[0] if args else kwargs.get("trainable_variables")
             pairs = list(zip(pairs, variables or self._model[0].trainable_variables, strict=True))
         norms: dict[str, tf.Tensor] = {}
-        if self._notes.signals is not None and self._measures_norms:
+        if self._trace.signals is not None and self._measures_norms:
             norms = measure_norms(pairs, self._model[0].name)
             self._add(norms)
-        if self._notes.signals is not None and self._bundles is not None:
+        if self._trace.signals is not None and self._bundles is not None:
             gradients = [gradient for gradient, _ in pairs if gradient is not None]
-            self._save_if_alarmed(self._bundles, self._notes.signals, gradients)
+            self._save_if_alarmed(self._bundles, self._trace.signals, gradients)
         if get_strategy(self._model[0]).num_replicas_in_sync > 1:
             return original(gradients_or_pairs, *args, **kwargs)
-        # Otherwise TensorFlow would copy each variable that is read after it is written.
+        # Without this order, TensorFlow may read a variable after writing it, and then it copies the variable.
         with tf.control_dependencies(list(norms.values())):
             return original(gradients_or_pairs, *args, **kwargs)
 
     def _call(self, layer: Any, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         output = original(*args, **kwargs)
-        if self._notes.signals is not None:
-            # A layer is named by its weights, which tell where it stands in the model; its own name need not.
+        if self._trace.signals is not None:
+            # Name a layer after its weights, because their names contain the path in the model.
             weights = layer.weights
             name = get_layer_name(get_variable_path(weights[0]), self._model[0].name) if weights else str(layer.name)
             self._add(measure_layer_output(layer, name, output))
         return output
 
     def _take_measures(self, measures: Mapping[str, tf.Tensor]) -> None:
-        if self._notes.signals is not None:
-            self._notes.signals += make_signals(measures, self._loss_ratio)
+        if self._trace.signals is not None:
+            self._trace.signals += make_signals(measures, self._loss_ratio)
 
     def _save_if_alarmed(self, bundles: Bundles, signals: list[Signal], gradients: Sequence[Any]) -> None:
-        """Adds the operation that saves the step if a signal raises an alarm."""
+        """Adds an operation that saves the step if a signal raises an alarm."""
         learning_rate = unwrap_optimizer(self._model[0].optimizer).learning_rate
         self._add({"gradient": compute_sampled_norm(gradients), "learning_rate": tf.convert_to_tensor(learning_rate)})
-        known = [signal for signal in signals if _is_of_this_graph(signal.value)]
+        known = [signal for signal in signals if _is_in_current_graph(signal.value)]
         alarms = self.recorder.check_alarms(known)
 
         def save() -> tf.Tensor:
             window_step = tf.convert_to_tensor(self.recorder.steps) + 1
             step = TracedStep(
-                self._model[0], self._notes.batch, self._notes.early_values, gradients, known, alarms, window_step
+                self._model[0], self._trace.batch, self._trace.early_values, gradients, known, alarms, window_step
             )
             saved = save_traced_step(bundles, step, lambda window_step: self.before + window_step)
             with tf.control_dependencies([saved]):
@@ -178,7 +180,7 @@ class Probes(tf.Module):
         tf.cond(self.recorder.armed & tf.reduce_any(alarms), save, lambda: tf.constant(0, tf.int64))
 
     def _select_inputs(self, batch: Any) -> tuple[Any, Sequence[str] | None]:
-        """The features in a step's batch, and their names if the batch holds more."""
+        """Returns the inputs in a step's batch, and the feature names if the inputs include other columns."""
         inputs = batch[0] if isinstance(batch, tuple) and batch else batch
         model = self._model[0]
         if isinstance(inputs, list | tuple) and len(getattr(model, "input_names", ())) == len(inputs):
@@ -186,33 +188,34 @@ class Probes(tf.Module):
         return inputs, getattr(model, "feature_names", None)
 
     def _add(self, measures: Mapping[str, tf.Tensor]) -> None:
-        if self._notes.signals is not None:
-            self._notes.signals += [Signal(name, value) for name, value in measures.items()]
+        if self._trace.signals is not None:
+            self._trace.signals += [Signal(name, value) for name, value in measures.items()]
 
     @contextlib.contextmanager
     def _tracing(self, batch: Any) -> Iterator[list[Signal]]:
-        self._notes.signals, self._notes.batch = [], batch
+        self._trace.signals, self._trace.batch = [], batch
         try:
-            yield self._notes.signals
+            yield self._trace.signals
         finally:
-            self._notes.signals = self._notes.batch = None
-            self._notes.early_values = {}
+            self._trace.signals = self._trace.batch = None
+            self._trace.early_values = {}
 
 
-def _is_of_this_graph(value: tf.Tensor) -> bool:
-    """Whether a tensor belongs to the graph that is traced, and not to that of a loop or a branch in it."""
+def _is_in_current_graph(value: tf.Tensor) -> bool:
+    """Returns whether a tensor belongs to the current graph, and not to the graph of a loop or branch inside it."""
     return tf.executing_eagerly() or getattr(value, "graph", None) is tf.compat.v1.get_default_graph()
 
 
 def _can_save_steps(model: Any, bundles: Bundles) -> bool:
-    """Whether steps of a model can be saved; otherwise ``bundles.problems`` says why not."""
+    """Returns whether steps of a model can be saved. If not, adds the reason to ``bundles.problems``."""
     if getattr(model, "jit_compile", False):
         bundles.problems.append(
-            "Bad steps are not saved: XLA compiles the training step and cannot write files. Compile the model with jit_compile=False."
+            "Bad steps are not saved: XLA compiles the training step and cannot write files. Compile the model with "
+            "jit_compile=False."
         )
         return False
     replicas = get_strategy(model).num_replicas_in_sync
     if replicas > 1:
-        bundles.problems.append(f"Bad steps are not saved: this needs one replica, the strategy has {replicas}.")
+        bundles.problems.append(f"Bad steps are not saved: this requires one replica, but the strategy has {replicas}.")
         return False
     return True

@@ -1,4 +1,4 @@
-"""How often a training may be rolled back, and with which learning rate it goes on."""
+"""The allowed number of rollbacks, and the learning rate after them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Mapping
 
 @dataclasses.dataclass
 class RollbackBudget:
-    """Counts rollbacks, and computes what they leave of the learning rate.
+    """Counts rollbacks and computes the factor of the learning rate.
 
     Attributes:
       max_rollbacks: Largest number of rollbacks. Default 3.
-      learning_rate_factor: What each rollback leaves of the learning rate. Default 0.5.
-      warmup_steps: Steps after a rollback in which the learning rate rises from near 0 to its new value. Default 64.
-      count: Rollbacks so far.
+      learning_rate_factor: Factor by which each rollback multiplies the learning rate. Default 0.5.
+      warmup_steps: Steps over which the learning rate rises from near 0 to its new value after a rollback. Default 64.
+      count: Number of rollbacks so far.
       last_step: The step of the last rollback.
-      restored_step: The step that it went back to.
+      restored_step: The step of the weights that the last rollback restored.
 
     Raises:
       ValueError: If a value is out of its range; the message names it.
@@ -48,11 +48,11 @@ class RollbackBudget:
 
     @property
     def final_factor(self) -> float:
-        """What is left of the learning rate after the warm-up."""
+        """Factor of the learning rate after the warm-up."""
         return self.learning_rate_factor**self.count
 
     def compute_factor(self, step: int) -> float:
-        """Computes what is left of the learning rate for the steps after ``step``."""
+        """Computes the factor of the learning rate for the steps after ``step``."""
         if not self.count:
             return 1.0
         return self.final_factor * min(1.0, (step - self.last_step + 1) / max(self.warmup_steps, 1))

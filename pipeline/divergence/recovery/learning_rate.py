@@ -13,8 +13,8 @@ from ..keras_compat import get_strategy, unwrap_optimizer
 class LearningRateScale:
     """Multiplies the learning rate of an optimizer by a factor that may change during training.
 
-    A rate that is a variable is multiplied in place. A schedule is wrapped in another one while the scale is attached, so that a
-    training step that is compiled meanwhile follows the factor.
+    A learning rate variable is multiplied in place. A schedule is wrapped in a scaled schedule while the scale is attached, so
+    that a training step compiled during that time follows the factor.
 
     Args:
       model: A compiled model.
@@ -37,7 +37,7 @@ class LearningRateScale:
             self._optimizer._learning_rate = self._scaled_schedule
 
     def detach(self) -> None:
-        """Puts the optimizer's own schedule back; what was compiled meanwhile goes on following the factor."""
+        """Restores the optimizer's schedule. A training step compiled before still follows the factor."""
         if self._variable is not None:
             self._optimizer._learning_rate = self._schedule
 

@@ -1,4 +1,4 @@
-"""Goes back to healthy weights, with a smaller learning rate."""
+"""Restores healthy weights and reduces the learning rate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .budget import RollbackBudget
 from .learning_rate import LearningRateScale
 from .snapshots import MemorySnapshots, SnapshotStore
 
-# A rollback within this many warm-ups after another one goes further back.
+# A rollback within this many warm-ups after the previous one restores older weights.
 _SOON_WARMUPS = 4
 
 
@@ -18,9 +18,8 @@ class Rollback:
     """Rolls a training back, as often as the budget allows.
 
     Args:
-      budget: How often, and what is left of the learning rate.
-      snapshots: Where healthy weights are kept. Default: :class:`~.snapshots.MemorySnapshots` of the model that
-        :meth:`attach` is given.
+      budget: The allowed number of rollbacks, and the factor of the learning rate.
+      snapshots: The store of healthy weights. If None, :meth:`attach` creates :class:`~.snapshots.MemorySnapshots`.
       check_steps: Steps between two checks of the monitor.
     """
 
@@ -31,7 +30,7 @@ class Rollback:
         self._scale: LearningRateScale | None = None
 
     def attach(self, model: Any, schedule_class: type, step: int) -> None:
-        """Prepares a model that is about to train: its learning rate follows the budget."""
+        """Makes the learning rate of a model follow the budget, before training."""
         if self._scale is None:
             self._snapshots = self._snapshots or MemorySnapshots(model)
             self._scale = LearningRateScale(model, schedule_class)
@@ -39,7 +38,7 @@ class Rollback:
         self.update_learning_rate(step)
 
     def detach(self) -> None:
-        """Gives the model its own learning rate back; what was compiled goes on following the budget."""
+        """Restores the model's learning rate schedule. A training step compiled before still follows the budget."""
         if self._scale is not None:
             self._scale.detach()
 
@@ -49,19 +48,19 @@ class Rollback:
             self._scale.set_factor(self.budget.compute_factor(step))
 
     def save_snapshot(self, step: int, is_healthy: bool) -> None:
-        """Gives the snapshots the chance to save the present state."""
+        """Saves a snapshot of the current state if one is due."""
         if self._snapshots is not None:
             self._snapshots.save_if_due(step, is_healthy)
 
     def roll_back(self, step: int, out_of_range_since: int | None) -> Event:
-        """Restores healthy weights and makes the learning rate smaller.
+        """Restores healthy weights and reduces the learning rate.
 
         Args:
-          step: The present step.
-          out_of_range_since: The first step out of range. None: the weights before ``step`` are healthy.
+          step: The current step.
+          out_of_range_since: The first step out of range. If None, all weights before ``step`` are healthy.
 
         Returns:
-          The event: ``rollback``, or ``no_rollback`` if it is not possible.
+          The event: ``rollback``, or ``no_rollback`` if no rollback is possible.
         """
         budget, since = self.budget, out_of_range_since or step
         if budget.is_used_up:
@@ -72,7 +71,7 @@ class Rollback:
         budget.count, budget.last_step, budget.restored_step = budget.count + 1, step, restored_step
         self.update_learning_rate(step)
         evidence = (
-            f"restored the weights of step {restored_step:,}; learning rate {budget.final_factor:g} times the original, "
+            f"restored the weights of step {restored_step:,}; learning rate {budget.final_factor:g} times the original "
             f"after {budget.warmup_steps} warm-up steps; rollback {budget.count} of {budget.max_rollbacks}"
         )
         values: Mapping[str, float] = {
@@ -89,7 +88,7 @@ class Rollback:
             return None
         soon_steps = _SOON_WARMUPS * max(self.budget.warmup_steps, self._check_steps)
         if self.budget.count and step - self.budget.last_step < soon_steps:
-            # The last rollback restored weights that were already on their way out of range.
+            # The last rollback did not help, so try weights from before the ones that it restored.
             restored_step = self._snapshots.restore(min(since, self.budget.restored_step))
             if restored_step is not None:
                 return restored_step

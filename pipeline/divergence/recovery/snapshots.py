@@ -1,4 +1,4 @@
-"""Where healthy weights are kept."""
+"""Stores of healthy weights."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from ..keras_compat import list_optimizer_variables, unwrap_optimizer
 
 
 class SnapshotStore(Protocol):
-    """Keeps healthy states of a training, and restores them."""
+    """Saves and restores healthy states of a training."""
 
     def save_if_due(self, step: int, is_healthy: bool) -> None:
-        """Saves the present state if it is time and the training is healthy. The monitor calls this after each check."""
+        """Saves the current state if a snapshot is due and training is healthy. The monitor calls this after each check."""
         ...
 
     def restore(self, before: int) -> int | None:
-        """Restores the newest healthy state of a step below ``before``; returns its step, or None if there is none."""
+        """Restores the newest healthy state of a step below ``before``. Returns its step, or None without such a state."""
         ...
 
 
 class MemorySnapshots:
-    """Keeps snapshots in the host's memory. Each takes as much as the weights and the optimizer's variables.
+    """Keeps snapshots in the host's memory. Each takes as much memory as the weights and the optimizer's variables.
 
     Args:
-      model: A compiled model. It must be built when the first snapshot is saved.
+      model: A compiled model. It must be built before the first snapshot.
       every: Smallest number of steps between two snapshots. Default 64.
-      count: How many snapshots are kept; the newest. Default 3.
+      count: Number of newest snapshots to keep. Default 3.
     """
 
     def __init__(self, model: Any, every: int = 64, count: int = 3):
@@ -38,13 +38,13 @@ class MemorySnapshots:
         self._snapshots: list[tuple[int, list[np.ndarray]]] = []
 
     def save_if_due(self, step: int, is_healthy: bool) -> None:
-        """Saves the present state if the training is healthy and the last snapshot is old enough."""
+        """Saves the current state if training is healthy and the last snapshot is old enough."""
         if is_healthy and (not self._snapshots or step >= self._snapshots[-1][0] + self._every):
             values = [np.array(tf.convert_to_tensor(variable)) for variable in _list_training_variables(self._model)]
             self._snapshots = [*self._snapshots, (step, values)][-self._count :]
 
     def restore(self, before: int) -> int | None:
-        """Restores the newest snapshot of a step below ``before``, and drops later ones."""
+        """Restores the newest snapshot of a step below ``before`` and drops later snapshots."""
         earlier = [snapshot for snapshot in self._snapshots if snapshot[0] < before]
         if not earlier:
             return None
@@ -56,7 +56,7 @@ class MemorySnapshots:
 
 
 def _list_training_variables(model: Any) -> list[Any]:
-    """All variables that a step changes, without the step counters, the learning rate and the metrics."""
+    """Lists the variables that a step changes, without step counters, learning rate and metrics."""
     optimizer = unwrap_optimizer(model.optimizer)
     variables = [*model.weights, *list_optimizer_variables(optimizer)]
     counters = {id(optimizer.iterations), id(getattr(model.optimizer, "iterations", None))}

@@ -10,21 +10,21 @@ from .variables import unwrap_variable
 
 
 def find_adagrad_accumulators(optimizer: Any, variables: Sequence[Any]) -> list[Any] | None:
-    """Finds Adagrad's accumulators G of some variables, in the order of the variables.
+    """Finds Adagrad's accumulators G for a list of variables.
 
-    Works for Adagrad of Keras 2 and Keras 3, for optimizers that derive from it or keep the same lists, and inside an optimizer that
-    scales the loss.
+    Supports Adagrad in Keras 2 and Keras 3, subclasses and optimizers with the same attributes, and loss-scaling optimizers around
+    them.
 
     Args:
       optimizer: A Keras optimizer, built or not.
       variables: Variables of the model.
 
     Returns:
-      The optimizer's own variables; None if it is not an Adagrad, is not built, or lacks one of the variables.
+      The accumulators, in the order of ``variables``. None if the optimizer is not Adagrad, is not built, or lacks a variable.
     """
     optimizer = unwrap_optimizer(optimizer)
     accumulators = getattr(optimizer, "_accumulators", None)
-    # FTRL has accumulators too, but divides by something else.
+    # FTRL has accumulators too, but a different preconditioner.
     if not accumulators or hasattr(optimizer, "_linears"):
         return None
     if hasattr(optimizer, "_index_dict"):
@@ -36,5 +36,5 @@ def find_adagrad_accumulators(optimizer: Any, variables: Sequence[Any]) -> list[
     if not all(key in indices and indices[key] < len(accumulators) for key in keys):
         return None
     matching = [accumulators[indices[key]] for key in keys]
-    fits = all(tuple(a.shape) == tuple(variable.shape) for a, variable in zip(matching, variables, strict=True))
-    return matching if fits else None
+    shapes_match = all(tuple(a.shape) == tuple(v.shape) for a, v in zip(matching, variables, strict=True))
+    return matching if shapes_match else None

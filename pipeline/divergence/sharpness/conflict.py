@@ -1,4 +1,4 @@
-"""How far the tasks' gradients point in different directions."""
+"""Measures the conflict between tasks: how far their gradients point in different directions."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .variables import check_scalar, unwrap_variables
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class GradientConflict:
-    """How the gradients of T tasks over some variables relate.
+    """The relation between the gradients of T tasks.
 
     Attributes:
       tasks: The tasks, in the order of the matrix.
-      norms: By task, the L2 norm of its gradient over all variables; 0 without a gradient, NaN if it is not finite.
-      shares: By task, its norm divided by the sum of all norms; NaN if the sum is 0 or not finite.
-      cosines: ``[T, T]``, the cosine between each two gradients: -1 for opposite directions, 0 for independent ones, 1 for the same;
-        NaN for a task whose norm is 0 or NaN.
-      layers: By layer and task, the norm over the layer's variables.
+      norms: The L2 norm of each task's gradient over all variables; 0 without a gradient, NaN if it is not finite.
+      shares: Each task's norm divided by the sum of all norms; NaN if the sum is 0 or not finite.
+      cosines: ``[T, T]``, the cosines between pairs of gradients: -1 for opposite directions, 0 for orthogonal ones, 1 for equal
+        ones. NaN for a task whose norm is 0 or NaN.
+      layers: The norms over the variables of each layer, by layer and task.
     """
 
     tasks: tuple[str, ...]
@@ -39,18 +39,18 @@ class GradientConflict:
 
 
 class ConflictProbe:
-    """Measures the conflict of tasks again and again, with one compiled function.
+    """Measures the conflict between tasks repeatedly, with one compiled function.
 
-    Each call takes one backward pass for each task. Sparse gradients are made dense.
+    Each call takes one backward pass per task and converts sparse gradients to dense ones.
 
     Args:
-      losses_fn: Computes, from what the probe is called with, a mapping from task to loss: scalars, weighted as in the sum that is
-        trained. AutoGraph is off in it.
+      losses_fn: Receives the arguments of the call and returns a mapping from task to scalar loss, with the weights of training.
+        It runs without AutoGraph.
       variables: The variables that the tasks share; see :func:`~.shared_variables.find_shared_variables`.
-      model_name: Left out of the layers' names. Default: nothing is left out.
+      model_name: Prefix to remove from the layers' names. Default: none.
 
     Raises:
-      ValueError: If there is no variable; in a call, if a loss is not a scalar.
+      ValueError: If ``variables`` is empty. In a call, if a loss is not a scalar.
 
     Example:
     >>> w = tf.Variable([1.0, 2.0], name="w")
@@ -68,7 +68,7 @@ class ConflictProbe:
         self._compiled = tf.function(self._measure, autograph=False, reduce_retracing=True)
 
     def __call__(self, *batch: Any) -> GradientConflict:
-        """Measures the conflict on one batch, at the present values of the variables."""
+        """Measures the conflict on one batch, at the current values of the variables."""
         return _make_conflict(self._compiled(batch).numpy(), self._tasks, self._layers)
 
     def _measure(self, batch: tuple[Any, ...]) -> tf.Tensor:
@@ -80,10 +80,10 @@ class ConflictProbe:
 def compute_conflict(
     gradients_by_task: Mapping[str, Sequence[Any]], layers: Sequence[str] | None = None
 ) -> GradientConflict:
-    """Computes the conflict of tasks from their gradients.
+    """Computes the conflict between tasks from their gradients.
 
     Args:
-      gradients_by_task: For each task, its gradients in one order of variables: tensors, ``tf.IndexedSlices``, or None for no gradient.
+      gradients_by_task: The gradients of each task, in the same order of variables: tensors, ``tf.IndexedSlices``, or None.
       layers: The layer of each variable. Default: the variables' positions, ``"0"``, ``"1"`` …
 
     Raises:
@@ -105,20 +105,20 @@ def compute_conflict(
 def compute_task_gradients(
     losses_fn: Callable[[], Mapping[str, Any]], variables: Sequence[tf.Variable]
 ) -> dict[str, list[Any]]:
-    """Computes, for each task, the gradients of its loss, in the order of the variables; None for no gradient."""
+    """Computes the gradients of each task's loss, in the order of the variables. None stands for no gradient."""
     with tf.GradientTape(persistent=True) as tape:
         losses = {task: check_scalar(loss, f"the loss of task {task!r}") for task, loss in losses_fn().items()}
     return {task: tape.gradient(loss, variables) for task, loss in losses.items()}
 
 
 def _compute_inner_products(gradients: Sequence[Sequence[Any]]) -> tf.Tensor:
-    """The inner products of each two tasks' gradients, by variable: ``[variables, T, T]``, float64."""
+    """Computes the inner products of all pairs of tasks' gradients, by variable: ``[variables, T, T]``, float64."""
     products = [_multiply_gradients(variable_gradients) for variable_gradients in zip(*gradients, strict=True)]
     return tf.stack(products) if products else tf.zeros([0, len(gradients), len(gradients)], tf.float64)
 
 
 def _multiply_gradients(gradients: Sequence[Any]) -> tf.Tensor:
-    """The inner products of each two of T gradients of one variable: ``[T, T]``, float64."""
+    """Computes the inner products of all pairs of T gradients of one variable: ``[T, T]``, float64."""
     sample = next((gradient for gradient in gradients if gradient is not None), None)
     if sample is None:
         return tf.zeros([len(gradients)] * 2, tf.float64)
@@ -132,17 +132,17 @@ def _multiply_gradients(gradients: Sequence[Any]) -> tf.Tensor:
             for gradient in gradients
         ]
     )
-    # In units of each gradient's largest number, because squares of very large or small numbers leave the range of float32.
+    # Scale each gradient by its largest number, because squares of very large or small numbers exceed the range of float32.
     unit = tf.reduce_max(tf.abs(rows), axis=1, keepdims=True)
     rows /= tf.where(unit > 0, unit, tf.ones_like(unit))
-    # Not a matrix product, which a GPU would compute with ten bits.
+    # Not a matrix product, which a GPU may compute with only ten bits of precision.
     products = tf.stack([tf.reduce_sum(rows * row, axis=1) for row in tf.unstack(rows, num=len(gradients))])
     units = tf.cast(unit, tf.float64)
     return tf.cast(products, tf.float64) * units * tf.transpose(units)
 
 
 def _make_conflict(products: np.ndarray, tasks: tuple[str, ...], layers: Sequence[str]) -> GradientConflict:
-    """The conflict from the inner products by variable, ``[variables, T, T]``."""
+    """Computes the conflict from the inner products by variable, ``[variables, T, T]``."""
     total = products.sum(axis=0)
     norms = np.sqrt(np.diagonal(total))
     with np.errstate(invalid="ignore", divide="ignore"):

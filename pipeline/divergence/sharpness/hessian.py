@@ -1,4 +1,4 @@
-"""Products of a loss's Hessian with vectors."""
+"""Products of the Hessian of a loss with vectors."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Vector = Sequence[tf.Tensor]
 def make_hessian_product(
     loss_fn: Callable[[], object], variables: Sequence[tf.Variable]
 ) -> Callable[[Vector], list[tf.Tensor]]:
-    """Returns the function from v to H v, by reverse-over-reverse differentiation: ``H v = d<g, v> / dw``.
+    """Returns a function that computes H v by reverse-over-reverse differentiation: ``H v = d<g, v> / dw``.
 
-    The gradient g is computed here, once for all products. Sparse gradients are followed through their rows; only the product is
-    dense. A variable without a gradient contributes nothing.
+    The gradient g is computed once for all products. Sparse gradients stay sparse, but the product is dense. A variable without a
+    gradient contributes nothing.
 
     Args:
       loss_fn: Computes the loss, a scalar.
@@ -27,7 +27,7 @@ def make_hessian_product(
     Raises:
       ValueError: If the loss is not a scalar, or depends on no variable.
     """
-    # Persistent, because all products differentiate the same gradient.
+    # The tape is persistent, because all products differentiate the same gradient.
     with tf.GradientTape(persistent=True) as outer_tape:
         with tf.GradientTape() as tape:
             loss = check_scalar(loss_fn(), "the loss")

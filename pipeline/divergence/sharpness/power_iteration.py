@@ -1,4 +1,4 @@
-"""The eigenvalue of largest magnitude of a symmetric matrix, from its products with vectors."""
+"""Computes the eigenvalue of largest magnitude of a symmetric matrix from products with vectors."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import tensorflow as tf
 
 from .hessian import Vector
 
-# If the residual has less than this share of the squared length, it is too near to rounding to be a second direction.
+# A residual below this share of the squared length is mostly rounding error, so it defines no second direction.
 _MIN_RESIDUAL_SHARE = 1e-3
 
 
 class _Iteration(NamedTuple):
-    """The state of a power iteration. All but the vector are scalars.
+    """The state of a power iteration. All attributes except for the vector are scalars.
 
     Attributes:
-      count: Products so far.
+      count: Number of products so far.
       has_settled: Whether the eigenvalue is within the tolerance.
-      is_nonfinite: Whether a number on the way was not finite.
-      value: The eigenvalue, as far as it is known.
+      is_nonfinite: Whether a product was not finite.
+      value: The current estimate of the eigenvalue.
       quotient: ``<v, A v>`` of the last product.
       length: ``|A v|`` of the last product.
       vector: The next v, of length 1.
@@ -44,9 +44,9 @@ def find_largest_eigenvalue(
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Finds the eigenvalue of largest magnitude of a symmetric matrix A by power iteration, in the graph.
 
-    The eigenvalue is that of A within the plane of two successive vectors (two steps of Lanczos, from numbers that the iteration has
-    anyway). So two eigenvalues of the same magnitude and opposite signs do no harm. Once the vector has settled, it equals the
-    Rayleigh quotient.
+    The estimate is the eigenvalue of A restricted to the plane of two successive vectors. This equals two Lanczos steps and needs
+    no further products. So the estimate converges even for two eigenvalues of equal magnitude and opposite signs. Once the vector
+    has settled, the estimate equals the Rayleigh quotient.
 
     Args:
       compute_product: Computes A v.
@@ -55,12 +55,12 @@ def find_largest_eigenvalue(
       tolerance: Stop when the eigenvalue changes by less than this share of itself.
 
     Returns:
-      ``[3]``, float64: the eigenvalue (NaN when a number was not finite), the number of products, and whether it has settled; and the
-      last vector, of length 1.
+      A pair. The first element, ``[3]`` and float64, holds the eigenvalue (NaN if a product was not finite), the number of
+      products, and whether the eigenvalue has settled. The second element is the last vector, of length 1.
     """
     nan, zero = tf.constant(math.nan, tf.float64), tf.zeros([], tf.float64)
 
-    def goes_on(state: _Iteration) -> tf.Tensor:
+    def should_continue(state: _Iteration) -> tf.Tensor:
         return (state.count < iterations) & ~state.has_settled & ~state.is_nonfinite
 
     def iterate(state: _Iteration) -> tuple[_Iteration]:
@@ -71,7 +71,7 @@ def find_largest_eigenvalue(
         is_first = state.count == 0
         value = tf.where(is_first, quotient, _largest_eigenvalue_in_plane(state.quotient, state.length, quotient))
         is_near = ~is_first & (tf.abs(value - state.value) < tolerance * tf.abs(value))
-        following = _Iteration(
+        next_state = _Iteration(
             count=state.count + 1,
             has_settled=~is_nonfinite & (is_flat | is_near),
             is_nonfinite=is_nonfinite,
@@ -80,24 +80,24 @@ def find_largest_eigenvalue(
             length=length,
             vector=_divide(product, length),
         )
-        return (following,)
+        return (next_state,)
 
     false = tf.constant(False)
     unit = _divide(start, tf.sqrt(_dot(start, start)))
     begin = _Iteration(tf.constant(0), false, false, nan, nan, nan, unit)
-    (end,) = tf.while_loop(goes_on, iterate, (begin,), parallel_iterations=1)
+    (end,) = tf.while_loop(should_continue, iterate, (begin,), parallel_iterations=1)
     return tf.stack([end.value, *(tf.cast(scalar, tf.float64) for scalar in (end.count, end.has_settled))]), end.vector
 
 
 def _largest_eigenvalue_in_plane(quotient: tf.Tensor, length: tf.Tensor, next_quotient: tf.Tensor) -> tf.Tensor:
-    """The eigenvalue of larger magnitude of A within the plane of v and A v, for a v of length 1.
+    """Computes the larger eigenvalue, by magnitude, of A restricted to the plane of v and A v, for a v of length 1.
 
     Args:
       quotient: ``<v, A v>``.
       length: ``|A v|``.
       next_quotient: ``<u, A u>`` for ``u = A v / |A v|``.
     """
-    # In the basis of v and of the rest of A v, the matrix is [[a, b], [b, c]].
+    # In the basis of v and the component of A v orthogonal to v, the matrix is [[a, b], [b, c]].
     a, square = quotient, tf.square(length)
     b_square = square - tf.square(a)
     c = (square * next_quotient - a * tf.square(a) - 2.0 * a * b_square) / b_square

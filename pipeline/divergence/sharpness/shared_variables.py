@@ -1,4 +1,4 @@
-"""The variables that tasks share."""
+"""Finds the variables that tasks share."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .variables import unwrap_variable
 def find_shared_variables(model: Any, losses_fn: Callable[..., Mapping[str, Any]], *batch: Any) -> list[Any]:
     """Finds the trainable dense variables of a model for which at least two tasks have a gradient.
 
-    Embedding tables are left out: variables with a sparse gradient, and those that Keras names ``embeddings``. The losses are
-    traced, not computed.
+    Embedding tables are excluded: variables with a sparse gradient, and variables that Keras names ``embeddings``. The function
+    traces the losses without computing them.
 
     Args:
       model: A built Keras model.
       losses_fn: See :class:`~.conflict.ConflictProbe`.
-      *batch: What ``losses_fn`` is called with.
+      *batch: The arguments of ``losses_fn``.
     """
     variables = list(model.trainable_variables)
     task_counts = [0] * len(variables)
-    tables = {i for i, variable in enumerate(variables) if _get_own_name(variable) == "embeddings"}
+    tables = {i for i, variable in enumerate(variables) if _get_short_name(variable) == "embeddings"}
 
     def trace(batch: tuple[Any, ...]) -> None:
         tensors = [unwrap_variable(variable) for variable in variables]
@@ -39,6 +39,6 @@ def find_shared_variables(model: Any, losses_fn: Callable[..., Mapping[str, Any]
     return [variable for i, variable in enumerate(variables) if task_counts[i] >= 2 and i not in tables]
 
 
-def _get_own_name(variable: Any) -> str:
-    """The last part of a variable's path."""
+def _get_short_name(variable: Any) -> str:
+    """Returns the last part of a variable's path."""
     return get_variable_path(variable).partition(":")[0].rpartition("/")[2]

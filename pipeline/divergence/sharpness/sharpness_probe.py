@@ -21,11 +21,11 @@ class Sharpness:
     """The eigenvalue of largest magnitude of a Hessian.
 
     Attributes:
-      sharpness: The eigenvalue of H, with its sign; NaN if a number on the way was not finite. Before it has converged, its
-        magnitude is below the true one.
-      preconditioned: That of P H; None without accumulators.
-      iterations: Products with the Hessian, for both together.
-      converged: Whether every eigenvalue settled within the tolerance.
+      sharpness: The eigenvalue of H, with its sign; NaN if a product was not finite. Without convergence, its magnitude is below
+        the true value.
+      preconditioned: The eigenvalue of P H; None without accumulators.
+      iterations: Number of products with the Hessian, for both eigenvalues together.
+      converged: Whether all eigenvalues settled within the tolerance.
     """
 
     sharpness: float
@@ -35,26 +35,26 @@ class Sharpness:
 
 
 class SharpnessProbe:
-    """Measures the sharpness of one loss again and again, with one compiled function.
+    """Measures the sharpness of a loss repeatedly, with one compiled function.
 
-    Each call takes one forward and one backward pass; each iteration differentiates the gradient once more along a vector, which takes
+    Each call takes one forward and one backward pass. Each iteration also differentiates the gradient along a vector, which takes
     about twice as long as a gradient.
 
-    The vectors are as large as the variables, so leave large embedding tables out if memory is short. During a call, up to four such
-    vectors exist beside what a training step needs, six with accumulators; with ``warm_start``, one remains between calls, and
-    another one for the preconditioned sharpness.
+    The vectors are as large as the variables, so leave out large embedding tables to save memory. During a call, the probe holds up
+    to four such vectors in addition to the memory of a training step, or six with accumulators. With ``warm_start``, it keeps one
+    between calls, and another one for the preconditioned sharpness.
 
     Args:
-      loss_fn: Computes the loss, a scalar, from the variables and what the probe is called with. It is traced once for batches of the
-        same structure and shapes, without AutoGraph.
-      variables: Built variables of Keras 2, Keras 3 or TensorFlow, with respect to which the loss is differentiated.
+      loss_fn: Computes the scalar loss from the variables and the arguments of the call. It is traced without AutoGraph, once for
+        batches of the same structure and shapes.
+      variables: Built variables of Keras 2, Keras 3 or TensorFlow for the derivatives.
       epsilon: The optimizer's epsilon, added to the accumulators under the root. Default 1e-7.
-      seed: Of the first vector. Default 0.
-      warm_start: Begin with the last vector of the call before, which saves most iterations. The probe then follows one direction, and
-        is late to find another one that suddenly becomes steeper; call :meth:`reset` now and then. Default False.
+      seed: Seed of the first vector. Default 0.
+      warm_start: Start from the last vector of the previous call, which saves most iterations. The probe then follows one direction
+        and is slow to find a new one that suddenly becomes steeper. Call :meth:`reset` periodically. Default False.
 
     Raises:
-      ValueError: If there is no variable.
+      ValueError: If ``variables`` is empty.
 
     Example:
     >>> w = tf.Variable([1.0, 1.0])
@@ -83,18 +83,18 @@ class SharpnessProbe:
     def __call__(
         self, *batch: Any, accumulators: Sequence[Any] | None = None, iterations: int = 20, tolerance: float = 1e-2
     ) -> Sharpness:
-        """Measures the sharpness at the present values of the variables.
+        """Measures the sharpness at the current values of the variables.
 
         Args:
-          *batch: What the loss is computed from: tensors, or structures of tensors.
+          *batch: The arguments of ``loss_fn``: tensors, or structures of tensors.
           accumulators: Adagrad's accumulators G, in the order and shapes of the variables; see
-            :func:`~.accumulators.find_adagrad_accumulators`. Default: none, and no preconditioned sharpness.
-          iterations: Largest number of products with the Hessian, for each of the two. Default 20.
+            :func:`~.accumulators.find_adagrad_accumulators`. Without them, there is no preconditioned sharpness. Default: none.
+          iterations: Largest number of products with the Hessian for each eigenvalue. Default 20.
           tolerance: Stop when the eigenvalue changes by less than this share of itself. Default 1e-2.
 
         Raises:
-          ValueError: If the loss is not a scalar or depends on no variable, if there is not one accumulator for each variable, or if
-            ``iterations`` or ``tolerance`` is out of range.
+          ValueError: If the loss is not a scalar or depends on no variable, if the number of accumulators differs from the number
+            of variables, or if ``iterations`` or ``tolerance`` is out of range.
         """
         if iterations < 1:
             raise ValueError(f"iterations must be 1 or more, got {iterations}")
@@ -119,13 +119,13 @@ class SharpnessProbe:
             counts.append(int(count))
             converged.append(bool(has_settled))
             self._last_vectors.pop(kind, None)
-            # After 0 or NaN the vector is not a direction.
+            # For an eigenvalue of 0 or NaN, the vector has no direction.
             if self._warm_start and math.isfinite(value) and value:
                 self._last_vectors[kind] = vector
         return Sharpness(values["plain"], values.get("preconditioned"), sum(counts), all(converged))
 
     def reset(self) -> None:
-        """Makes the next call begin with the first vector again."""
+        """Makes the next call start from the first vector."""
         self._last_vectors.clear()
 
     def _make_first_vector(self) -> list[tf.Tensor]:
@@ -142,7 +142,7 @@ class SharpnessProbe:
         tolerance: tf.Tensor,
         batch: tuple[Any, ...],
     ) -> list[tuple[tf.Tensor, list[tf.Tensor]]]:
-        """The results of the power iterations from each of the starts."""
+        """Runs one power iteration for each start vector."""
         compute_product = make_hessian_product(lambda: self._loss_fn(*batch), self._variables)
         products = [compute_product]
         if accumulators is not None:
@@ -167,7 +167,7 @@ def compute_sharpness(
     tolerance: float = 1e-2,
     seed: int = 0,
 ) -> Sharpness:
-    """Measures the sharpness of a loss once. To measure again, use a :class:`SharpnessProbe`, which compiles only once.
+    """Measures the sharpness of a loss once. For repeated measurements, use :class:`SharpnessProbe`, which compiles once.
 
     Args:
       loss_fn: Computes the loss, a scalar, on one fixed batch.

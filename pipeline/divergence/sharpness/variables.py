@@ -1,4 +1,4 @@
-"""Variables of Keras 2, of Keras 3 and of TensorFlow, treated alike."""
+"""Helpers for variables of Keras 2, Keras 3 and TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import tensorflow as tf
 
 
 def unwrap_variable(variable: Any) -> Any:
-    """Returns TensorFlow's variable inside one of Keras 3; anything else as it is."""
+    """Returns the TensorFlow variable inside a Keras 3 variable; any other object unchanged."""
     value = getattr(variable, "value", variable)
     return variable if callable(value) else value
 
 
 def unwrap_variables(variables: Sequence[Any]) -> list[tf.Variable]:
-    """Returns TensorFlow's variables inside some variables.
+    """Returns the TensorFlow variables inside a list of variables.
 
     Raises:
-      ValueError: If there is no variable.
+      ValueError: If the list is empty.
     """
     if not variables:
         raise ValueError("variables must hold at least one variable, got none")
@@ -26,7 +26,7 @@ def unwrap_variables(variables: Sequence[Any]) -> list[tf.Variable]:
 
 
 def get_sum_dtype(variable: tf.Variable) -> tf.DType:
-    """Returns float64 for a float64 variable, otherwise float32: sums of squares overflow in half precision."""
+    """Returns float64 for a float64 variable, else float32, because sums of squares overflow in half precision."""
     return tf.float64 if variable.dtype == tf.float64 else tf.float32
 
 

@@ -26,7 +26,7 @@ def test_a_step_that_is_too_large_is_not_saved(tmp_path):
     bundles = Bundles(tmp_path / "bundles", max_bytes=1000)
     fit_with_bad_step(DivergenceMonitor(bundles=bundles))
     assert not bundles.paths
-    assert bundles.problems[0].startswith("Step 50 was not saved: it has ")
+    assert bundles.problems[0].startswith("Step 50 was not saved: its size is ")
     assert "a bundle may have 1,000." in bundles.problems[0]
 
 
@@ -42,7 +42,7 @@ def test_two_replicas_save_nothing_and_say_why(two_replicas, tmp_path):
     with two_replicas.scope():
         model = make_model()
     model.fit(*make_data(), batch_size=ROWS, verbose=0, callbacks=[DivergenceMonitor(bundles=bundles)])
-    assert bundles.problems == ["Bad steps are not saved: this needs one replica, the strategy has 2."]
+    assert bundles.problems == ["Bad steps are not saved: this requires one replica, but the strategy has 2."]
 
 
 def test_a_step_compiled_by_xla_saves_nothing_and_says_why(tmp_path):

@@ -59,7 +59,7 @@ def test_a_feature_that_comes_back_may_shift_again(detector, rng):
 def test_more_spread_is_reported(detector, rng):
     [shift] = observe_all(detector, make_feature_windows(rng, 2, spread=2.0), before=192)
     assert shift.step == 193
-    assert shift.evidence.text.startswith("spread of the values 2 times the usual")
+    assert shift.evidence.text.startswith("the spread of the values is 2 times the usual")
 
 
 @pytest.mark.parametrize("signal", ["feature/age", "spread/age", "missing/age"])

@@ -27,10 +27,10 @@ def test_no_shift_is_no_event():
     assert RecentShifts().add([]) == []
 
 
-@pytest.mark.parametrize(("began", "feature"), [(192, ""), (193, "f0"), (257, "f0"), (258, "")])
-def test_a_shift_explains_what_begins_within_64_steps(began, feature):
+@pytest.mark.parametrize(("start_step", "feature"), [(192, ""), (193, "f0"), (257, "f0"), (258, "")])
+def test_a_shift_explains_events_that_begin_within_64_steps(start_step, feature):
     shifts = RecentShifts()
     shifts.add(make_shifts(1))
     restored = RecentShifts()
     restored.set_state(json.loads(json.dumps(shifts.get_state())))
-    assert restored.explain(Event(began, "spike", "click", "loss 9"), began).feature == feature
+    assert restored.explain(Event(start_step, "spike", "click", "loss 9"), start_step).feature == feature

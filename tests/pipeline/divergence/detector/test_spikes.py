@@ -52,7 +52,7 @@ def test_a_spike_that_the_labels_do_not_explain_is_compared_with_a_constant():
     normalized = summarize([loss / 4 for loss in losses])
     event = find_spike(make_state(has_constant=True), 32, summarize(losses), normalized, THRESHOLDS)
     assert event is not None
-    assert event.evidence == "loss 8.81 times that of a constant prediction (usual 0.925 ± 0.05)"
+    assert event.evidence == "loss 8.81 times the loss of a constant prediction (usual 0.925 ± 0.05)"
     assert event.values == pytest.approx(
         {
             "normalized_loss": 8.81,
@@ -82,7 +82,7 @@ def test_steps_that_are_not_finite_are_counted(count, text):
 
 def test_a_task_out_of_range_has_no_spikes():
     state = make_state(has_constant=False)
-    state.range.leave("steps", 20, 32, Evidence.of("loss 9"), is_full=False)
+    state.range.mark_out_of_range("steps", 20, 32, Evidence.of("loss 9"), is_full=False)
     assert find_spike(state, 32, summarize([*CALM[:4], 99.0, *CALM[5:]]), None, THRESHOLDS) is None
 
 

@@ -48,7 +48,7 @@ def test_a_calm_window_is_in_range():
 def test_steps_above_the_limit_are_counted_from_the_first():
     found = check(make_state(), [*make_noise(0)[:10], *[9.0] * 6])
     assert (found.since, found.run_length) == (107, 6)
-    assert found.evidence.text == "loss 4.5 (9 times that of a constant prediction)"
+    assert found.evidence.text == "loss 4.5, 9 times the loss of a constant prediction"
     assert found.evidence.values == {"loss": 4.5, "normalized_loss": 9.0}
 
 
