@@ -1,7 +1,7 @@
-"""The report of a run: one HTML file that loads nothing, made from plain dicts.
+"""The report of a run: one HTML file without external resources.
 
 :func:`render` turns the record of a run (:class:`RunRecord`) into a page. :func:`read_lines` reads the JSON-lines files of a
-run's metrics, even while the run writes them or after it was killed; :func:`read_object` reads a file of one JSON object.
+run's metrics, even of a running or killed run. :func:`read_object` reads a file with one JSON object.
 
 >>> record = RunRecord(
 ...     title="demo",
@@ -12,18 +12,18 @@ run's metrics, even while the run writes them or after it was killed; :func:`rea
 >>> render(record).startswith("<!doctype html>")
 True
 
-Start with ``page.py``, which lists the sections in their order. From the ground up:
+Start with ``page.py``, which lists the sections in order. The modules, from the lowest layer up:
 
-| part | what it does |
+| module | what it does |
 |---|---|
-| :mod:`.record` | the record and the readers of its files |
-| :mod:`.analysis` | what the record says, in numbers |
-| :mod:`.figures` | numbers to SVG |
-| :mod:`.report_text`, :mod:`.page_layout`, :mod:`.stylesheet` | numbers to text, HTML building blocks, CSS |
-| :mod:`.sections` | one section of the page per module |
-| :mod:`.page` | the page |
+| :mod:`.record` | holds the record and reads its files |
+| :mod:`.analysis` | computes numbers from the record |
+| :mod:`.figures` | draws numbers as SVG |
+| :mod:`.report_text`, :mod:`.page_layout`, :mod:`.stylesheet` | format numbers, HTML and CSS |
+| :mod:`.sections` | makes the sections, one per module |
+| :mod:`.page` | assembles the page |
 
-Apart from :mod:`steadyrank.foundation`, no other package of steadyrank is imported.
+The package imports no other package of steadyrank than :mod:`steadyrank.foundation`.
 """
 
 from .page import render

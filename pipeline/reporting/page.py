@@ -1,4 +1,4 @@
-"""The report's page: one HTML file that needs no network and reads well on a desktop, a phone and paper."""
+"""The report's page: one HTML file that requires no network and fits a desktop, a phone and paper."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .sections.speed import make_speed_section
 from .sections.tasks import make_tasks_section
 from .stylesheet import CSS
 
-# The browser itself blocks anything that the page would load.
+# With this policy, the browser blocks all external resources.
 _SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def render(run: RunRecord) -> str:
     """Renders the report of a run.
 
-    Equal records give equal text. A record without any metric gives a page too, and values that are not finite are shown as
-    such.
+    Equal records give equal text. Incomplete records, even without metrics, are valid. The page labels values that are not
+    finite.
 
     Args:
       run: The record of the run, complete or not.

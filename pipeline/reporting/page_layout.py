@@ -38,20 +38,20 @@ def make_section(title: str, content: str) -> str:
 
 
 def make_paragraph(text: str, css_class: str = "") -> str:
-    """Makes a paragraph of text; nothing for an empty one."""
+    """Makes a paragraph of text; empty for an empty text."""
     attribute = f' class="{css_class}"' if css_class else ""
     return f"<p{attribute}>{escape(text)}</p>" if text else ""
 
 
 def make_details(summary: str, content: str) -> str:
-    """Makes a part that is closed until the reader opens it, from a summary (text) and its content (HTML)."""
+    """Makes a collapsed part that the reader can open, from a summary (text) and its content (HTML)."""
     return f"<details><summary>{escape(summary)}</summary>{content}</details>"
 
 
 def make_table(heads: Sequence[str], rows: Sequence[str], css_class: str) -> str:
     """Makes a table from heads and rows (HTML)."""
     head = "".join(f'<th scope="col">{title}</th>' for title in heads)
-    # The frame can be focused by keyboard because it scrolls where the page is narrow.
+    # The frame scrolls on a narrow page, so it must accept keyboard focus.
     return (
         f'<div class="scroll" tabindex="0"><table class="{css_class}"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
@@ -65,7 +65,7 @@ def make_number_cell(text: str, remark: str = "") -> str:
 
 
 def make_panels(figures: Sequence[str]) -> str:
-    """Places panels (SVG) two in a row where the page is wide enough; nothing for no panel."""
+    """Places panels (SVG) two in a row if the page is wide enough; empty without panels."""
     panels = "".join(f"<figure>{figure}</figure>" for figure in figures)
     return f'<div class="panels">{panels}</div>' if figures else ""
 

@@ -1,4 +1,4 @@
-"""The record of one run in plain types, and the readers of the files that it comes from."""
+"""The record of a run in plain types, and the readers of its files."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ...foundation.json_values import from_json_value
 
 @dataclasses.dataclass(frozen=True)
 class RunRecord:
-    """Everything that the report of a run is made from.
+    """The data of a run's report.
 
-    Any key of any dict may be missing, and any list may be empty: the page then says less.
+    Any key may be missing and any list may be empty. The page then omits the corresponding parts.
 
     Attributes:
       title: The page's title.
@@ -73,9 +73,9 @@ class RunRecord:
 def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Reads a file of one JSON object per line, such as ``metrics/train.jsonl``.
 
-    The strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` become floats. A missing file has no lines: the run ended before
-    it wrote one. An incomplete last line, left by a writer that was killed or is still writing, is skipped; so is an
-    incomplete beginning that a resumed run continued with its first line.
+    The strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` become floats. A missing file has no lines. The function skips an
+    incomplete last line, which a running or killed process can leave. If a resumed run has appended a complete object to an
+    incomplete line, the function reads the complete object.
 
     Args:
       path: The file.
@@ -92,7 +92,7 @@ def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     for number, text in enumerate(texts, start=1):
         if not text:
             continue
-        # The objects are flat, so the last opening brace starts the complete one.
+        # The objects are flat, so the last opening brace starts a complete object.
         line = _parse_object(text) or _parse_object(text[max(text.rfind("{"), 0) :])
         if line is not None:
             lines.append({key: from_json_value(value) for key, value in line.items()})
@@ -107,7 +107,7 @@ def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads a file of one JSON object, such as ``log.json``; strings become floats as in :func:`read_lines`.
 
-    Returns an empty dict if the file is missing or holds anything else, because the report works without it.
+    Returns an empty dict if the file is missing or invalid, because the report does not require it.
     """
     try:
         with open(path, encoding="utf-8", errors="replace") as file:

@@ -1,6 +1,6 @@
-"""Numbers and plain values as the report writes them.
+"""Formats numbers and plain values for the report.
 
-Durations, percentages and plurals, which other packages format too, are in :mod:`~steadyrank.foundation.formatting`.
+Durations, percentages and plurals are in :mod:`~steadyrank.foundation.formatting`, which other packages use as well.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .analysis.scores import TaskScore
 UNKNOWN = "\N{EN DASH}"
 """Written in place of an unknown value."""
 
-# Python writes 8e+09; readers write 8e9.
+# Shortens Python's 8e+09 to 8e9.
 _EXPONENT = re.compile(r"e\+?(-?)0*")
 # Shares of the gap outside of this range say only that something is badly wrong.
 _LOWEST_SHARE, _HIGHEST_SHARE = -1.0, 10.0

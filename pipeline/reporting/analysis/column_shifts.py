@@ -15,16 +15,16 @@ import numpy as np
 from .log_days import LogDay
 
 SMALLEST_SHIFT, LARGEST_SHIFT = 0.03, 10.0
-"""The range of shifts that is worth showing, in standard deviations. Smaller shifts are chance; larger ones are equally bad."""
+"""The range of shifts to show, in standard deviations. Smaller shifts are noise. Larger ones look the same."""
 WINDOW = 14
-"""Number of previous days that a day is compared with, at most: a log may change over months."""
+"""Largest number of previous days to compare a day with, because a log may change over months."""
 
 Statistic = Literal["mean", "missing"]
 """``missing`` is the share of rows without a value."""
 
 # The standard deviation of a share p is sqrt(p (1 - p)). Near 0, a few rows would be a large shift.
 _SMALLEST_SHARE = 0.01
-# Means that agree to this relative precision are the same, whatever the order of summation.
+# Means that agree to this relative precision are equal. The order of summation causes smaller differences.
 _SAME_MEAN = 1e-6
 _LARGEST_VALUE = 1e300
 
@@ -60,9 +60,9 @@ class ColumnShift:
 def compute_column_shifts(days: Sequence[LogDay]) -> list[ColumnShift]:
     """Computes the shifts of every recorded statistic of every column.
 
-    The usual value on a day is the median of the :data:`WINDOW` days before it. Skipped days do not count, and the
-    median ignores a single anomalous day, so neither hides what comes after. The standard deviation is that of single rows;
-    it is the median of the days before, too.
+    The usual value on a day is the median of the :data:`WINDOW` days before it. Skipped days do not count, and the median ignores
+    a single anomalous day, so neither hides later shifts. The unit is the standard deviation of single rows, also as the median
+    of the days before.
     """
     columns = list(dict.fromkeys(column for day in days for column in day.statistics))
     if not columns:
@@ -70,7 +70,7 @@ def compute_column_shifts(days: Sequence[LogDay]) -> list[ColumnShift]:
     means, deviations, missing = (_make_matrix(days, columns, name) for name in ("mean", "deviation", "missing"))
     missing[(missing < 0) | (missing > 1)] = np.nan
     is_used = np.array([not day.is_skipped for day in days])
-    # A shift may overflow to infinity, which is drawn like the largest shift.
+    # A shift may overflow to infinity. The figure draws it as the largest shift.
     with np.errstate(all="ignore"), warnings.catch_warnings():
         # numpy warns about columns that have no value before a day.
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -96,8 +96,8 @@ def select_largest_shifts(
 ) -> tuple[list[ColumnShift], int]:
     """Selects the shifts to show.
 
-    The means of the label columns come first, whether or not they moved: they are what the ranker learns. Then come the
-    shifts of at least :data:`SMALLEST_SHIFT` and the means of the columns with anomalies, the largest shift first.
+    The means of the label columns come first, even without a shift, because the ranker learns them. Then come the shifts of at
+    least :data:`SMALLEST_SHIFT` and the means of columns with anomalies, sorted from the largest shift to the smallest.
 
     Args:
       shifts: All shifts.
@@ -130,7 +130,7 @@ def _make_matrix(days: Sequence[LogDay], columns: Sequence[str], name: str) -> n
 
 
 def _compute_usual_values(values: np.ndarray, is_used: np.ndarray) -> np.ndarray:
-    """Computes for each day the median over the used days among the :data:`WINDOW` before it, shape ``(C, D)``; NaN if there is none."""
+    """Computes the median of the used days among the last :data:`WINDOW` days, shape ``(C, D)``; NaN without a used day."""
     values = np.where(np.isfinite(values) & is_used, values, np.nan)
     medians = np.full(values.shape, np.nan)
     for day in range(1, values.shape[1]):
@@ -139,7 +139,7 @@ def _compute_usual_values(values: np.ndarray, is_used: np.ndarray) -> np.ndarray
 
 
 def _compute_shifts(values: np.ndarray, usual: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    """Computes the distance of the values to the usual ones in standard deviations, shape ``(C, D)``; infinite if the deviation is 0."""
+    """Computes the distances to the usual values in standard deviations, shape ``(C, D)``; infinite if the deviation is 0."""
     differences = values - usual
     differences[np.abs(differences) <= _SAME_MEAN * np.abs(usual)] = 0.0
     return np.where(

@@ -23,7 +23,7 @@ class ContextCell:
       value: The value.
       maximum: Largest value of a single step, for a loss.
       maximum_step: The step of the maximum.
-      layer: The layer that has the value, for the smallest value of all layers.
+      layer: The layer with this value, if the value is the smallest of all layers.
     """
 
     value: float | None
@@ -34,7 +34,7 @@ class ContextCell:
 
 @dataclasses.dataclass(frozen=True)
 class ContextRow:
-    """A measure: its name, the task or layer that is measured, one cell for each publication, and whether it is a share."""
+    """A measure: its name, its task or layer, one cell for each publication, and whether it is a share."""
 
     name: str
     subject: str
@@ -47,7 +47,7 @@ class IncidentContext:
     """The three publications around the first step of an incident.
 
     Attributes:
-      spans: First and last step of each publication; None if there is none.
+      spans: First and last step of each publication; None for a missing publication.
       rows: The measures. Never empty.
     """
 
@@ -61,7 +61,7 @@ def find_incident_context(train: Sequence[Line], incident: Incident, tasks: Sequ
     Args:
       train: Lines of metrics, in the order written.
       incident: The incident.
-      tasks: The run's tasks. Those that diverged come first in the result.
+      tasks: The run's tasks. Diverged tasks come first in the result.
 
     Returns:
       The context, or None if no line covers the step.
@@ -111,7 +111,7 @@ def _make_loss_row(task: str, publications: Sequence[Line | None]) -> ContextRow
 
 
 def _make_norm_rows(publications: Sequence[Line | None]) -> list[ContextRow]:
-    """Makes the rows of the layer whose gradient grew most; without such a layer, the row of the whole model's gradient."""
+    """Makes the rows of the layer whose gradient grew most. If no gradient grew, makes the row of the whole model's gradient."""
     previous, current, _ = publications
     growth = {}
     for layer in _list_subjects(current, "norm/gradient"):
@@ -119,7 +119,7 @@ def _make_norm_rows(publications: Sequence[Line | None]) -> list[ContextRow]:
         if value is not None and usual is not None and usual > 0:
             growth[layer] = value / usual if math.isfinite(value) else math.inf
     layer = max(growth, key=growth.__getitem__, default="")
-    # After a rollback the layers' norms are those from before the incident, so none has grown.
+    # After a rollback, the publication covers the norms from before the incident, so none has grown.
     if growth.get(layer, 0.0) <= 1:
         return [_make_row("Largest gradient norm", "whole model", publications, "norm/gradient")]
     return [

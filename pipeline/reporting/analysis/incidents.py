@@ -1,9 +1,9 @@
-"""Groups a run's events into incidents: to a reader, what happens to many tasks at one time is one thing.
+"""Groups a run's events into incidents, so that readers see simultaneous events of many tasks as one.
 
-An event concerns one task, so one divergence of a ranker is recorded as a dozen events. Here a task is *away* from its
-``out_of_range`` or ``full_divergence`` event until its return (``micro_divergence`` or ``recovery``), a rollback (which brings
-every task back) or the end of the record. Any other event lasts for one step. Times that overlap, or that are at most
-:data:`MAX_GAP_STEPS` apart, form one incident. Spikes are single steps and belong to no incident.
+Each event concerns one task, so a single divergence can produce a dozen events. A task is *away* from its ``out_of_range`` or
+``full_divergence`` event until its return (``micro_divergence`` or ``recovery``), a rollback (which returns all tasks) or the end
+of the record. Any other event lasts for one step. Periods that overlap or are at most :data:`MAX_GAP_STEPS` apart form one
+incident. Spikes are single steps and belong to no incident.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from ....foundation.json_values import from_json_value
 from .numbers import is_finite, is_number, to_float
 
 MAX_GAP_STEPS = 32
-"""An event that follows at most this many steps after an incident is a part of it."""
+"""An event at most this many steps after an incident is part of the incident."""
 
 RETURN_KINDS = ("micro_divergence", "recovery")
-"""Kinds of the events by which a task is back in range."""
+"""Kinds of events that mark the return of a task to its range."""
 
 Severity = Literal["full", "range", "rollback", "spike", "note"]
 """The severity of an event. ``range``: a task went out of range or came back; ``note``: no divergence by itself."""
 
 _DEPARTURE_KINDS = ("out_of_range", "full_divergence")
 _FULL_KINDS = ("full_divergence", "chance", "nonfinite")
-# Records of runs from before the monitor watched every step use these names.
-_EARLIER_NAMES = {"micro": "micro_divergence", "full": "full_divergence"}
+# Old records, from before the monitor measured every step, use these names.
+_LEGACY_KINDS = {"micro": "micro_divergence", "full": "full_divergence"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +40,9 @@ class RunEvent:
       kind: A :data:`~.run_terms.EventKind`, or another recorded text.
       task: The task; empty for the whole model.
       layer: The layer, or empty.
-      evidence: The evidence as recorded: a text, or plain values in early records.
-      feature: The feature that changed, or that had changed shortly before; or empty.
-      values: The measured numbers by name; empty in early records.
+      evidence: The recorded evidence: a text, or plain values in old records.
+      feature: The feature that shifted in this event or shortly before it; may be empty.
+      values: The measurements by name; empty in old records.
     """
 
     step: float
@@ -67,7 +67,7 @@ class RunEvent:
 
 @dataclasses.dataclass(frozen=True)
 class Incident:
-    """Events that happened at one time.
+    """Events that happened close together.
 
     Attributes:
       events: The events by step, those of one step in the order recorded. Never empty.
@@ -114,15 +114,15 @@ class Incident:
 
 @dataclasses.dataclass(frozen=True)
 class Spike:
-    """A loss of single steps far above the usual.
+    """A loss of single steps far above the usual loss.
 
     Attributes:
       step: The step.
       task: The task; empty for the whole model.
       loss: The loss, infinite if it was not finite; None if unknown.
       usual: The usual loss; None if unknown.
-      is_normalized: Whether both are normalized losses: in units of the loss of the best constant prediction.
-      is_explained: Whether the labels of the batch explain the spike: a constant prediction has an unusual loss there too.
+      is_normalized: Whether both are normalized losses: divided by the loss of the best constant prediction.
+      is_explained: Whether the labels of the batch explain the spike, because a constant prediction has a high loss too.
     """
 
     step: float
@@ -141,15 +141,15 @@ class Spike:
 
 
 def read_events(events: Sequence[Mapping[str, Any]]) -> list[RunEvent]:
-    """Reads the events whose step is known, in the order recorded."""
-    found = []
+    """Reads the events with a known step, in recorded order."""
+    run_events = []
     for event in events:
         step, kind = event.get("step"), str(event.get("kind") or "")
         if is_finite(step) and step >= 0:
-            found.append(
+            run_events.append(
                 RunEvent(
                     step=to_float(step),
-                    kind=_EARLIER_NAMES.get(kind, kind),
+                    kind=_LEGACY_KINDS.get(kind, kind),
                     task=str(event.get("task") or ""),
                     layer=str(event.get("layer") or ""),
                     evidence=event.get("evidence"),
@@ -157,11 +157,11 @@ def read_events(events: Sequence[Mapping[str, Any]]) -> list[RunEvent]:
                     values=_read_values(event.get("values")),
                 )
             )
-    return found
+    return run_events
 
 
 def read_spikes(events: Sequence[RunEvent]) -> list[Spike]:
-    """Returns the spikes among some events."""
+    """Returns the spikes among the events."""
     return [_read_spike(event) for event in events if event.severity == "spike"]
 
 

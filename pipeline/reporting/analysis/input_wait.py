@@ -12,8 +12,7 @@ from ..record import RunRecord
 from .numbers import is_finite, to_float
 
 BOTTLENECK_SHARE = 0.1
-"""From this share of the training time on, waiting is a bottleneck: training would take a tenth less time without it.
-Smaller shares are lost in the usual variation of a machine's speed."""
+"""Smallest share of the training time that counts as a bottleneck. Smaller shares are within the usual variation of speed."""
 
 _MOST = 0.5
 _LONGEST_SECONDS = 1e30
@@ -40,11 +39,11 @@ class InputWait:
 def measure_input_wait(run: RunRecord) -> InputWait | None:
     """Measures the time that training spent waiting for input.
 
-    The share is ``input_wait_fraction`` of ``status.json``, which counts every step. Without it, the share is the mean over
-    the publications, weighted by their time: the first publication of a day waits for the input to start and is not typical.
+    The share is ``input_wait_fraction`` of ``status.json``, which covers every step. Without it, the share is the mean over the
+    publications, weighted by time, because the first publication of a day includes the start of the input and is not typical.
 
     Returns:
-      The measurement, or None if the run recorded nothing to measure it by.
+      The measurement, or None if the run recorded neither.
     """
     times = _read_times(run.train)
     recorded = run.status.get("input_wait_fraction")
@@ -57,9 +56,9 @@ def measure_input_wait(run: RunRecord) -> InputWait | None:
 
 @dataclasses.dataclass(frozen=True)
 class _PublicationTimes:
-    """For each of P publications: share of the time spent waiting, time, and whether a day starts with it; each ``(P,)``.
+    """The share of waiting, the time and whether it starts a day, for each of P publications. Each array is ``(P,)``.
 
-    The time is in batches divided by rows per second: only its ratios matter.
+    The unit of time is batches divided by rows per second, because only ratios matter.
     """
 
     shares: np.ndarray
@@ -84,7 +83,7 @@ def _read_times(train: Sequence[Mapping[str, Any]]) -> _PublicationTimes:
         if not is_finite(step):
             continue
         steps, previous_step = to_float(step) - previous_step, to_float(step)
-        # After a rollback or a resume the step goes back. How many steps such a line stands for is unknown.
+        # After a resume, the step may go back. The number of steps of such a line is unknown.
         if is_finite(share) and share >= 0 and is_finite(rate) and rate > 0 and steps > 0:
             shares.append(min(to_float(share), 1.0))
             seconds.append(min(steps / to_float(rate), _LONGEST_SECONDS))

@@ -1,6 +1,6 @@
 """The days of a log, from ``log.json``.
 
-The record may be old, torn or edited: what is missing or malformed is skipped and never an error.
+The record may be old, incomplete or edited. Missing or malformed parts are skipped and never an error.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from .numbers import is_finite, is_number, to_float
 
 @dataclasses.dataclass(frozen=True)
 class Anomaly:
-    """Something unusual that a check found on a day.
+    """An anomaly that a check found on a day.
 
     Attributes:
       check: Name of the check.
       column: The column; empty for the whole day.
-      text: The anomaly in words.
-      score: Distance from the usual value in standard deviations; None if the check has no such number.
+      text: A description of the anomaly.
+      score: Distance from the usual value in standard deviations; None if the check has no score.
     """
 
     check: str
@@ -51,7 +51,7 @@ class LogDay:
 
     @property
     def is_skipped(self) -> bool:
-        """Whether the run left the day out because of an anomaly."""
+        """Whether the run skipped the day because of an anomaly."""
         return self.use == "skipped"
 
 
@@ -68,10 +68,10 @@ def sum_rows(days: Sequence[LogDay]) -> float | None:
 
 
 def shorten_names(days: Sequence[LogDay]) -> tuple[list[str], str]:
-    """Removes from the days' names the beginning that all of them share.
+    """Removes the common prefix from the names of the days.
 
     Returns:
-      The short names, such as ``01`` and ``02``, and the shared beginning, such as ``day=2026-11-``.
+      The short names, such as ``01`` and ``02``, and the common prefix, such as ``day=2026-11-``.
     """
     names = [day.name or str(position) for position, day in enumerate(days, start=1)]
     shared = 0
@@ -79,7 +79,7 @@ def shorten_names(days: Sequence[LogDay]) -> tuple[list[str], str]:
         for position, letters in enumerate(zip(*names, strict=False)):
             if len(set(letters)) > 1:
                 break
-            # Names are cut between words, never inside one.
+            # Cut names between words, never inside a word.
             shared = shared if letters[0].isalnum() else position + 1
     return [name[shared:] or name for name in names], names[0][:shared] if names else ""
 

@@ -1,4 +1,4 @@
-"""Numbers from a run's files, where any value may be missing, a string, NaN or too large for a float."""
+"""Checks and converts values from a run's files, which may be missing, a string, NaN or too large for a float."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Reductions of a series to the few points or cells that a figure can show.
 
-Every reduction keeps what a reader must not miss: the extremes of a curve, its ends, and where it was not finite.
+Every reduction keeps the extremes of a curve, its ends, and the positions of values that are not finite.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import numpy as np
 from .series import Series
 
 MAX_POINTS = 600
-"""Points of a thinned curve: more than one for each pixel of a phone, few enough for a page below 1.5 MB."""
+"""Number of points of a thinned curve: more than a phone's pixels, but few enough for a page below 1.5 MB."""
 
 
 def thin(series: Series, limit: int = MAX_POINTS) -> Series:
-    """Selects at most ``limit`` points such that the curve looks the same.
+    """Selects at most ``limit`` points that keep the look of the curve.
 
-    Keeps the first and the last point. The points between them are cut into equal runs; of each run the smallest value, the
-    largest value and one value that is not finite are kept, so that neither a spike nor a NaN is lost.
+    Keeps the first and the last point, and splits the points between them into equal runs. Keeps the smallest value, the largest
+    value and one value that is not finite of each run, so that no spike and no NaN is lost.
 
     Args:
       series: The curve.
@@ -42,7 +42,7 @@ def thin(series: Series, limit: int = MAX_POINTS) -> Series:
 def split_at_gaps(series: Series) -> list[Series]:
     """Splits a series into the pieces that a line may join.
 
-    A line breaks where a value is not finite, and where the step goes back because the run rolled back or resumed.
+    A line breaks where a value is not finite, and where the step goes back because the run resumed from an earlier step.
     """
     finite = np.flatnonzero(series.finite_mask)
     if not finite.size:
@@ -53,7 +53,7 @@ def split_at_gaps(series: Series) -> list[Series]:
 
 
 def average_by_step(series: Series) -> Series:
-    """Averages the finite values of each step. Steps are sorted; a step without a finite value is left out."""
+    """Averages the finite values of each step, sorted by step. A step without a finite value is left out."""
     steps, values = series.steps[series.finite_mask], series.values[series.finite_mask]
     unique, indices = np.unique(steps, return_inverse=True)
     counts = np.maximum(np.bincount(indices, minlength=len(unique)), 1)
@@ -62,10 +62,10 @@ def average_by_step(series: Series) -> Series:
 
 
 def compute_slice_minima(series: Series, extent: float, slices: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cuts the steps from 0 to ``extent`` into equal slices and finds the smallest value of each.
+    """Splits the steps from 0 to ``extent`` into equal slices and finds the smallest value of each slice.
 
-    A value stands for all steps since the line before it, because that is what a run's metrics do. So there are no holes
-    where lines are further apart than slices.
+    As in a run's metrics, a value covers all steps since the previous line. So no slice is empty, even if lines are further apart
+    than slices.
 
     Args:
       series: The values.
@@ -73,19 +73,19 @@ def compute_slice_minima(series: Series, extent: float, slices: int) -> tuple[np
       slices: Number of slices.
 
     Returns:
-      Two arrays of shape ``(slices,)``: the smallest finite value that touches each slice (NaN if there is none), and
-      whether a value that is not finite touches it.
+      Two arrays of shape ``(slices,)``: the smallest finite value that overlaps each slice (NaN if there is none), and whether a
+      value that is not finite overlaps it.
     """
     steps, values = series.steps, series.values
     previous = np.concatenate([[0.0], steps[:-1]]) if steps.size else steps
     starts = np.where(previous < steps, previous, steps)
-    # Multiplied first: whole numbers that divide evenly then meet the slices' edges exactly.
+    # Multiply first, so that integers that divide evenly match the edges of the slices exactly.
     first = np.clip((starts * slices / extent).astype(int), 0, slices - 1)
     last = np.clip(np.ceil(steps * slices / extent).astype(int) - 1, first, slices - 1)
     minima = np.full(slices, np.nan)
     nonfinite = np.zeros(slices, bool)
     finite = series.finite_mask
-    # A line seldom touches more than two slices. Its first and last slice are set for all lines at once.
+    # A line seldom overlaps more than two slices, so set the first and last slices of all lines at once.
     for edge in (first, last):
         np.fmin.at(minima, edge[finite], values[finite])
         nonfinite[edge[~finite]] = True

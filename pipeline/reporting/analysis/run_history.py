@@ -1,4 +1,4 @@
-"""The history of a run: its incidents and spikes, with the metrics that the narrative needs."""
+"""The history of a run: its incidents and spikes, and the metrics for the narrative."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .series import EMPTY, Series, select_kind
 
 @dataclasses.dataclass(frozen=True)
 class RunHistory:
-    """The incidents and spikes of a run, and the training metrics that the narrative needs.
+    """The incidents and spikes of a run, and the training metrics for the narrative.
 
     Attributes:
-      incidents: The incidents, by their first step.
-      spikes: The spikes outside of divergences. A high loss during a divergence belongs to the divergence.
+      incidents: The incidents, sorted by their first step.
+      spikes: The spikes outside of divergences. A high loss during a divergence is part of the divergence.
       loss: The loss of all tasks.
       clipping_factors: Smallest clipping factors by layer; empty without a rule.
       gradient_norms: Largest gradient norms by layer.
@@ -73,6 +73,6 @@ def read_history(run: RunRecord, train: Mapping[str, Series]) -> RunHistory:
 
 
 def find_last_step(run: RunRecord) -> int:
-    """Returns the last step that the status or a metric line names; 0 if there is none."""
+    """Returns the last step in the status and the metrics; 0 without a step."""
     steps = [run.status.get("step"), *(line.get("step") for line in (*run.train, *run.evaluation))]
     return int(max((to_float(step) for step in steps if is_finite(step)), default=0))

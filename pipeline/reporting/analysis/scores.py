@@ -1,4 +1,4 @@
-"""The score of each task: its result, between chance and the ceiling."""
+"""The score of each task: its result, relative to chance and the ceiling."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Line = Mapping[str, Any]
 class TaskScore:
     """The result of one task on the days that judge the ranker.
 
-    A value that the run did not record is None. A value that is not finite is kept as it is.
+    Missing values are None. Values that are not finite stay unchanged.
 
     Attributes:
       task: The task's name.
       kind: ``binary`` or ``regression``.
       weight: The task's factor in the loss.
       result: AUC of a binary task (higher is better), RMSE of a regression (lower is better).
-      chance: The same measure for a ranker that knows nothing: an AUC of 0.5, or the RMSE of predicting the labels' mean.
+      chance: The same measure for a constant prediction: an AUC of 0.5, or the RMSE of predicting the mean label.
       ceiling: The same measure for the best possible ranker; known only for a simulated log.
     """
 
@@ -41,7 +41,7 @@ class TaskScore:
 
     @property
     def gap_closed(self) -> float | None:
-        """The share of the gap between chance and the ceiling that is closed: 0 at chance, 1 at the ceiling, negative below chance."""
+        """Closed share of the gap between chance and the ceiling: 0 at chance, 1 at the ceiling, negative below chance."""
         if not (is_finite(self.result) and is_finite(self.chance) and is_finite(self.ceiling)):
             return None
         gap = self.ceiling - self.chance
@@ -69,15 +69,15 @@ def compute_scores(tasks: Sequence[Mapping[str, Any]], evaluation: Sequence[Line
 
 
 def select_judging_lines(evaluation: Sequence[Line]) -> list[Line]:
-    """Selects the evaluations that judge the ranker: those of the held-out days.
+    """Selects the evaluations of the held-out days, which judge the ranker.
 
-    If a day was evaluated twice, as after a resume, the later line counts. Without held-out days, the last evaluation of a
-    day before training on it is returned; without that, an empty list.
+    If a resumed run evaluated a day twice, the later line counts. Without held-out days, returns the last evaluation of a day
+    before training on it, if any.
     """
     held_out = [line for line in evaluation if line.get("kind") == "holdout"]
     if not held_out:
         return [line for line in evaluation if line.get("kind") == "progressive"][-1:]
-    # A line without a day is a day of its own.
+    # Treat each line without a day as a separate day.
     return list({line.get("day", f"line {index}"): line for index, line in enumerate(held_out)}.values())
 
 
@@ -95,5 +95,5 @@ def compute_weighted_mean(lines: Iterable[Line], key: str) -> float | None:
     rows = [to_float(line["rows"]) if is_finite(line.get("rows")) else -1.0 for line in lines]
     if min(rows) < 0 or not sum(rows):
         rows = [1.0] * len(lines)
-    # A day without rows is left out: its metrics may well be NaN.
+    # Leave out a day without rows, because its metrics may be NaN.
     return sum(to_float(line[key]) * (weight / sum(rows)) for line, weight in zip(lines, rows, strict=True) if weight)

@@ -1,4 +1,4 @@
-"""Metrics over the training step, read from the lines that a run publishes."""
+"""Metrics over the training step, from the lines that a run publishes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PEAK_RATIO = 3.0
 
 @dataclasses.dataclass(frozen=True)
 class Series:
-    """The values of one metric, in the order in which the run wrote them. A run that rolled back repeats steps.
+    """The values of one metric, in the order written. A resumed run may repeat steps.
 
     Attributes:
       steps: Training steps, all finite, shape ``(N,)``.
@@ -57,7 +57,7 @@ def read_series(lines: Iterable[Mapping[str, Any]]) -> dict[str, Series]:
         if not is_finite(step):
             continue
         for key, value in line.items():
-            # The exact type is asked first because it is the common case, and far quicker.
+            # Check for the most common type first, because this is much faster.
             if type(value) is float or is_number(value):
                 steps, values = points.setdefault(key, ([], []))
                 steps.append(step)
@@ -77,14 +77,14 @@ def to_percent(shares: Series) -> Series:
 
 
 def find_peaks(lines: Iterable[Mapping[str, Any]], key: str) -> Series:
-    """Finds the losses of single steps that stand far above the mean of their publication.
+    """Finds losses of single steps that are far above the mean of their publication.
 
     Args:
       lines: Lines of metrics with ``loss_max`` and, where the run recorded it, ``loss_max_step``.
       key: ``loss`` or ``loss/<task>``.
 
     Returns:
-      At most one peak for each line, at the step at which it occurred.
+      At most one peak per line, at its step.
     """
     kind, subject = MetricKey.parse(key)
     maximum_key, maximum_step_key = str(MetricKey(f"{kind}_max", subject)), str(MetricKey(f"{kind}_max_step", subject))

@@ -24,12 +24,12 @@ def draw_cells(
 ) -> None:
     """Draws rows of cells with the name of each row, the first row at the top.
 
-    On a wide figure the names stand to the left of the rows. A phone has no room there, so each row is cut in two: its name
-    above, its cells below.
+    On a wide figure, the names are to the left of the rows. A phone has no room there, so each row has two parts: its name above
+    its cells.
 
     Args:
       axes: Empty axes.
-      shades: One value for each cell, shape ``(rows, columns)``; NaN for no color.
+      shades: One value per cell, shape ``(rows, columns)``; NaN for no color.
       names: The rows' names.
       colors: The color map.
       limits: The shades of the color map's ends.
@@ -78,7 +78,7 @@ def draw_color_scale(
 
 
 def shorten(text: str, letters: int) -> str:
-    """Cuts the middle out of a text that is too long: names usually differ at their ends.
+    """Removes the middle of a text that is too long, because names usually differ at their ends.
 
     Example:
     >>> shorten("tower_watch_time/layer_0", 13)

@@ -16,12 +16,12 @@ from .svg import figure_settings, make_canvas, to_inline_svg
 from .value_axis import format_tick
 
 MAX_LAYERS = 40
-"""Number of layers that a map shows, at most."""
+"""Largest number of layers in a map."""
 
 _COLORS = LinearSegmentedColormap.from_list(
     "clipping", ["#2d0a4e", "#7b2a75", "#cf5a5b", "#f3a65a", "#fbe3b5", "#f1f3f6"]
 )
-# Decimal logarithms of the factors. Every map ends at 0.01, so that two runs can be compared.
+# Decimal logarithms of the factors. All maps end at 0.01, so that the maps of two runs are comparable.
 _LIMITS = (-2.0, 0.0)
 _LABELED_FACTORS = (1.0, 0.3, 0.1, 0.03, 0.01)
 
@@ -71,7 +71,7 @@ def draw_clipping_map(
 
 
 def select_most_clipped(factors: Mapping[str, Series]) -> list[str]:
-    """Returns the layers that a map shows, in their order: all of them, or the :data:`MAX_LAYERS` with the smallest factors."""
+    """Selects the layers for a map, in their order: all layers, or the :data:`MAX_LAYERS` with the smallest factors."""
     if len(factors) <= MAX_LAYERS:
         return list(factors)
 
@@ -85,7 +85,7 @@ def select_most_clipped(factors: Mapping[str, Series]) -> list[str]:
 
 
 def _choose_slices(factors: Mapping[str, Series], extent: float, limit: int) -> int:
-    """Chooses at most ``limit`` slices; if publications are evenly spaced, a whole number of slices for each."""
+    """Chooses at most ``limit`` slices. For evenly spaced publications, each one gets a whole number of slices."""
     steps = np.unique(np.concatenate([series.steps for series in factors.values()]))
     interval = steps[0] if steps.size else 0.0
     if interval <= 0 or np.any(steps % interval) or extent % interval or extent / interval > limit:

@@ -17,7 +17,7 @@ from .step_axis import Mark, draw_marks, draw_nonfinite_crosses, set_step_axis
 from .svg import figure_settings, make_canvas, to_inline_svg
 
 Bounds = tuple[float | None, float | None]
-"""Values that an axis must reach at least, below and above; None for whatever the values need."""
+"""Values that the axis must include, at the lower and upper end; None for no requirement."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Curve:
     """One series of a figure.
 
     Attributes:
-      role: What it shows, which decides how it looks.
-      series: The points. A reference (``ceiling`` or ``chance``) holds from each of its steps to the next, and its first and
-        last value hold to the ends of the axis.
+      role: The kind of curve, which determines its style.
+      series: The points. A reference (``ceiling`` or ``chance``) is drawn as a step function that extends to both ends of the
+        axis.
     """
 
     role: Role
@@ -47,13 +47,13 @@ def draw_curves(
 ) -> str:
     """Draws curves over the training step.
 
-    The value axis is logarithmic if the values span orders of magnitude. Where a value is not finite, the line breaks and a
-    cross stands at the upper edge.
+    The value axis is logarithmic if the values span orders of magnitude. At a value that is not finite, the line breaks and a
+    cross marks the upper edge.
 
     Args:
       name: Prefix of the figure's ids; unique within the page.
-      title: What the curves belong to, such as a task.
-      unit: What the value axis measures, with its unit.
+      title: The subject of the curves, such as a task.
+      unit: The label of the value axis: measure and unit.
       curves: The curves; empty series are skipped.
       extent: Last step of the axis, above 0.
       marks: Events, drawn as vertical lines.
@@ -93,12 +93,12 @@ def _set_value_axis(axes: Axes, curves: Sequence[Curve], bounds: Bounds) -> None
         return
     if scale == "log":
         axes.set_yscale("log")
-        # Within few decades, 2 and 5 have ticks as well.
+        # If the axis covers few decades, add ticks at 2 and 5.
         subs = (1.0,) if np.log10(high / low) > 2.5 else (1.0, 2.0, 5.0)
         axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=6))
     else:
         axes.set_yscale("symlog", linthresh=value_axis.choose_linear_threshold(required))
-    # Set after the scale, which brings formatters and minor ticks of its own.
+    # Set these after the scale, which sets other formatters and minor ticks.
     axes.yaxis.set_major_formatter(FuncFormatter(value_axis.format_tick))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.set_ylim(low, high)
@@ -115,6 +115,6 @@ def _draw_curve(axes: Axes, curve: Curve, extent: float) -> None:
             axes.plot(steps, values, drawstyle="steps-post", **options)
         return
     for piece in split_at_gaps(curve.series):
-        # A single value between two that are not finite has no line, so it gets a dot.
+        # A single value between two gaps has no line, so draw a dot.
         dot = {"marker": ".", "markersize": 5} if not style.marker and piece.steps.size == 1 else {}
         axes.plot(piece.steps, value_axis.clip_to_drawable(piece.values), clip_on=not style.marker, **(options | dot))

@@ -1,4 +1,4 @@
-"""The days of a log: a bar for the rows of each day, and below them a map of how far each column moved."""
+"""The days of a log: a bar for the rows of each day above a map of the shifts of each column."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from .svg import figure_settings, make_canvas, to_inline_svg
 from .value_axis import clip_to_drawable, format_tick
 
 USE_COLORS: Mapping[str, str] = {"training": BLUE, "holdout": GREEN, "skipped": VERMILION}
-"""Colors of the days' bars by :data:`~.run_terms.DayUse`. The bar of a skipped day is hollow."""
+"""Colors of the days' bars, by :data:`~.run_terms.DayUse`. The bar of a skipped day is hollow."""
 
-# Blue for less, orange for more; no shift has the same light gray as in the clipping map.
+# Blue for less, orange for more. No shift has the same light gray as no clipping in the clipping map.
 _COLORS = LinearSegmentedColormap.from_list(
     "shift", ["#0b2a4a", "#2f79b0", "#a9cbe4", "#f1f3f6", "#f5c285", "#cf5f1d", "#5c1503"]
 )
@@ -51,7 +51,7 @@ class DayColumn:
     """A day.
 
     Attributes:
-      name: Short enough for an axis.
+      name: A name short enough for an axis.
       rows: Number of rows; None if unknown.
       use: A key of :data:`USE_COLORS`, or another word.
       has_anomalies: Whether a check found an anomaly on the day.
@@ -66,7 +66,7 @@ class DayColumn:
 def draw_day_map(
     name: str, days: Sequence[DayColumn], rows: Sequence[ShiftRow], *, label: str, wide: bool = False
 ) -> str:
-    """Draws bars of the days' rows above a map of shifts. Either part is left out if nothing of it is known.
+    """Draws bars of the days' rows above a map of shifts, and leaves out a part without data.
 
     Args:
       name: Prefix of the figure's ids; unique within the page.
@@ -85,8 +85,10 @@ def draw_day_map(
     with figure_settings(name):
         figure = make_canvas(width, height)
 
-        def add_axes(top: float, tall: float, start: float, end: float) -> Axes:
-            return figure.add_axes((start / width, 1 - (top + tall) / height, (end - start) / width, tall / height))
+        def add_axes(top: float, axes_height: float, start: float, end: float) -> Axes:
+            return figure.add_axes(
+                (start / width, 1 - (top + axes_height) / height, (end - start) / width, axes_height / height)
+            )
 
         panels: list[Axes] = []
         if has_bars:
@@ -108,7 +110,7 @@ def draw_day_map(
 
 
 def scale_shifts(shifts: np.ndarray) -> np.ndarray:
-    """Scales shifts to the map's shades: logarithmic, from 0 at :data:`SMALLEST_SHIFT` to 1 at :data:`LARGEST_SHIFT`; odd."""
+    """Scales shifts to shades with the same sign: logarithmic, 0 at :data:`SMALLEST_SHIFT` and 1 at :data:`LARGEST_SHIFT`."""
     with np.errstate(divide="ignore", over="ignore"):
         sizes = np.log(np.abs(shifts) / SMALLEST_SHIFT) / np.log(LARGEST_SHIFT / SMALLEST_SHIFT)
     return np.sign(shifts) * np.clip(sizes, 0.0, 1.0)
@@ -130,7 +132,7 @@ def _draw_bars(axes: Axes, days: Sequence[DayColumn]) -> None:
     axes.set_ylim(0, float(values.max()) * 1.08 or 1.0)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(format_tick))
-    # On the right, like the map's color scale: a phone has no room on the left.
+    # Ticks are on the right, like the map's color scale, because a phone has no room on the left.
     axes.yaxis.tick_right()
     axes.spines["left"].set_visible(False)
     axes.set_title("Rows", pad=6)
@@ -153,7 +155,7 @@ def _draw_map(axes: Axes, rows: Sequence[ShiftRow], days: int, ring_size: float,
 
 
 def _draw_signs(axes: Axes, days: Sequence[DayColumn]) -> None:
-    """Marks above the map the skipped days, and the other days with anomalies."""
+    """Marks skipped days, and other days with anomalies, above the map."""
     skipped = [index + 0.5 for index, day in enumerate(days) if day.use == "skipped"]
     flagged = [index + 0.5 for index, day in enumerate(days) if day.has_anomalies and day.use != "skipped"]
     for positions, marker, color in ((skipped, "x", VERMILION), (flagged, "^", ORANGE)):
@@ -172,7 +174,7 @@ def _draw_signs(axes: Axes, days: Sequence[DayColumn]) -> None:
 
 
 def _set_day_axis(axes: Axes, names: Sequence[str], label: str, width: float) -> None:
-    """Writes as many of the days' names as fit, evenly spaced."""
+    """Writes as many evenly spaced day names as fit."""
     labels = [shorten(name, 14) for name in names]
     label_width = max(_LETTER_WIDTH * max(map(len, labels)) + 8.0, 1.0)
     interval = max(int(np.ceil(label_width * len(names) / width)), 1)

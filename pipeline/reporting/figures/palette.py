@@ -1,7 +1,7 @@
 """Colors, line styles and widths of the figures.
 
-The colors are those of Okabe and Ito (*Color Universal Design*, 2008): people with any kind of color vision can distinguish
-them. Each role also has a form of its own.
+The colors follow Okabe and Ito (*Color Universal Design*, 2008), so that people with any kind of color vision can distinguish
+them. Each role also has its own line style or marker.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ BLUE, NAVY, GREEN, ORANGE, VERMILION = "#3d8fc4", "#0b3c5d", "#009e73", "#d98200
 ULTRAMARINE = "#2b39c4"
 
 NARROW = 360.0
-"""Width of a panel in SVG units: a phone's width, or half a page's."""
+"""Width of a panel in SVG units: the width of a phone, or half the width of a page."""
 WIDE = 750.0
 """Width of a figure that spans the page."""
 
 Role = Literal["training", "peak", "progressive", "holdout", "ceiling", "chance"]
-"""What a curve shows. ``peak``: losses of single steps; ``progressive`` and ``holdout``: kinds of evaluation."""
+"""The kind of curve. ``peak``: losses of single steps; ``progressive`` and ``holdout``: kinds of evaluation."""
 
 MEASURED: tuple[Role, ...] = ("training", "progressive", "holdout")
-"""The roles that show the run itself; their values that are not finite are counted."""
+"""The roles that show the run itself. Figures count their values that are not finite."""
 REFERENCES: tuple[Role, ...] = ("ceiling", "chance")
 
 
 @dataclasses.dataclass(frozen=True)
 class CurveStyle:
-    """The look of a curve: a line, dashed if ``dashes`` is given, or markers without a line."""
+    """The style of a curve: a line, dashed if ``dashes`` is set, or markers without a line."""
 
     color: str
     zorder: float
@@ -43,7 +43,7 @@ class CurveStyle:
     markersize: float = 0.0
 
     def to_matplotlib(self) -> dict[str, Any]:
-        """The arguments of ``Axes.plot``."""
+        """Returns the arguments for ``Axes.plot``."""
         if self.marker:
             form = {"marker": self.marker, "markersize": self.markersize, "linestyle": "none"}
         else:
@@ -53,7 +53,7 @@ class CurveStyle:
 
 @dataclasses.dataclass(frozen=True)
 class MarkStyle:
-    """The look of an event's vertical mark; ``height`` is its share of the figure's height."""
+    """The style of an event's vertical mark; ``height`` is a share of the figure's height."""
 
     color: str
     dashes: tuple[int, ...] = ()
@@ -72,7 +72,7 @@ CURVE_STYLES: Mapping[Role, CurveStyle] = {
 MARK_STYLES: Mapping[Severity, MarkStyle] = {
     "spike": MarkStyle(MUTED, height=0.06),
     "range": MarkStyle(ORANGE, dashes=(4, 2)),
-    # Wide enough to be seen beneath the mark of a rollback at the same step.
+    # Wide enough to be visible below the mark of a rollback at the same step.
     "full": MarkStyle(VERMILION, linewidth=2.6),
     "rollback": MarkStyle(ULTRAMARINE, dashes=(6, 2, 1, 2)),
     "note": MarkStyle(MUTED, dashes=(1, 2)),

@@ -17,7 +17,7 @@ from .value_axis import format_tick
 _NOT_FINITE = "\N{MULTIPLICATION SIGN} not finite"
 # Incident numbers closer than this many SVG units are joined.
 _NUMBER_WIDTH = 14.0
-# Maximum number of crosses across the figure. More would overlap.
+# Largest number of crosses across the figure without overlap.
 _MAX_CROSSES = 60
 _SLICES_PER_CROSS = 3
 
@@ -28,7 +28,7 @@ class Mark:
 
     Attributes:
       step: The training step.
-      severity: The severity, which decides how the mark looks.
+      severity: The severity, which determines the style of the mark.
       number: The number of the incident in the page's table, written above the mark; None for no number.
     """
 
@@ -65,7 +65,7 @@ def draw_marks(axes: Axes, marks: Sequence[Mark], extent: float, width: float) -
             linewidth=style.linewidth,
             zorder=2.5,
         )
-    # Numbers that would overlap are joined to a range.
+    # Join numbers that would overlap to a range.
     groups: list[list[Mark]] = []
     for mark in _select_first_marks(marks):
         if groups and (mark.step - groups[-1][-1].step) / extent < _NUMBER_WIDTH / width:
@@ -87,7 +87,7 @@ def draw_marks(axes: Axes, marks: Sequence[Mark], extent: float, width: float) -
 
 
 def draw_nonfinite_crosses(axes: Axes, series: Sequence[Series], extent: float) -> None:
-    """Draws a cross at the upper edge for each step with a value that is not finite, and writes how many there are."""
+    """Draws a cross at the upper edge for each step with a value that is not finite, and writes their number."""
     steps = np.concatenate([curve.steps[~curve.finite_mask] for curve in series]) if series else np.empty(0)
     if not steps.size:
         return

@@ -1,6 +1,6 @@
-"""A matplotlib figure as SVG text that can stand inside an HTML page, beside other figures.
+"""Converts a matplotlib figure to inline SVG text for an HTML page with several figures.
 
-Equal figures give equal text. The text holds no web address and shares no id with another figure of the page.
+Equal figures give equal text. The text contains no web address and shares no id with other figures of the page.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from matplotlib.figure import Figure
 from .palette import GRID, INK, MUTED
 
 _SETTINGS: dict[Any, Any] = {
-    # Text stays text: a reader can search and copy it, and it takes the page's font.
+    # Keep text as text, so that readers can search and copy it in the page's font.
     "svg.fonttype": "none",
-    # A name of a task or layer is not a formula, even if it contains "$".
+    # Names of tasks and layers are not formulas, even if they contain "$".
     "text.parse_math": False,
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
@@ -84,19 +84,19 @@ def make_canvas(width: float, height: float) -> Figure:
 
 
 def to_inline_svg(figure: Figure, name: str, description: str) -> str:
-    """Converts a figure to one ``<svg>`` element that takes the width of its container.
+    """Converts a figure to one ``<svg>`` element that fills the width of its container.
 
     Args:
       figure: A figure made by :func:`make_canvas` within :func:`figure_settings`.
       name: Prefix of all ids: letters, digits and hyphens, unique within the page.
-      description: What the figure shows, for screen readers.
+      description: A description for screen readers.
 
     Raises:
       RuntimeError: If matplotlib writes an SVG without a viewBox.
     """
     buffer = io.StringIO()
     with warnings.catch_warnings():
-        # The browser renders the text, in a font that has the glyphs that matplotlib's font may lack.
+        # The browser renders the text in the page's font, so missing glyphs in matplotlib's font do not matter.
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()

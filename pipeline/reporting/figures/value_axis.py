@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 Scale = Literal["linear", "log", "symlog"]
 
-# No float32 lies beyond these, and every logarithm and difference within them is finite.
+# The range of float32. All logarithms and differences within it are finite.
 _LARGEST, _SMALLEST = 1e39, 1e-45
 # Values that span a factor of at least this many get a logarithmic axis.
 _LOG_SPAN = 20.0
@@ -18,7 +18,7 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def clip_to_drawable(values: np.ndarray) -> np.ndarray:
-    """Clips finite values to the range of float32; values too small for it become 0."""
+    """Clips finite values to the range of float32. Values below its precision become 0."""
     values = np.clip(np.asarray(values, np.float64), -_LARGEST, _LARGEST)
     return np.where(np.abs(values) < _SMALLEST, 0.0, values)
 
@@ -29,19 +29,19 @@ def choose_scale(values: np.ndarray) -> Scale:
     if lowest > 0:
         return "log" if highest / lowest >= _LOG_SPAN else "linear"
     sizes = np.abs(values[values != 0])
-    # A curve that crosses 0 always comes near it. Only a value far above the usual ones asks for another scale.
+    # A curve that crosses 0 has small values anyway. Only a value far above the usual ones requires another scale.
     return "symlog" if sizes.size and sizes.max() / np.median(sizes) >= _LOG_SPAN**2 else "linear"
 
 
 def choose_linear_threshold(values: np.ndarray) -> float:
-    """Chooses the size of a usual value as the threshold where a ``symlog`` axis turns from linear to logarithmic."""
+    """Chooses the median size of the values as the threshold between the linear and logarithmic parts of a ``symlog`` axis."""
     return float(np.median(np.abs(values[values != 0])))
 
 
 def choose_limits(
     values: np.ndarray, scale: Scale, bounds: tuple[float | None, float | None] = (None, None)
 ) -> tuple[float, float]:
-    """Chooses the ends of the axis: all values with a margin, but no margin beyond a bound that the values only touch."""
+    """Chooses the ends of the axis: all values with a margin, but without a margin beyond a bound that the values reach."""
     lowest, highest = float(values.min()), float(values.max())
     if scale == "log":
         margin = 10 ** (0.06 * np.log10(highest / lowest))
@@ -57,15 +57,15 @@ def choose_limits(
 
 
 def make_round_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
-    """Chooses round values on a linear axis, and their labels, all with as many decimals as one of them needs."""
+    """Chooses round ticks on a linear axis, and their labels with an equal number of decimals."""
     candidates = [float(value) for value in MaxNLocator(nbins=5).tick_values(low, high) if low <= value <= high]
-    # The locator's 0 may be off by a rounding error.
+    # The locator's 0 may have a rounding error.
     ticks = [value if abs(value) > 1e-9 * (high - low) else 0.0 for value in candidates]
     labels = [format_tick(value) for value in ticks]
     if all(abs(value) < 1e3 for value in ticks) and not any("\N{MULTIPLICATION SIGN}" in label for label in labels):
         decimals = max((len(label.partition(".")[2]) for label in labels), default=0)
         labels = [f"{value:.{decimals}f}".replace("-", "\N{MINUS SIGN}") for value in ticks]
-    # Far from 0 and close together, short labels are equal. Then add the digits that tell them apart.
+    # Ticks that are far from 0 but close together may have equal labels. Add digits until the labels differ.
     decimals = 0
     while len(set(labels)) < len(labels) and decimals <= _MAX_DECIMALS:
         labels = [f"{value:,.{decimals}f}".replace("-", "\N{MINUS SIGN}") for value in ticks]

@@ -12,7 +12,7 @@ from ..page_layout import escape, make_details, make_number_cell, make_paragraph
 from ..report_text import UNKNOWN, capitalize_first, format_count, format_decimal
 
 MAX_SHOWN = 30
-"""Number of anomalies in the table that is open, at most."""
+"""Largest number of anomalies in the open table."""
 
 USE_NAMES: Mapping[str, str] = {"training": "training", "holdout": "held out", "skipped": "skipped"}
 """The page's words for each :data:`~.run_terms.DayUse`."""
@@ -33,28 +33,28 @@ _CHECK_TITLES = {
 
 
 def make_anomalies_part(days: Sequence[LogDay]) -> str:
-    """Makes the part of the data section with the anomalies; empty without days."""
+    """Makes the part of the data section about anomalies; empty without days."""
     anomalies = [(day, anomaly) for day in days for anomaly in day.anomalies]
     if not anomalies:
-        return make_paragraph("The checks found no anomaly.") if days else ""
+        return make_paragraph("The checks found no anomalies.") if days else ""
     clean = len(days) - len({id(day) for day, _ in anomalies})
     count = pluralize(len(anomalies), "anomaly", "anomalies")
     text = f"The checks found {count}. {clean:,} of {pluralize(len(days), 'day')} have none."
-    shown, rest = anomalies, ""
+    shown_anomalies, full_table = anomalies, ""
     if len(anomalies) > MAX_SHOWN:
-        shown = _select_most_important(anomalies)
-        text += f" The table shows the {MAX_SHOWN} most important ones: first those of skipped days, then the largest."
-        rest = make_details(f"All {count}", _make_table(anomalies))
-    return f"<h3>Anomalies</h3>{make_paragraph(text)}{_make_table(shown)}{rest}"
+        shown_anomalies = _select_most_important(anomalies)
+        text += f" The table shows the {MAX_SHOWN} most important ones: skipped days come first, then the largest anomalies."
+        full_table = make_details(f"All {count}", _make_table(anomalies))
+    return f"<h3>Anomalies</h3>{make_paragraph(text)}{_make_table(shown_anomalies)}{full_table}"
 
 
 def format_use(day: LogDay) -> str:
-    """Says what the run did with a day."""
+    """Formats the use of a day."""
     return USE_NAMES.get(day.use, day.use) or UNKNOWN
 
 
 def format_deviations(size: float) -> str:
-    """Formats a number of standard deviations with the digits that matter."""
+    """Formats a number of standard deviations with its significant digits."""
     if not is_finite(size):
         return "no deviation before"
     if abs(size) < 100:

@@ -28,7 +28,7 @@ def make_clipping_section(figures: RunFigures) -> str:
         return ""
     text = (
         "The rule multiplies each layer's step by a clipping factor. A cell shows the smallest factor between two "
-        "publications. A factor of 1 (lightest) leaves the step unchanged; 0.01 or less is darkest."
+        "publications. A factor of 1 (lightest) leaves the step unchanged. Factors of 0.01 or less are darkest."
     )
     shown = len(select_most_clipped(factors))
     if shown < len(factors):

@@ -1,4 +1,4 @@
-"""The section about the log: its days, the rows that were skipped, and what the checks found."""
+"""The section about the log: its days, skipped rows and anomalies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .shift_map import make_shifts_part
 
 
 def make_data_section(run: RunRecord) -> str:
-    """Makes the section; empty if the log was not checked and no row was skipped or clamped."""
+    """Makes the section; empty if the run did not check the log and skipped or clamped no row."""
     days, faulty = read_days(run.log), count_faulty_rows(run)
     if not days and not faulty:
         return ""
@@ -31,14 +31,14 @@ def make_data_section(run: RunRecord) -> str:
 
 
 def describe_skipped_days(run: RunRecord) -> str:
-    """Says which days were skipped; empty if there was none."""
+    """Names the skipped days; empty if the run skipped none."""
     days = [day for day in read_days(run.log) if day.is_skipped]
     if not days:
         return ""
     names = [day.name or "a day without a name" for day in days]
-    which = join_words(names) if len(names) <= 3 else f"from {names[0]} to {names[-1]}"
+    day_list = join_words(names) if len(names) <= 3 else f"from {names[0]} to {names[-1]}"
     verb = "was" if len(days) == 1 else "were"
-    return f"{pluralize(len(days), 'day')} of the log {verb} skipped: {which}. See section Data."
+    return f"{pluralize(len(days), 'day')} of the log {verb} skipped: {day_list}. See the section Data."
 
 
 def _describe_log(run: RunRecord, days: Sequence[LogDay], faulty: FaultyRows, used_rows: float | None) -> list[str]:
@@ -57,10 +57,10 @@ def _describe_log(run: RunRecord, days: Sequence[LogDay], faulty: FaultyRows, us
             amount = f" ({format_count(rows)} rows)" if rows is not None else ""
             sentences.append(f"{pluralize(len(skipped), 'day')}{amount} {verb} skipped.")
         else:
-            sentences.append("No day was skipped.")
+            sentences.append("No days were skipped.")
     sentences += describe_faulty_rows(faulty, used_rows)
     if days and not faulty:
-        sentences.append("No row was skipped.")
+        sentences.append("No rows were skipped.")
     return sentences
 
 

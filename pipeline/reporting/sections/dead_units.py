@@ -1,4 +1,4 @@
-"""The section with the layers in which many units were dead."""
+"""The section about layers with many dead units."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def make_dead_units_section(figures: RunFigures) -> str:
     shown = sorted(layers, key=lambda layer: -_find_largest(shares[layer]))[:_MAX_PANELS]
     text = (
         "A unit is dead if its output is 0 in every row of a batch. The curves show the largest share of dead units between "
-        f"two publications, for layers in which it exceeded {format_percent(_SMALLEST_SHARE)}."
+        f"two publications, for layers whose share exceeded {format_percent(_SMALLEST_SHARE)}."
     )
     if len(shown) < len(layers):
         text += f" These are the {len(shown)} worst of {len(layers)} such layers."

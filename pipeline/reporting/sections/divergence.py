@@ -1,4 +1,4 @@
-"""The section with incidents, spikes and the publications around the first divergence."""
+"""The section about incidents, spikes and the publications around the first divergence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SEVERITY_TITLES: dict[Severity, str] = {
 _NOTE_TITLES = {
     "over_clipping": "steps clipped to almost nothing",
     "dead_layer": "dead layer",
-    "feature_shift": "feature changed",
+    "feature_shift": "feature shift",
     "nonfinite_values": "output not finite",
     "no_rollback": "no rollback possible",
 }
@@ -34,10 +34,10 @@ def make_divergence_section(run: RunRecord, figures: RunFigures) -> str:
     events, history = run.events, figures.history
     if not events:
         has_verdict = run.divergence.get("verdict") is not None
-        return make_section("Divergence", make_paragraph("No event." if has_verdict else "No event so far."))
+        return make_section("Divergence", make_paragraph("No events." if has_verdict else "No events so far."))
     parts = []
     if history.incidents:
-        parts.append(make_paragraph("The figures show the numbers of these incidents above the vertical marks."))
+        parts.append(make_paragraph("In the figures, the numbers of these incidents are above the vertical marks."))
         parts.append(_make_incidents_table(history.incidents))
     parts += [make_paragraph(sentence, "after") for sentence in describe_spikes(history.spikes)]
     parts.append(make_details(f"All {pluralize(len(events), 'event')} as recorded", _make_events_table(events)))
@@ -94,8 +94,8 @@ def _make_context(run: RunRecord, figures: RunFigures) -> str:
         return ""
     incident = divergences[0]
     text = (
-        "Losses are means over the steps between two publications. Norms, clipping factors and dead units are the most extreme "
-        "values of these steps."
+        "Losses are means over the steps between two publications. Norms and dead units are the largest values of these steps, "
+        "and clipping factors are the smallest."
     )
     rollbacks = incident.select("rollback")
     spans = [span for span in context.spans if span is not None]

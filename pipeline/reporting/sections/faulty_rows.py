@@ -1,4 +1,4 @@
-"""The rows of a log that a run skipped or clamped: counts, sentences and table."""
+"""Counts and describes the rows of a log that a run skipped or clamped."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class FaultyRows:
 
     Attributes:
       skipped: Number of skipped rows.
-      is_exact: Whether ``skipped`` is exact. It is an upper bound if the run recorded several reasons, but not the total: a
-        row with several faults counts for each of its reasons.
+      is_exact: Whether ``skipped`` is exact. If the run recorded several reasons but no total, ``skipped`` is an upper bound,
+        because a row with several faults counts for each of its reasons.
       skipped_by_reason: Skipped rows by reason, the most frequent first.
       clamped_by_reason: Rows with a clamped value by reason, the most frequent first.
     """
@@ -43,7 +43,7 @@ def count_faulty_rows(run: RunRecord) -> FaultyRows:
     elif by_reason:
         skipped, is_exact = sum(by_reason.values()), len(by_reason) == 1
     else:
-        # While a run is going on, only its metrics have the rows skipped so far.
+        # During a run, only its metrics contain the rows skipped so far.
         published = [
             to_float(line["skipped_examples"]) for line in run.train if is_finite(line.get("skipped_examples"))
         ]
@@ -52,7 +52,7 @@ def count_faulty_rows(run: RunRecord) -> FaultyRows:
 
 
 def describe_faulty_rows(faulty: FaultyRows, total: float | None) -> list[str]:
-    """Says how many rows were skipped and clamped, and where they are kept; empty if there was none.
+    """Describes how many rows were skipped and clamped, and which file lists them; empty without faulty rows.
 
     Args:
       faulty: The faulty rows.

@@ -1,4 +1,4 @@
-"""The top of the page: title, badges, what happened, and the run as a whole."""
+"""The top of the page: title, badges, narrative and summary."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def make_header(run: RunRecord, figures: RunFigures) -> str:
 
 
 def write_summary(run: RunRecord) -> list[str]:
-    """Writes what was trained, how good it is, where the export is, and the run's last message, as paragraphs."""
+    """Writes paragraphs about the training, the quality of the ranker, the export and the run's last message."""
     first = [sentence for sentence in (_describe_training(run), _describe_quality(run)) if sentence]
     message = str(run.status.get("message") or "")
     return [" ".join(first), _describe_export(run), *([f"Last message of the run: {message}"] if message else [])]
@@ -75,7 +75,7 @@ def _describe_training(run: RunRecord) -> str:
     ranker = f"a ranker for {pluralize(len(kinds), 'task')} ({by_kind})" if kinds else "a ranker"
     steps = find_last_step(run)
     if not steps:
-        return f"This run was to train {ranker}. It recorded no step."
+        return f"This run was started to train {ranker}. It recorded no steps."
     data = run.config.get("data")
     batch_size = data.get("batch_size") if isinstance(data, Mapping) else None
     rows = f" (about {format_count(steps * batch_size)} rows)" if is_finite(batch_size) else ""
@@ -88,26 +88,26 @@ def _describe_quality(run: RunRecord) -> str:
     lines = select_judging_lines(run.evaluation)
     if not lines:
         return "The ranker has not been evaluated."
-    where = f"On {describe_judging_days(lines)}"
+    days = f"On {describe_judging_days(lines)}"
     scores = compute_scores(run.tasks, run.evaluation)
     nonfinite = [score.task for score in scores if score.result is not None and not math.isfinite(score.result)]
     if nonfinite:
-        return f"{where}, the results for {join_words(nonfinite)} are not finite."
+        return f"{days}, the results for {join_words(nonfinite)} are not finite."
     shares = {score.task: score.gap_closed for score in scores if score.gap_closed is not None}
     at_chance = [task for task, share in shares.items() if share <= 0]
     if at_chance:
         tasks = "any task" if len(at_chance) == len(scores) > 1 else join_words(at_chance)
-        return f"{where}, the ranker is no better than chance for {tasks}."
+        return f"{days}, the ranker is no better than chance for {tasks}."
     if shares:
         low, high = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
         closed = f"{format_gap_share(shares[low])} ({low})"
         closed += f" to {format_gap_share(shares[high])} ({high})" if high != low else ""
         return (
-            f"{where}, the ranker closes {closed} of the gap between chance and the ceiling, the best result that any "
+            f"{days}, the ranker closes {closed} of the gap between chance and the ceiling, the best result that any "
             "ranker can reach on this log."
         )
     loss = compute_weighted_mean(lines, "loss")
-    return f"{where}, the ranker has a loss of {format_decimal(loss)}." if loss is not None else ""
+    return f"{days}, the ranker has a loss of {format_decimal(loss)}." if loss is not None else ""
 
 
 def _describe_export(run: RunRecord) -> str:

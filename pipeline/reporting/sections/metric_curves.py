@@ -1,4 +1,4 @@
-"""The sections with the curves of loss, AUC and RMSE."""
+"""The sections with loss, AUC and RMSE curves."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ class _Measure:
 
 _AUC = _Measure("binary", "auc", "AUC", "Higher is better; chance is 0.5.")
 _RMSE = _Measure(
-    "regression", "rmse", "RMSE", "In the unit of the label; lower is better. Chance is predicting the mean label."
+    "regression",
+    "rmse",
+    "RMSE",
+    "In the unit of the label. Lower is better; chance is the RMSE of predicting the mean label.",
 )
 
 

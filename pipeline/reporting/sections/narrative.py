@@ -1,4 +1,4 @@
-"""The narrative: a few sentences that describe what happened to a run, from its events and metrics alone."""
+"""The narrative: a few sentences about the events of a run, from its events and metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..analysis.series import Series
 from ..report_text import capitalize_first, format_count, format_decimal
 
 _MAX_STATEMENTS = 4
-# Publications before and after a feature shift that gradients are compared over, and the growth that is worth a sentence.
+# Numbers of publications to compare before and after a feature shift, and the smallest gradient growth to report.
 _PUBLICATIONS_BEFORE, _PUBLICATIONS_AFTER, _NOTABLE_GROWTH = 8, 4, 3.0
 _FRACTIONS = {0.5: "half", 0.25: "a quarter of", 0.125: "an eighth of"}
 
@@ -30,31 +30,33 @@ def write_narrative(history: RunHistory) -> list[str]:
 
 
 def describe_outcome(incident: Incident) -> list[str]:
-    """Says how a divergence went on after its first event, one sentence for each thing that happened."""
+    """Describes the course of a divergence after its first event, one sentence per development."""
     start = incident.first_divergence
-    full = [event for event in incident.select("full_divergence") if event is not start]
+    full_divergences = [event for event in incident.select("full_divergence") if event is not start]
     stops = [event for event in incident.select("nonfinite") if event is not start]
     rollbacks, returns = incident.select("rollback"), incident.select(*RETURN_KINDS)
-    again = [event for event in full if rollbacks and event.step > rollbacks[-1].step]
+    repeated_divergences = [event for event in full_divergences if rollbacks and event.step > rollbacks[-1].step]
     sentences = []
-    if full:
-        where = " on held-out data" if _is_held_out(full[0]) else ""
-        sentences.append(f"Full divergence was declared{where} at step {format_count(full[0].step)}.")
+    if full_divergences:
+        first = full_divergences[0]
+        data = " on held-out data" if _is_held_out(first) else ""
+        sentences.append(f"Full divergence was declared{data} at step {format_count(first.step)}.")
     if stops:
         step = format_count(stops[0].step)
         sentences.append(f"Training could not continue at step {step} because numbers were not finite.")
     if rollbacks:
         sentences.append(_describe_rollbacks(rollbacks))
-    if again:
-        sentences.append(f"Full divergence was declared again at step {format_count(again[0].step)}.")
+    if repeated_divergences:
+        step = format_count(repeated_divergences[0].step)
+        sentences.append(f"Full divergence was declared again at step {step}.")
     if incident.select("no_rollback"):
         sentences.append(f"{'Another' if rollbacks else 'A'} rollback was needed but not possible.")
-    is_lost = stops or again or (full and not rollbacks)
+    is_lost = stops or repeated_divergences or (full_divergences and not rollbacks)
     last_step = format_count(incident.last_step)
     if incident.unrecovered_tasks and start.kind == "out_of_range" and not is_lost:
         tasks = incident.unrecovered_tasks
         subject = f"{_name_task(tasks[0])} was" if len(tasks) == 1 else f"{len(tasks)} tasks were"
-        sentences.append(f"At step {last_step}, the last one recorded, {subject} still out of range.")
+        sentences.append(f"At step {last_step}, the last recorded step, {subject} still out of range.")
     elif returns and start.kind not in RETURN_KINDS and returns[-1].step == incident.last_step:
         tasks = incident.tasks
         subject = f"{_name_task(tasks[0])} was" if len(tasks) == 1 else f"all {len(tasks)} tasks were"
@@ -63,7 +65,7 @@ def describe_outcome(incident: Incident) -> list[str]:
 
 
 def describe_spikes(spikes: Sequence[Spike]) -> list[str]:
-    """Counts the steps with spikes and describes the largest one; empty if there was none."""
+    """Counts the steps with spikes and describes the largest spike; empty without spikes."""
     if not spikes:
         return []
     steps = {spike.step for spike in spikes}
@@ -71,17 +73,19 @@ def describe_spikes(spikes: Sequence[Spike]) -> list[str]:
     sentences = [f"The loss spiked at {pluralize(len(steps), 'step')}."]
     largest = max(spikes, key=lambda spike: spike.ratio)
     if largest.loss is not None:
-        which = "The largest spike was" if len(spikes) > 1 else "The spike was"
+        subject = "The largest spike was" if len(spikes) > 1 else "The spike was"
         sentences.append(
-            f"{which} in {_name_task(largest.task)} at step {format_count(largest.step)}: {_describe_height(largest)}."
+            f"{subject} in {_name_task(largest.task)} at step {format_count(largest.step)}: {_describe_height(largest)}."
         )
     explained = len(steps) - len(unexplained)
     if explained:
         if unexplained:
-            which = f"the spikes at {explained:,} of these steps"
+            explained_spikes = f"the spikes at {explained:,} of these steps"
         else:
-            which = "all of these spikes" if len(steps) > 1 else "this spike"
-        sentences.append(f"Unusual labels explain {which}: a constant prediction has a high loss there too.")
+            explained_spikes = "all of these spikes" if len(steps) > 1 else "this spike"
+        sentences.append(
+            f"Unusual labels explain {explained_spikes}: a constant prediction would have a high loss too."
+        )
     return [" ".join(sentences)]
 
 
@@ -129,12 +133,12 @@ def _describe_start(incident: Incident) -> str:
     elif start.kind == "full_divergence":
         text = f"full divergence of {tasks} was declared{' on held-out data' if _is_held_out(start) else ''}"
     elif start.kind == "out_of_range":
-        # The other tasks may have left the range by another measure.
+        # Other tasks may have left their range by another measure.
         text = f"{'' if others else _name_measure(start)}{tasks} went out of range"
     else:
-        # Early records hold only the return.
-        text = f"{tasks} came back into range"
-    cause = f", after the feature {start.feature} had changed" if start.feature else ""
+        # Old records contain only the return.
+        text = f"{tasks} returned to range"
+    cause = f", after the feature {start.feature} had shifted" if start.feature else ""
     return f"At step {format_count(start.step)}, {text}{cause}."
 
 
@@ -163,9 +167,9 @@ def _describe_feature_shifts(history: RunHistory) -> list[str]:
     if not shifts:
         return []
     last = shifts[-1]
-    which = f", the last of {len(shifts)} such shifts" if len(shifts) > 1 else ""
+    order = f", the last of {len(shifts)} such shifts" if len(shifts) > 1 else ""
     detail = f": {last.evidence}" if last.evidence else ""
-    text = f"The feature {last.feature} left its usual range at step {format_count(last.step)}{which}{detail}."
+    text = f"The feature {last.feature} left its usual range at step {format_count(last.step)}{order}{detail}."
     layer, growth = _find_largest_growth(history.gradient_norms, last.step)
     if growth >= _NOTABLE_GROWTH:
         text += f" The gradient of {layer} then grew to {format_count(round(growth))} times its usual norm."

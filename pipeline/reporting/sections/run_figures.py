@@ -85,11 +85,11 @@ class RunFigures:
         return Curve(role, self._evaluation.get(key, EMPTY))
 
     def select_layers(self, kind: str) -> dict[str, Series]:
-        """Returns the training metrics of one kind by layer."""
+        """Returns the training metrics of one kind, by layer."""
         return select_kind(self.train, kind)
 
     def make_legend(self, curves: Sequence[Curve] = (), *, with_spikes: bool = True) -> str:
-        """Explains the roles and event marks that occur in some figures."""
+        """Makes a legend of the roles and event marks in a group of figures."""
         roles = {curve.role for curve in curves if curve.series.steps.size}
         severities = {mark.severity for mark in self.make_marks(with_spikes=with_spikes)}
         entries = [

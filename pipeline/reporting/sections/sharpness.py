@@ -1,4 +1,4 @@
-"""The section with the sharpness of the loss, against the bound that the learning rate sets."""
+"""The section about the sharpness of the loss, compared with the stability bound of the learning rate."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def make_sharpness_section(figures: RunFigures) -> str:
     is_positive = rate.finite_mask & (rate.values > 0)
     bound = Curve("ceiling", Series(rate.steps[is_positive], 2.0 / rate.values[is_positive]))
     text = (
-        "The largest eigenvalue of the loss's Hessian. The dashed line is 2 / learning rate, the bound of stability for a "
-        "quadratic loss: gradient descent is stable while the sharpness is below the line, Adagrad while the preconditioned "
-        "sharpness is."
+        "The sharpness is the largest eigenvalue of the loss's Hessian. The dashed line is 2 / learning rate, the stability "
+        "bound for a quadratic loss. Gradient descent is stable while the sharpness is below the line. Adagrad is stable while "
+        "the preconditioned sharpness is below the line."
     )
     panels = [
         figures.draw_panel(

@@ -1,4 +1,4 @@
-"""The map of how far the columns of a log moved from day to day: legend, figure and numbers."""
+"""The map of the shifts of a log's columns from day to day: legend, figure and numbers."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from ..report_text import UNKNOWN, format_decimal
 from .anomalies import USE_NAMES, format_deviations
 
 MAX_ROWS = 20
-"""Number of rows of the map, at most."""
+"""Largest number of rows in the map."""
 MAX_DAYS = 90
-"""Number of days in the figure, at most: the last ones."""
+"""Largest number of days in the figure, which shows the last ones."""
 
-# Days whose numbers of rows differ by this share of the largest are worth a figure of their own.
+# If the numbers of rows differ by this share of the largest one, the days get a figure even without shifts.
 _UNEVEN_SHARE = 0.1
 _STATISTIC_NAMES: dict[Statistic, str] = {"mean": "mean", "missing": "share of missing values"}
 
@@ -66,14 +66,14 @@ def make_shifts_part(run: RunRecord, days: Sequence[LogDay]) -> str:
     if not rows:
         return f"<h3>Rows of each day</h3>{make_paragraph(last_days)}{legend_and_figure}"
     sentences = [
-        "The shift of a column is the distance of its mean from the usual mean, in standard deviations. The usual mean is the "
+        "The shift of a column is the distance between its mean and its usual mean, in standard deviations. The usual mean is the "
         f"median over the previous {WINDOW} days. Rows marked “missing” show the same for the share of missing values. Shifts "
-        f"below {SMALLEST_SHIFT} have no color, and the first day has no days before it.",
+        f"below {SMALLEST_SHIFT} have no color. The first day has no shift, because no days precede it.",
         *([last_days] if last_days else []),
         *([f"The map shows the {len(shifts)} largest shifts; {others:,} others are smaller."] if others else []),
     ]
     numbers = make_details("Shifts by column in numbers", _make_table(shifts, days))
-    return f"<h3>How the columns moved</h3>{make_paragraph(' '.join(sentences))}{legend_and_figure}{numbers}"
+    return f"<h3>Column shifts</h3>{make_paragraph(' '.join(sentences))}{legend_and_figure}{numbers}"
 
 
 def _are_rows_worth_showing(days: Sequence[LogDay]) -> bool:
@@ -85,7 +85,7 @@ def _are_rows_worth_showing(days: Sequence[LogDay]) -> bool:
 
 
 def _make_row(shift: ColumnShift, days: Sequence[LogDay], labels: Sequence[str]) -> ShiftRow:
-    # An anomaly of the missing values belongs to the row of the missing values.
+    # An anomaly of missing values belongs to the row of missing values.
     is_missing = shift.statistic == "missing"
     flagged = [
         index

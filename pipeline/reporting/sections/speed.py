@@ -1,4 +1,4 @@
-"""The section with throughput and waiting for input, and the advice against waiting."""
+"""The section about throughput and waiting for input, with advice."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def make_speed_section(run: RunRecord, figures: RunFigures) -> str:
 
 
 def describe_input_wait(run: RunRecord) -> str:
-    """Says how long training waited for input, with advice if that was a bottleneck; empty if nothing is known."""
+    """Describes how long training waited for input, with advice for a bottleneck; empty if unknown."""
     wait = measure_input_wait(run)
     if wait is None:
         return ""
@@ -44,7 +44,7 @@ def describe_input_wait(run: RunRecord) -> str:
 
 
 def describe_bottleneck(run: RunRecord) -> str:
-    """Describes the bottleneck, its cost and the settings to try; empty if input was no bottleneck or nothing is known."""
+    """Describes the bottleneck, its cost and the settings to try; empty if there is no bottleneck or the wait is unknown."""
     wait = measure_input_wait(run)
     if wait is None or not wait.is_bottleneck:
         return ""
@@ -69,11 +69,11 @@ def _give_advice(run: RunRecord, wait: InputWait) -> str:
     ]
     prefix = ""
     if wait.is_at_day_starts:
-        prefix = "Most of the waiting was at the start of days, while the input starts. "
+        prefix = "Most of the waiting was at the beginning of days, when the input starts. "
         shuffle_rows = data.get("shuffle_rows")
         smaller = ", or a smaller data.shuffle_rows" if is_finite(shuffle_rows) and shuffle_rows else ""
         advice.insert(0, f"use fewer, longer days{smaller}")
-    # Early records do not have this setting.
+    # Old records lack this setting.
     elif "service" in data and not data["service"]:
         advice.append("read the input on other machines (data.service)")
     return f"{prefix}Try one of these: {'; '.join(advice)}."

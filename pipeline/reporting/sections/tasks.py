@@ -19,16 +19,16 @@ def make_tasks_section(run: RunRecord) -> str:
         return make_section("Tasks", make_paragraph("The run recorded no task."))
     lines = select_judging_lines(run.evaluation)
     scores = compute_scores(run.tasks, run.evaluation)
-    sentences = [f"Measured on {describe_judging_days(lines)}." if lines else "No day has been evaluated."]
+    sentences = [f"Measured on {describe_judging_days(lines)}." if lines else "No day has been evaluated yet."]
     if len(lines) > 1:
         sentences.append("Averages over the days are weighted by rows.")
     sentences.append(
-        "A higher AUC is better, a lower RMSE is better. Chance is an AUC of 0.5, or the RMSE of predicting the mean label."
+        "A higher AUC and a lower RMSE are better. Chance is an AUC of 0.5, or the RMSE of predicting the mean label."
     )
     if any(score.ceiling is not None for score in scores):
         sentences.append(
             "The ceiling is the result of the best possible ranker, which is known because the log is simulated. The bars show "
-            "how much of the gap between chance and the ceiling is closed."
+            "the share of the gap between chance and the ceiling that the ranker closes."
         )
     is_held_out = not lines or lines[0].get("kind") == "holdout"
     title = "Tasks on the held-out days" if is_held_out else "Tasks on the last evaluated day"

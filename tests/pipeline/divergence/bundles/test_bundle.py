@@ -128,5 +128,5 @@ def test_a_model_with_other_variables_is_refused(tmp_path):
     [path] = tmp_path.iterdir()
     other = tf_keras.Sequential([tf_keras.layers.Dense(1, input_shape=(3,))])
     other.compile(optimizer=optimizers.ClippyAdagrad(0.1), loss="mse")
-    with pytest.raises(ValueError, match="holds 5 weights, the model has 2"):
+    with pytest.raises(ValueError, match="holds 5 weights, but the model has 2"):
         Bundle.read(path).restore(other)
