@@ -35,7 +35,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.
     """Returns a function that starts training and returns the running process."""
     working_folder = tmp_path_factory.mktemp("working_folder")
 
-    def begin(model_dir: Path, *flags: str) -> subprocess.Popen[str]:
+    def start_training(model_dir: Path, *flags: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             train_command(model_dir, *flags),
             stdout=subprocess.PIPE,
@@ -44,7 +44,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.
             cwd=working_folder,
         )
 
-    return begin
+    return start_training
 
 
 @pytest.fixture(scope="session")

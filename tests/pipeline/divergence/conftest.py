@@ -1,4 +1,4 @@
-"""Keras 2 and Keras 3, with the room's callback for each."""
+"""Fixtures for tests under both Keras 2 and Keras 3."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from steadyrank.pipeline.divergence import keras3 as divergence_keras3
 
 
 class KerasVersion(NamedTuple):
-    """A Keras and what belongs to it."""
+    """A version of Keras and its monitor class."""
 
     library: ModuleType
     monitor_class: type

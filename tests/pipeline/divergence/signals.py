@@ -1,4 +1,4 @@
-"""Statistics of signals by NumPy and by hand, for comparison and as input of the detector."""
+"""Computes statistics of signals with NumPy, for comparisons and as input of the detector."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOSS_RATIO = 2.0
 
 
 def summarize(values: Sequence[float] | np.ndarray, limit: float = math.inf, run_length: int = 0) -> SignalStatistics:
-    """The statistics of a series of single steps.
+    """Computes the statistics of a series of single steps.
 
     Args:
       values: One value for each step.
@@ -48,12 +48,12 @@ def summarize(values: Sequence[float] | np.ndarray, limit: float = math.inf, run
 
 
 def make_noise(seed: int, mean: float = 0.9, deviation: float = 0.01) -> list[float]:
-    """A window of normally distributed values."""
+    """Makes a window of normally distributed values."""
     return list(np.random.default_rng(seed).normal(mean, deviation, STEPS))
 
 
 class DetectorFeed:
-    """Feeds a detector with windows of 16 steps, made from series of single steps."""
+    """Feeds a detector with windows of 16 steps from series of single steps."""
 
     def __init__(self, **thresholds: float):
         self.detector = Detector(Thresholds(**thresholds))
@@ -81,7 +81,7 @@ class DetectorFeed:
         return self.observe(**{f"normalized_loss__{task}": v for task, v in normalized_losses.items()}, **losses)
 
     def observe_calm_windows(self, count: int, *tasks: str) -> None:
-        """Feeds windows in which nothing happens."""
+        """Feeds windows without events."""
         for seed in range(count):
             self.observe_tasks(**{task: make_noise(seed) for task in tasks or ("a", "b", "c")})
 
@@ -89,7 +89,7 @@ class DetectorFeed:
 def make_feature_windows(
     rng: np.random.Generator, count: int, *, mean: float = 2.0, spread: float = 1.0, rows: int = 256
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Series of the signals of a feature ``age`` whose values are normally distributed."""
+    """Makes series of the signals of a feature ``age`` with normally distributed values."""
     for _ in range(count):
         batches = rng.normal(mean, spread, size=(STEPS, rows))
         yield {"feature/age": batches.mean(axis=1), "spread/age": batches.std(axis=1), "missing/age": np.zeros(STEPS)}

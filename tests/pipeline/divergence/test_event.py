@@ -30,7 +30,7 @@ def test_an_event_survives_json():
     assert Event(**json.loads(json.dumps(event.to_dict()))) == event
 
 
-def test_evidence_leaves_out_what_is_not_finite():
+def test_evidence_drops_values_that_are_not_finite():
     assert Evidence.of("loss", loss=math.nan, usual=1).values == {"usual": 1.0}
 
 

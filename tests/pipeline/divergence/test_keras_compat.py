@@ -1,4 +1,4 @@
-"""What the room asks of Keras 2 and Keras 3."""
+"""The compatibility functions for Keras 2 and Keras 3."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def model(keras_version):
     return model
 
 
-def test_computing_layers_are_those_inside_the_others(model):
+def test_computing_layers_have_no_sublayers(model):
     names = {layer.name for layer in list_computing_layers(model)}
     assert {"inner", "norm", "out"} <= names
     assert "block" not in names

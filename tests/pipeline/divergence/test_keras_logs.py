@@ -16,9 +16,9 @@ from steadyrank.pipeline.divergence.keras_logs import rename_keras_logs
         ("learning_rate", "learning_rate"),
     ],
 )
-def test_logs_get_the_keys_of_metrics(name, key):
+def test_logs_are_renamed_to_metric_keys(name, key):
     assert rename_keras_logs({name: 0.5}) == {key: 0.5}
 
 
-def test_what_is_not_a_number_is_left_out():
+def test_values_that_are_not_numbers_are_dropped():
     assert rename_keras_logs({"loss": 0.5, "name": "x", "nothing": None}) == {"loss": 0.5}

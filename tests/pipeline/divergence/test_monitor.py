@@ -1,4 +1,4 @@
-"""The callback in plain fits: what it observes, what it does about a divergence, and its state."""
+"""The callback in plain fits: observation, actions after a divergence, and state."""
 
 from __future__ import annotations
 
@@ -144,11 +144,11 @@ def run_program(program: str, **environment: str) -> subprocess.CompletedProcess
     )
 
 
-def test_the_room_needs_no_other_room_and_leaves_tf_keras_alone():
+def test_the_package_imports_no_other_package_and_does_not_change_tf_keras():
     ran = run_program(
         "import sys, tensorflow as tf, steadyrank.pipeline.divergence, steadyrank.optimizers\n"
-        "rooms = {m.split('.')[2] for m in sys.modules if m.startswith('steadyrank.pipeline.')}\n"
-        "assert rooms == {'divergence'}, rooms\n"
+        "packages = {m.split('.')[2] for m in sys.modules if m.startswith('steadyrank.pipeline.')}\n"
+        "assert packages == {'divergence'}, packages\n"
         "assert 'steadyrank.models' not in sys.modules and 'tensorflow_recommenders' not in sys.modules\n"
         "assert tf.keras.version().startswith('3')\n",
         PATH="",

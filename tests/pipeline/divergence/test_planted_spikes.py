@@ -1,4 +1,4 @@
-"""One bad step is planted between each two checks, at a random place and in a random task; the monitor must report each."""
+"""Plants one bad step between checks, at a random step and in a random task. The monitor must report each one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TASKS = (Task("click", "binary"), Task("like", "binary"), Task("minutes", "regre
 
 
 def make_log(rng: np.random.Generator):
-    """A log in which each check, except for the first ones, covers one batch with wrong labels of one task."""
+    """Makes a log in which each check, except for the first ones, covers one batch with wrong labels in one task."""
     rows = EVERY * CHECKS * ROWS
     x = rng.normal(size=(rows, 4)).astype(np.float32)
     columns = {

@@ -1,4 +1,4 @@
-"""What the monitor adds to a publication."""
+"""The metrics that the monitor adds to a publication."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ def test_steps_that_are_not_finite_are_counted(name, key):
 
 
 class FakeOptimizer:
-    """An optimizer that explains its steps, as those of :mod:`steadyrank.optimizers` do."""
+    """An optimizer that explains its steps, like the optimizers of :mod:`steadyrank.optimizers`."""
 
     explain = True
     skipped_steps = 2
 
     def read_explanations(self):
         norms = {"gradient_norm": 3.0, "update_norm": 0.5, "parameter_norm": 6.0}
-        others = norms | {"gradient_norm": 4.0, "parameter_norm": 8.0, "update_norm": 1.2}
+        bias_norms = norms | {"gradient_norm": 4.0, "parameter_norm": 8.0, "update_norm": 1.2}
         return {
             "model/dense/kernel:0": SimpleNamespace(
                 rule="clippy", smallest_factor=0.1, factor=0.9, clipped_steps=3, **norms
             ),
             "model/dense/bias:0": SimpleNamespace(
-                rule="clippy", smallest_factor=0.4, factor=0.2, clipped_steps=5, **others
+                rule="clippy", smallest_factor=0.4, factor=0.2, clipped_steps=5, **bias_norms
             ),
             "model/table/embeddings:0": SimpleNamespace(rule="none", **norms),
         }

@@ -1,4 +1,4 @@
-"""The statistics that a recorder keeps, against NumPy, and the mistakes that such counters make."""
+"""The statistics of a recorder, compared with NumPy, and typical errors of such counters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIMITS = {"a": 2.0, "b": math.inf}
 def assert_close(actual: SignalStatistics, expected: SignalStatistics) -> None:
     size = max(abs(expected.minimum), abs(expected.maximum)) if expected.finite_count else 0.0
     for field, value in vars(expected).items():
-        # Deviations come from sums of squares, so they are precise to a share of the numbers' size.
+        # Deviations come from sums of squares, so their precision is relative to the size of the numbers.
         tolerance = 1e-6 if field == "deviation" else 1e-9
         np.testing.assert_allclose(getattr(actual, field), value, rtol=1e-6, atol=tolerance * size, err_msg=field)
 
@@ -55,7 +55,7 @@ def test_equals_numpy_in_two_windows_and_in_both_together(steps, cut):
             assert_close(both.signals[name], summarize([values[i] for values in steps], LIMITS[name]))
 
 
-def test_a_run_goes_on_over_reads_until_it_ends():
+def test_a_run_continues_across_reads():
     recorder = SignalRecorder(4)
     step = make_step(recorder)
     lengths = []
@@ -66,7 +66,7 @@ def test_a_run_goes_on_over_reads_until_it_ends():
     assert lengths == [(0, 0), (1, 1), (2, 2), (3, 3), (0, 3)]
 
 
-def test_a_run_goes_on_in_another_process():
+def test_a_run_continues_in_another_process():
     first, second = SignalRecorder(4), SignalRecorder(4)
     make_step(first)(tf.constant(3.0), tf.constant(0.0))
     second.set_state(json.loads(json.dumps(first.get_state())))
@@ -74,7 +74,7 @@ def test_a_run_goes_on_in_another_process():
     assert second.read().signals["a"].run_length == 2
 
 
-def test_a_reset_forgets_runs_too():
+def test_a_reset_discards_runs():
     recorder = SignalRecorder(4)
     step = make_step(recorder)
     step(tf.constant(3.0), tf.constant(0.0))
@@ -86,7 +86,9 @@ def test_a_reset_forgets_runs_too():
 
 def test_a_step_without_a_value_changes_nothing():
     recorder = SignalRecorder(4)
-    step = tf.function(lambda value, there: recorder.record([Signal("a", value, 2.0, there)]), autograph=False)
+    step = tf.function(
+        lambda value, is_present: recorder.record([Signal("a", value, 2.0, is_present)]), autograph=False
+    )
     for value, is_present in ((3.0, True), (math.nan, False), (5.0, False), (4.0, True)):
         step(tf.constant(value), tf.constant(is_present))
     window = recorder.read()
@@ -94,7 +96,7 @@ def test_a_step_without_a_value_changes_nothing():
     assert_close(window.signals["a"], dataclasses.replace(summarize([3.0, 4.0], 2.0), maximum_step=4))
 
 
-def test_signals_may_come_late_and_in_another_order():
+def test_signals_may_appear_late_and_in_any_order():
     recorder = SignalRecorder(4)
     recorder.record([Signal("a", tf.constant(1.0))])
     recorder.record([Signal("b", tf.constant(7.0)), Signal("a", tf.constant(2.0))])
@@ -104,13 +106,13 @@ def test_signals_may_come_late_and_in_another_order():
     assert (signals["b"].maximum, signals["b"].finite_count, signals["b"].minimum_step) == (7.0, 2, 3)
 
 
-def test_a_signal_that_comes_twice_is_recorded_once():
+def test_a_repeated_signal_is_recorded_once():
     recorder = SignalRecorder(4)
     recorder.record([Signal("a", tf.constant(1.0)), Signal("a", tf.constant(9.0))])
     assert recorder.read().signals["a"].maximum == 1.0
 
 
-def test_signals_beyond_the_capacity_are_left_out():
+def test_signals_beyond_the_capacity_are_ignored():
     recorder = SignalRecorder(1)
     recorder.record([Signal("a", tf.constant(1.0)), Signal("b", tf.constant(1.0))])
     assert list(recorder.read().signals) == ["a"]
@@ -149,7 +151,7 @@ def test_works_inside_compiled_functions(jit_compile):
     assert (signal.nonfinite_count, signal.first_nonfinite_step, signal.maximum_step, signal.run_length) == (1, 2, 3, 2)
 
 
-def test_each_replica_has_its_own_and_the_first_is_read(two_replicas):
+def test_reading_returns_the_statistics_of_the_first_replica(two_replicas):
     with two_replicas.scope():
         recorder = SignalRecorder(2)
 

@@ -1,4 +1,4 @@
-"""Two windows merged equal one window, against NumPy."""
+"""Merged windows equal one window, compared with NumPy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_steps_are_counted_from_the_beginning_of_the_first_window():
     assert (merged.minimum_step, merged.maximum_step, merged.first_nonfinite_step) == (1, 3, 4)
 
 
-def test_a_signal_that_comes_later_keeps_its_steps():
+def test_a_signal_that_appears_later_keeps_its_steps():
     window = WindowStatistics(4, {"a": summarize([1.0] * 4)})
     window.append(WindowStatistics(2, {"b": summarize([1.0, 7.0])}))
     assert (window.steps, window.signals["b"].maximum_step, window.signals["a"].maximum_step) == (6, 6, 1)

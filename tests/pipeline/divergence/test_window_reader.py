@@ -30,7 +30,7 @@ def fit(model, steps: int) -> None:
     model.fit(x, x.sum(axis=1), batch_size=ROWS, verbose=0)
 
 
-def test_checks_and_publications_have_windows_of_their_own(model):
+def test_checks_and_publications_have_separate_windows(model):
     reader = attach(model, WindowReader())
     fit(model, 3)
     assert reader.take_unchecked(step=3).steps == 3
@@ -48,7 +48,7 @@ def test_discarded_steps_are_still_published(model):
     assert reader.take_unchecked(step=3).steps == 0
 
 
-def test_a_restored_reader_goes_on_alike(model):
+def test_a_restored_reader_continues_identically(model):
     reader = attach(model, WindowReader())
     fit(model, 3)
     reader.take_unpublished(step=3)

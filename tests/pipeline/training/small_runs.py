@@ -1,4 +1,4 @@
-"""A log of a few rows in memory, a small ranker, and the parts of a run around them. All of them are real."""
+"""A small log in memory, a small ranker, and the real components of a run."""
 
 from __future__ import annotations
 
@@ -59,15 +59,15 @@ class MemoryLog(Source):
 
 
 class FaultyLog(MemoryLog):
-    """A log that counts two more skipped rows each time it is asked."""
+    """A log whose count of skipped rows grows by two with each access."""
 
     validates_rows = True
-    asked = 0
+    access_count = 0
 
     @property
     def row_faults(self) -> RowFaultCounts:
-        self.asked += 1
-        return RowFaultCounts(skipped_rows=2 * self.asked)
+        self.access_count += 1
+        return RowFaultCounts(skipped_rows=2 * self.access_count)
 
 
 def make_config(max_skipped_steps: int = 20, **training: Any) -> Config:
@@ -86,7 +86,7 @@ def make_config(max_skipped_steps: int = 20, **training: Any) -> Config:
 
 
 class SmallRun:
-    """The parts of a run on :class:`MemoryLog`; ``loop()`` wires them as the job does.
+    """The components of a run on :class:`MemoryLog`. ``loop()`` connects them as the job does.
 
     Args:
       path: Folder of the checkpoints.

@@ -1,4 +1,4 @@
-"""From settings to the optimizer."""
+"""Making the optimizer from settings."""
 
 from __future__ import annotations
 

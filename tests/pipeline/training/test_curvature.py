@@ -17,7 +17,7 @@ def measure_conflict(gradients: dict[str, list[float]]):
     return ConflictProbe(lambda: {task: tf.reduce_sum(g * w) for task, g in gradients.items()}, [w])()
 
 
-def test_the_cosine_with_the_other_tasks_is_that_of_their_sum():
+def test_the_cosine_compares_a_task_with_the_sum_of_the_others():
     gradients = {"a": [1.0, 2.0, 0.0], "b": [0.5, -1.0, 3.0], "c": [-2.0, 0.0, 1.0]}
     conflict = measure_conflict(gradients)
     a, others = np.array(gradients["a"]), np.array(gradients["b"]) + np.array(gradients["c"])

@@ -23,10 +23,10 @@ def test_the_number_of_evaluated_rows_can_be_limited(tmp_path):
     assert metrics["rows"] == metrics["examples/click"] == 20
 
 
-def test_days_are_averaged_by_their_rows_and_missing_metrics_left_out():
+def test_days_are_weighted_by_rows_and_missing_metrics_are_left_out():
     days = [{"rows": 10, "loss": 1.0}, {"rows": 30, "loss": 3.0, "auc/click": 0.75}]
     assert average_over_rows(days) == {"loss": 2.5, "auc/click": 0.75}
 
 
-def test_no_days_have_no_average():
+def test_the_average_of_no_days_is_empty():
     assert average_over_rows([]) == {}

@@ -17,7 +17,7 @@ def test_a_spike_that_the_labels_explain_is_not_printed():
     assert lines == ["step 65 [click] spike: evidence of click"]
 
 
-def test_events_are_printed_once_after_the_steps_that_brought_them():
+def test_events_are_printed_once_after_their_steps():
     lines: list[str] = []
     printer = EventPrinter(lines.append)
     printer.add(make_spike("click", explained=0.0))
@@ -27,7 +27,7 @@ def test_events_are_printed_once_after_the_steps_that_brought_them():
     assert len(lines) == 1
 
 
-def test_tasks_with_the_same_trouble_in_the_same_step_share_a_line():
+def test_events_of_one_kind_in_one_step_share_a_line():
     events = [make_spike(task, 0.0) for task in ("click", "like", "share")]
     events.append(Event(66, "spike", "click", "later"))
     events.append(Event(65, "out_of_range", "click", "worse"))

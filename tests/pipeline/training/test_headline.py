@@ -11,7 +11,7 @@ def make_day(name: str, count: int, skipped: bool = False) -> CheckedDay:
     return CheckedDay(name, 8, 1, 0, {}, anomalies, skipped)
 
 
-def test_the_headline_says_what_is_trained_and_from_where(tmp_path):
+def test_the_headline_describes_log_ranker_and_start(tmp_path):
     run = SmallRun(tmp_path)
     schedule = TrainingSchedule(run.config, run.source)
     lines = [

@@ -63,12 +63,12 @@ def test_a_run_that_crashed_continues_to_the_same_weights_and_metrics(tmp_path, 
 
 
 @pytest.mark.parametrize("step", [2, 8])
-def test_sigterm_saves_the_run_and_puts_the_old_handler_back(tmp_path, step):
-    before = signal.getsignal(signal.SIGTERM)
+def test_sigterm_saves_the_run_and_restores_the_old_handler(tmp_path, step):
+    previous_handler = signal.getsignal(signal.SIGTERM)
     run = SmallRun(tmp_path)
     with pytest.raises(Preempted):
         run.train(AtStep(run, step, lambda: os.kill(os.getpid(), signal.SIGTERM)))
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(signal.SIGTERM) is previous_handler
     assert run.state.step == step
     assert SmallRun(tmp_path).checkpoints.resume(pytest.fail) == step
 

@@ -14,7 +14,7 @@ def test_nothing_happens_without_a_signal():
     assert not preemption.requested
 
 
-def test_sigterm_is_remembered_and_raised_where_the_caller_asks():
+def test_sigterm_sets_the_attribute_and_raises_on_request():
     with PreemptionSignal() as preemption:
         os.kill(os.getpid(), signal.SIGTERM)
         assert preemption.requested
@@ -22,8 +22,8 @@ def test_sigterm_is_remembered_and_raised_where_the_caller_asks():
             preemption.raise_if_requested()
 
 
-def test_the_previous_handler_is_put_back_even_after_an_error():
-    before = signal.getsignal(signal.SIGTERM)
+def test_the_previous_handler_is_restored_even_after_an_error():
+    previous_handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(ValueError, match="inside"), PreemptionSignal():
         raise ValueError("inside")
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(signal.SIGTERM) is previous_handler

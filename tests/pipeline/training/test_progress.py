@@ -31,7 +31,7 @@ def test_a_log_file_gets_a_plain_line_every_ten_seconds():
     ]
 
 
-def test_a_terminal_shows_one_line_that_changes_below_messages_that_stay():
+def test_a_terminal_shows_one_updating_line_below_permanent_messages():
     stream = Terminal()
     progress = make_progress(stream, [0.0, 1.0])
     progress.update(100, 0.5)

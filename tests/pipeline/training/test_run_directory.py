@@ -92,7 +92,7 @@ def test_status_is_empty_before_it_is_written(run):
     assert run.read_status() == {"status": "running", "step": 8, "message": "x"}
 
 
-def test_checked_days_come_back_with_what_they_are_used_for(run):
+def test_checked_days_are_read_back_and_record_their_use(run):
     anomaly = Anomaly("shifted", "x", "the mean of x is 3")
     days = [CheckedDay(name, 8, 1, 5, {}, (anomaly,), name == "b") for name in ("a", "b", "c")]
     run.write_log("/data", days, held_out=["c"])
@@ -104,7 +104,7 @@ def test_checked_days_come_back_with_what_they_are_used_for(run):
     ]
 
 
-def test_writers_remove_lines_of_steps_that_are_taken_again(run):
+def test_writers_remove_lines_of_repeated_steps(run):
     with run.open_writers(0) as (train, evaluation):
         for step in (8, 16, 24):
             train.write(step, {"loss": 1.0})

@@ -63,6 +63,6 @@ def test_the_remaining_batches_are_the_end_of_the_whole_schedule(rows, passes, s
             for i in range(segment.steps)
         ]
 
-    whole = batches(schedule.remaining_segments(0))
-    assert len(whole) == schedule.total_steps
-    assert batches(schedule.remaining_segments(step)) == whole[step:]
+    all_batches = batches(schedule.remaining_segments(0))
+    assert len(all_batches) == schedule.total_steps
+    assert batches(schedule.remaining_segments(step)) == all_batches[step:]

@@ -63,7 +63,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     assert [entry.name for entry in tmp_path.iterdir()] == ["status.json"]
 
 
-def test_plain_types_stay():
+def test_plain_types_are_unchanged():
     assert to_json_value({"a": [1, True, None, "x", 0.5], "b": {"c": (2,)}}) == {
         "a": [1, True, None, "x", 0.5],
         "b": {"c": [2]},

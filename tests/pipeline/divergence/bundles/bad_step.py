@@ -1,4 +1,4 @@
-"""A training with one bad step, in Keras 2 and in Keras 3."""
+"""Trains a model with one bad step, in Keras 2 or Keras 3."""
 
 from __future__ import annotations
 

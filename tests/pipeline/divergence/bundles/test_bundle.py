@@ -1,4 +1,4 @@
-"""A bad step is saved while it happens, and can be repeated to the bit."""
+"""Saving a bad step and repeating it bit by bit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def assert_equal_weights(actual, expected, rows_of_tables=slice(None)) -> None:
         np.testing.assert_array_equal(ours[rows], theirs[rows])
 
 
-def test_a_bad_step_is_saved_and_repeated_to_the_bit(keras_version, tmp_path):
+def test_a_bad_step_is_saved_and_repeated_bit_by_bit(keras_version, tmp_path):
     library, monitor_class = keras_version
     weights_after = fit_with_bad_step(monitor_class(every=8, bundles=tmp_path / "bundles"), library)
     bundle = Bundle.read(tmp_path / "bundles" / f"step-{BAD_STEP:06d}")
@@ -47,7 +47,7 @@ def test_a_bad_step_is_saved_and_repeated_to_the_bit(keras_version, tmp_path):
 
 
 def test_random_numbers_and_moving_averages_are_repeated_in_keras_3(tmp_path):
-    """The model writes both before the optimizer is called."""
+    """The model changes both before it calls the optimizer."""
     x, y = make_data()
 
     def make_model_with_state():

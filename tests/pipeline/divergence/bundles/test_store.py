@@ -1,4 +1,4 @@
-"""How many bundles are saved, what is not saved, and that a kill leaves complete bundles only."""
+"""The number of bundles, the limits of saving, and complete bundles after a kill."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ for step in range(first, 10**6):
         for path in Bundles(tmp_path).paths:
             assert Bundle.read(path).weights[0].size == 1 << 19
         leftovers = list(tmp_path.glob(".step-*"))
-        # Each process removes what the ones before left.
+        # Each process removes the leftovers of earlier ones.
         assert len(leftovers) <= 1
         interrupted += len(leftovers)
     assert Bundles(tmp_path).paths

@@ -1,4 +1,4 @@
-"""The detector as a whole: what windows of steps and publications bring, and that no series breaks it."""
+"""The whole detector: events from windows and publications, and robustness against any series."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ class TestPublications:
         assert full.evidence == f"out of range since step 160: {first.evidence}"
         assert full.values == {**first.values, "since": 160.0}
 
-    def test_a_loss_that_comes_back_is_a_micro_divergence(self):
+    def test_a_loss_that_returns_to_range_is_a_micro_divergence(self):
         publications = [make_publication()] * 4 + [make_publication(0.6, 3.0)] * 2 + [make_publication()]
         detector = observe_all(publications, patience_publications=3)
         assert list_kinds(detector) == [(160, "out_of_range"), (224, "micro_divergence")]
         assert detector.verdict == "micro"
         assert detector.events[-1].values == {"since": 160.0}
 
-    def test_dead_units_are_found_although_the_loss_is_that_of_a_constant(self):
+    def test_dead_units_are_found_even_if_the_loss_equals_a_constant_prediction(self):
         publications = [make_publication(0.75)] * 4 + [make_publication(0.5, 0.5004)] * 3
         detector = observe_all(publications, patience_publications=3)
         assert detector.verdict == "full"
@@ -99,7 +99,7 @@ class TestPublications:
         assert {event.task for event in detector.events} == {"time"}
 
     def test_a_shift_of_the_labels_is_no_alarm(self):
-        # The loss grows a thousand times because the labels do; compared with a constant, the prediction is as good as before.
+        # The loss and the labels grow a thousandfold. Compared with a constant prediction, the model is as good as before.
         shifted = make_publication(loss=700.0, **{"loss/click": 0.45}) | make_regression(60.0, deviation=64.0)
         assert observe_all([make_publication() | make_regression(1.8)] * 5 + [shifted] * 5).verdict == "healthy"
 
@@ -219,14 +219,14 @@ class TestWindows:
         assert {event.kind for event in feed.detector.events} <= {"spike"}
         assert feed.detector.verdict == "healthy"
 
-    def test_a_model_that_has_yet_to_learn_gets_time(self):
+    def test_a_model_that_has_not_begun_to_learn_gets_extra_time(self):
         feed = DetectorFeed()
         for i in range(10):
             assert feed.observe_tasks(a=make_noise(i, 5.0 - 0.3 * i, 0.01)) == []
         feed.observe_calm_windows(4, "a")
         assert feed.detector.verdict == "healthy"
 
-    def test_a_model_that_moves_away_from_its_beginning_gets_none(self):
+    def test_a_model_whose_loss_grows_from_the_start_gets_no_extra_time(self):
         feed = DetectorFeed()
         for i, mean in enumerate((5.0, 80.0, 900.0)):
             feed.observe_tasks(a=make_noise(i, mean))
@@ -275,7 +275,7 @@ class TestState:
 
     @settings(max_examples=50, deadline=None)
     @given(st.lists(st.tuples(SERIES, SERIES), max_size=12), st.integers(0, 12))
-    def test_no_series_breaks_the_detector_and_a_restored_one_goes_on_alike(self, windows, cut):
+    def test_no_series_breaks_the_detector_and_a_restored_one_continues_identically(self, windows, cut):
         whole, first, second = DetectorFeed(), DetectorFeed(), DetectorFeed()
         for a, b in windows:
             whole.observe_tasks(a=a, b=b)
@@ -290,7 +290,7 @@ class TestState:
 
 
 class TestFeatures:
-    def test_what_goes_wrong_shortly_after_a_shift_names_the_feature(self):
+    def test_an_event_shortly_after_a_shift_names_the_feature(self):
         rng, detector = np.random.default_rng(0), Detector()
 
         def observe(before, mean, losses):

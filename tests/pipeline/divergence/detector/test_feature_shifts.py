@@ -1,4 +1,4 @@
-"""Which features left their usual range."""
+"""Detection of features that leave their usual range."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_nothing_shifts_while_nothing_changes():
         assert observe_all(FeatureShiftDetector(), make_feature_windows(np.random.default_rng(seed), 100)) == []
 
 
-def test_another_mean_is_reported_once_and_becomes_usual(detector, rng):
+def test_a_new_mean_is_reported_once_and_becomes_usual(detector, rng):
     [shift] = observe_all(detector, make_feature_windows(rng, 40, mean=3.0), before=192)
     assert (shift.feature, shift.step) == ("age", 193)
     assert shift.size > 1
@@ -50,7 +50,7 @@ def test_another_mean_is_reported_once_and_becomes_usual(detector, rng):
     assert back.step == 833
 
 
-def test_a_feature_that_comes_back_may_shift_again(detector, rng):
+def test_a_feature_that_returns_may_shift_again(detector, rng):
     for before in (192, 400):
         assert len(observe_all(detector, make_feature_windows(rng, 2, mean=4.0), before)) == 1
         assert observe_all(detector, make_feature_windows(rng, 4), before) == []
@@ -108,10 +108,10 @@ def test_the_feature_that_moved_furthest_comes_first(detector):
     assert [shift.feature for shift in observe_all(detector, [changed])] == ["far", "near"]
 
 
-def test_a_restored_detector_goes_on_alike(detector, rng):
+def test_a_restored_detector_continues_identically(detector, rng):
     observe_all(detector, make_feature_windows(rng, 3, mean=4.0), before=192)
     restored = FeatureShiftDetector()
     restored.set_state(json.loads(json.dumps(detector.get_state())))
-    rest = list(make_feature_windows(rng, 30, mean=2.5))
-    assert observe_all(restored, rest, before=240) == observe_all(detector, rest, before=240)
+    remaining_windows = list(make_feature_windows(rng, 30, mean=2.5))
+    assert observe_all(restored, remaining_windows, before=240) == observe_all(detector, remaining_windows, before=240)
     assert restored.get_state() == detector.get_state()

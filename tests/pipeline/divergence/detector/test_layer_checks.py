@@ -46,7 +46,7 @@ def test_a_dead_layer_is_reported_once_until_it_recovers():
     assert [len(find_dead(checks, share)) for share in (0.94, 0.97, 0.5, 0.99)] == [0, 0, 0, 1]
 
 
-def test_a_layer_that_is_all_but_stopped_for_long_is_over_clipped():
+def test_a_layer_that_is_almost_stopped_for_a_long_time_is_over_clipped():
     checks = make_checks()
     metrics = {"clipping_factor_last/one": 0.01, "clipped_steps/one": 31}
     events = [event for i in range(1, 6) for event in checks.find_over_clipped(32 * i, 32, metrics)]

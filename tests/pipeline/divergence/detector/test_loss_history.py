@@ -1,4 +1,4 @@
-"""The usual loss, by hand."""
+"""The usual loss, compared with numbers computed by hand."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def make_history(*windows: list[float]) -> LossHistory:
     return history
 
 
-def test_nothing_is_usual_while_there_are_too_few_windows():
+def test_too_few_windows_have_no_usual_loss():
     history = make_history(*[[1.0, 2.0]] * (MIN_WINDOWS - 1))
     assert history.usual is None
     assert history.compute_spike_threshold(8.0) == math.inf
 
 
-def test_the_usual_loss_is_made_of_medians():
+def test_the_usual_loss_consists_of_medians():
     history = make_history([1.0, 3.0], [2.0, 4.0], [1.0, 3.0], [0.0, 2.0], [90.0, 92.0])
     assert history.usual == (2.0, 1.0, 1.0)
 

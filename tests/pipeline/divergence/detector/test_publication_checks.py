@@ -1,4 +1,4 @@
-"""The judgments about one publication, each by hand."""
+"""Judgments of one publication, compared with numbers computed by hand."""
 
 from __future__ import annotations
 

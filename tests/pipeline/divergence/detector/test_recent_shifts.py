@@ -1,4 +1,4 @@
-"""Which feature shifted before something went wrong."""
+"""Explanation of events by earlier feature shifts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spikes in words and numbers; which steps they are is tested with the whole detector."""
+"""The evidence of spikes. The tests of the whole detector cover the steps of spikes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether one task is out of range in one window, by hand."""
+"""Judgments of one task in one window, compared with numbers computed by hand."""
 
 from __future__ import annotations
 
@@ -46,30 +46,30 @@ def test_a_calm_window_is_in_range():
 
 
 def test_steps_above_the_limit_are_counted_from_the_first():
-    found = check(make_state(), [*make_noise(0)[:10], *[9.0] * 6])
-    assert (found.since, found.run_length) == (107, 6)
-    assert found.evidence.text == "loss 4.5, 9 times the loss of a constant prediction"
-    assert found.evidence.values == {"loss": 4.5, "normalized_loss": 9.0}
+    result = check(make_state(), [*make_noise(0)[:10], *[9.0] * 6])
+    assert (result.since, result.run_length) == (107, 6)
+    assert result.evidence.text == "loss 4.5, 9 times the loss of a constant prediction"
+    assert result.evidence.values == {"loss": 4.5, "normalized_loss": 9.0}
 
 
 def test_a_run_that_ended_within_the_window_is_found():
-    found = check(make_state(), [*make_noise(0)[:4], *[8.0, 8.0, 9.0], *make_noise(1)[7:]])
-    assert (found.since, found.run_length) == (101, 3)
+    result = check(make_state(), [*make_noise(0)[:4], *[8.0, 8.0, 9.0], *make_noise(1)[7:]])
+    assert (result.since, result.run_length) == (101, 3)
 
 
 def test_a_loss_that_is_not_finite_is_named_first():
-    found = check(make_state(), [*make_noise(0)[:4], *[math.nan] * 12])
-    assert (found.since, found.run_length, found.evidence.text) == (101, 12, "loss not finite")
+    result = check(make_state(), [*make_noise(0)[:4], *[math.nan] * 12])
+    assert (result.since, result.run_length, result.evidence.text) == (101, 12, "loss not finite")
 
 
 def test_a_model_that_has_not_begun_gets_eight_times_the_patience():
     state = TaskState(TaskRange("click"))
     for run_length in (8 * THRESHOLDS.patience_steps, 8 * THRESHOLDS.patience_steps + 1):
         signal = summarize([5.0] * STEPS, LOSS_RATIO, run_length - STEPS)
-        found = check_step_losses(
+        result = check_step_losses(
             state, WINDOW, summarize([2.5] * STEPS), signal, may_lose_skill=False, thresholds=THRESHOLDS
         )
-        assert (found is not None) == (run_length > 8 * THRESHOLDS.patience_steps)
+        assert (result is not None) == (run_length > 8 * THRESHOLDS.patience_steps)
 
 
 @pytest.mark.parametrize(("normalized_loss", "is_lost"), [(0.96, False), (0.99, True)])
@@ -96,7 +96,7 @@ def test_without_a_known_constant_growth_counts():
         return check_step_losses(make_state(), WINDOW, signal, None, may_lose_skill=False, thresholds=THRESHOLDS)
 
     assert check_growth(make_noise(0, 4.0)) is None
-    found = check_growth(make_noise(0, 5.0))
-    assert found.since == 97
-    assert found.evidence.text.startswith("loss 5")
-    assert "(was 0.4" in found.evidence.text
+    result = check_growth(make_noise(0, 5.0))
+    assert result.since == 97
+    assert result.evidence.text.startswith("loss 5")
+    assert "(was 0.4" in result.evidence.text

@@ -1,4 +1,4 @@
-"""A task that leaves its range and comes back, as one or two sources see it."""
+"""A task that leaves its range and returns, according to one or two sources."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_divergence_can_be_full_at_once():
     assert events[1].values == {"loss": 9.0, "since": 10.0}
 
 
-def test_coming_back_tells_for_how_long_and_why():
+def test_the_event_of_a_return_holds_the_period_and_the_reason():
     task = TaskRange("click")
     task.mark_out_of_range("steps", 10, 16, HIGH, is_full=False)
     [event] = task.mark_in_range("steps", 32)
@@ -32,7 +32,7 @@ def test_coming_back_tells_for_how_long_and_why():
     assert task.mark_in_range("steps", 48) == []
 
 
-def test_a_task_is_back_when_every_source_sees_it_back():
+def test_a_task_has_returned_when_all_sources_agree():
     task = TaskRange("click")
     task.mark_out_of_range("steps", 10, 16, HIGH, is_full=False)
     task.mark_out_of_range("publications", 32, 32, HIGH, is_full=True)
@@ -49,7 +49,7 @@ def test_a_task_that_was_only_judged_on_held_out_data_can_recover():
     assert (event.kind, event.evidence, event.values) == ("recovery", "back in range at step 64", {})
 
 
-def test_reset_brings_the_task_back_without_an_event():
+def test_a_reset_marks_the_task_as_in_range_without_an_event():
     task = TaskRange("click")
     task.mark_out_of_range("steps", 10, 16, HIGH, is_full=True)
     task.reset()

@@ -11,7 +11,7 @@ class Owner:
         return x + 1
 
 
-def test_attributes_of_the_class_come_back():
+def test_attributes_of_the_class_are_restored():
     owner, patches = Owner(), AttributePatches()
     patches.set(owner, "attribute", "patched")
     assert (owner.attribute, bool(patches)) == ("patched", True)
@@ -20,7 +20,7 @@ def test_attributes_of_the_class_come_back():
     assert not patches
 
 
-def test_attributes_of_the_object_come_back():
+def test_attributes_of_the_object_are_restored():
     owner, patches = Owner(), AttributePatches()
     owner.attribute = "own"
     patches.set(owner, "attribute", "first")

@@ -1,4 +1,4 @@
-"""The signals of a batch's inputs, against NumPy."""
+"""The signals of a batch's inputs, compared with NumPy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_values_that_are_not_finite_count_as_missing_only():
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint8", "string"])
-def test_hashes_of_one_id_have_no_spread_and_of_many_that_of_a_uniform_distribution(dtype):
+def test_hashes_of_one_id_have_no_spread_and_many_ids_are_uniform(dtype):
     def make_ids(values):
         return tf.strings.as_string(values) if dtype == "string" else tf.cast(values, dtype)
 
@@ -50,7 +50,7 @@ def test_hashes_of_one_id_have_no_spread_and_of_many_that_of_a_uniform_distribut
     assert "missing/one" not in signals
 
 
-def test_other_ids_have_another_mean():
+def test_different_ids_have_a_different_mean():
     # One hash sees almost any change, not every one.
     ids = np.random.default_rng(1).zipf(1.5, 1000)
     means = [measure({"a": tf.constant(ids + offset)})["feature/a"] for offset in range(0, 10**6, 50_000)]

@@ -1,4 +1,4 @@
-"""The measures of a compiled model's outputs, against NumPy."""
+"""The measures of a compiled model's outputs, compared with NumPy."""
 
 from __future__ import annotations
 

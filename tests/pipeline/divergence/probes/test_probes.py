@@ -1,4 +1,4 @@
-"""Probes in the steps of models that know nothing of them, in Keras 2 and Keras 3, against NumPy."""
+"""Probes in the training steps of unmodified models, in Keras 2 and Keras 3, compared with NumPy."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_watching_changes_no_number_and_leaves_the_model_as_it_was(keras_version
     assert "call" not in vars(watched.get_layer("bottom"))
 
 
-def test_a_second_fit_goes_on_and_another_monitor_begins_anew(keras_version):
+def test_a_second_fit_continues_and_another_monitor_starts_anew(keras_version):
     library, monitor_class = keras_version
     x, y = make_data(16)
     model = make_two_task_model(library)

@@ -1,4 +1,4 @@
-"""Rollbacks in plain fits of Keras 2 and Keras 3: back to healthy weights, within a budget, with the promised learning rate."""
+"""Rollbacks in plain fits of Keras 2 and Keras 3: healthy weights, the budget and the learning rate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROWS, STEPS, SHIFT_STEP = 32, 384, 160
 
 
 def make_shifted_data():
-    """From step 160 on the features are four times as large, which makes the learning rate too high."""
+    """Makes data whose features are four times as large from step 160, so that the learning rate is too high."""
     x = np.random.default_rng(0).normal(size=(STEPS * ROWS, 8)).astype(np.float32)
     x[SHIFT_STEP * ROWS :] *= 4.0
     return x, x.sum(axis=1, keepdims=True) + 1.0
@@ -47,7 +47,7 @@ def list_kinds(monitor):
 
 @pytest.mark.parametrize("is_scheduled", [False, True])
 @pytest.mark.parametrize("compiled", [{}, {"steps_per_execution": 4}])
-def test_a_training_that_diverges_is_rolled_back_and_goes_on(keras_version, is_scheduled, compiled):
+def test_a_training_that_diverges_is_rolled_back_and_continues(keras_version, is_scheduled, compiled):
     library, monitor_class = keras_version
     schedule = library.optimizers.schedules.PiecewiseConstantDecay([10_000], [0.1, 0.05])
     rate = schedule if is_scheduled else 0.1
@@ -76,14 +76,14 @@ def test_a_training_that_diverges_is_rolled_back_and_goes_on(keras_version, is_s
     }
 
 
-def test_steps_and_iterations_are_counted_on(keras_version):
+def test_steps_and_iterations_keep_counting(keras_version):
     library, monitor_class = keras_version
     model, monitor = make_model(library, 0.1), make_monitor(monitor_class)
     fit(model, monitor)
     assert int(model.optimizer.iterations) == monitor.step == STEPS
 
 
-def test_the_learning_rate_ends_where_it_should(keras_version):
+def test_the_learning_rate_reaches_its_final_value(keras_version):
     library, monitor_class = keras_version
     model, monitor = make_model(library, 0.1), make_monitor(monitor_class)
     fit(model, monitor)

@@ -1,4 +1,4 @@
-"""Conflicts between tasks, by hand and against NumPy."""
+"""Conflicts between tasks, compared with numbers by hand and NumPy."""
 
 from __future__ import annotations
 

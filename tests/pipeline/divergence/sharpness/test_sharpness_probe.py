@@ -1,4 +1,4 @@
-"""Sharpness against NumPy's eigenvalues, and against the training that it predicts."""
+"""Sharpness compared with NumPy's eigenvalues and with the stability of training."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_preconditioned_sharpness_equals_numpy(seed, powers):
         assert math.copysign(1, result.preconditioned) == math.copysign(1, expected)
 
 
-def test_eigenvalues_of_opposite_signs_do_no_harm():
+def test_eigenvalues_of_opposite_signs_converge():
     result = QUADRATIC(tf.constant(np.diag([3.0, -3.0, 1.0, 0.0, 0.0, 0.5, -1.0])))
     assert abs(result.sharpness) == pytest.approx(3.0, rel=1e-2)
     assert result.converged
@@ -157,7 +157,7 @@ def test_equals_the_full_hessian_of_a_small_model(library):
     assert probe(x, y).sharpness == pytest.approx(expected, rel=0.05)
 
 
-def test_sparse_gradients_are_followed_through_their_rows():
+def test_sparse_gradients_equal_dense_gradients():
     rng = np.random.default_rng(0)
     ids, y = tf.constant([3, 1, 3, 0, 3]), tf.constant(rng.normal(size=5), tf.float32)
     table, kernel = (tf.Variable(rng.normal(size=shape), dtype=tf.float32) for shape in ((6, 2), (2,)))
@@ -272,7 +272,7 @@ def test_a_loss_without_curvature_has_sharpness_zero(nothing):
     assert probe(tf.ones([2])).sharpness == pytest.approx(2.0)
 
 
-def test_measuring_leaves_the_variables_as_they_are():
+def test_measuring_does_not_change_the_variables():
     w = tf.Variable([1.0, 2.0])
     compute_sharpness(lambda: tf.reduce_sum(w**4), [w])
     np.testing.assert_array_equal(w.numpy(), [1.0, 2.0])

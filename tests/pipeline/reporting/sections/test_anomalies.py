@@ -32,8 +32,8 @@ def test_each_anomaly_has_a_row(checked):
 
 def test_days_without_anomalies_are_said_to_have_none(healthy):
     text = read_text(dataclasses.replace(healthy, log={"days": [make_log_day(1), make_log_day(2)]}))
-    assert "The checks found no anomaly." in text
-    assert "No day was skipped." in text
+    assert "The checks found no anomalies." in text
+    assert "No days were skipped." in text
 
 
 def test_of_many_anomalies_the_most_important_are_open_and_all_can_be_opened(checked):

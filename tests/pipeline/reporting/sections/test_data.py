@@ -32,7 +32,7 @@ def test_without_days_and_without_faulty_rows_there_is_no_section(healthy, log):
 def test_the_days_and_their_rows_are_counted(checked):
     text = read_text(checked)
     assert "The log gs://bucket/log has 5 days and 271,144 rows. 1 day (9,000 rows) was skipped." in text
-    assert "No row was skipped." in text
+    assert "No rows were skipped." in text
     assert "<h2>Data</h2>" in render(checked)
 
 
@@ -52,7 +52,7 @@ def test_the_days_are_listed(checked):
 
 def test_skipped_days_are_named(checked, healthy):
     assert describe_skipped_days(healthy) == ""
-    assert describe_skipped_days(checked) == "1 day of the log was skipped: day=2026-11-04. See section Data."
+    assert describe_skipped_days(checked) == "1 day of the log was skipped: day=2026-11-04. See the section Data."
     checked.log["days"] = [make_log_day(number, "skipped") for number in (1, 2, 3, 4)]
     assert "4 days of the log were skipped: from day=2026-11-01 to day=2026-11-04." in describe_skipped_days(checked)
 

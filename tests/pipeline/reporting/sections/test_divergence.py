@@ -19,8 +19,8 @@ def with_events(run: RunRecord, *events, verdict="micro") -> RunRecord:
 
 
 def test_without_events_the_section_says_so(healthy):
-    assert "No event." in read_section(healthy)
-    assert "No event so far." in read_section(dataclasses.replace(healthy, divergence={}))
+    assert "No events." in read_section(healthy)
+    assert "No events so far." in read_section(dataclasses.replace(healthy, divergence={}))
 
 
 def test_each_incident_has_a_row(healthy):
@@ -44,7 +44,7 @@ def test_each_incident_has_a_row(healthy):
 
 def test_the_first_evidence_of_a_feature_shift_names_the_feature(healthy):
     text = read_section(with_events(healthy, make_event(50, "feature_shift", evidence="value 8", feature="age")))
-    assert "Feature changed age age: value 8" in text
+    assert "Feature shift age age: value 8" in text
 
 
 def test_an_event_of_an_unknown_kind_is_shown_as_recorded(healthy):

@@ -42,7 +42,7 @@ def test_a_task_below_chance_closes_none_of_the_gap(healthy):
 
 def test_a_run_without_tasks_or_evaluation_says_so(healthy):
     assert "The run recorded no task." in read_text(RunRecord("r"))
-    assert "No day has been evaluated." in read_text(dataclasses.replace(healthy, evaluation=()))
+    assert "No day has been evaluated yet." in read_text(dataclasses.replace(healthy, evaluation=()))
 
 
 def test_of_many_days_the_first_and_the_last_are_named():
