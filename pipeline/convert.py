@@ -2,9 +2,9 @@
 
     python -m steadyrank.pipeline.convert SOURCE TARGET
 
-SOURCE is a file, a folder, or a dataset that TFDS has prepared (tfds://NAME?split=train+test). TARGET is a local path that must
-not exist yet. Folders of days, such as day=2026-11-01, keep their names. If SOURCE names several splits, each gets a folder.
-The command writes all columns. If TARGET ends in .gz, it compresses TFRecord files.
+SOURCE is a file, a folder, or a dataset that TFDS has prepared (tfds://NAME?split=train+test). TARGET is a local path
+that must not exist yet. Folders of days, such as day=2026-11-01, keep their names. If SOURCE names several splits, each
+gets a folder. The command writes all columns. If TARGET ends in .gz, it compresses TFRecord files.
 
 A tf.Example holds 64-bit integers, 32-bit floats and bytes. From Parquet to TFRecord:
 

@@ -3,9 +3,9 @@
     python -m steadyrank.pipeline.evaluate --model_dir=runs/demo --days=day_014 python -m steadyrank.pipeline.evaluate
     --model_dir=runs/demo --config=runs/demo/config.yaml --config.data.simulated.seed=1
 
-Without --config, the command reads the run's log. A log that --config names must have the same schema. For each day and task,
-the table shows the AUC (binary task) or RMSE (regression), its value for a constant prediction and, for a simulated log, the
-ceiling: the best value that any ranker can reach.
+Without --config, the command reads the run's log. A log that --config names must have the same schema. For each day and
+task, the table shows the AUC (binary task) or RMSE (regression), its value for a constant prediction and, for a
+simulated log, the ceiling: the best value that any ranker can reach.
 
 Exit codes: 0 done; 2 an error that the user can fix, printed as one line.
 """

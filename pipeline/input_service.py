@@ -4,8 +4,8 @@
     python -m steadyrank.pipeline.input_service worker --dispatcher=HOST:5050 --address=THIS_HOST
 
 ROLE is dispatcher or worker. Start one dispatcher and any number of workers, then start the training job with
---config.data.service=HOST:5050. The log must have the same path on the workers and on the training machine. The batches are
-the same as without the service. If a worker dies, the job reads that worker's rows itself. No row is lost.
+--config.data.service=HOST:5050. The log must have the same path on the workers and on the training machine. The batches
+are the same as without the service. If a worker dies, the job reads that worker's rows itself. No row is lost.
 
 The process runs until it receives SIGTERM or Ctrl-C.
 """
@@ -53,7 +53,8 @@ def main(arguments: flags.FlagValues, role: str) -> int:
 
         from .data.batching.input_service import check_dispatcher, register_window_function
 
-    # Block the signals before the server starts its threads, which inherit the mask, so that only this thread receives them.
+    # Block the signals before the server starts its threads, which inherit the mask, so that only this thread receives
+    # them.
     signals = (signal.SIGTERM, signal.SIGINT)
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     service = tf.data.experimental.service

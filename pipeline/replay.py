@@ -6,7 +6,8 @@
 BUNDLE is a folder that a run saved for one of its first bad steps. It holds the step's batch, and the weights and
 accumulators before the step.
 
-Exit codes: 0 the repetition is equal bit by bit; 1 its losses differ; 2 an error that the user can fix, printed as one line.
+Exit codes: 0 the repetition is equal bit by bit; 1 its losses differ; 2 an error that the user can fix, printed as one
+line.
 """
 
 from __future__ import annotations

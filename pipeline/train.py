@@ -3,8 +3,8 @@
     python -m steadyrank.pipeline.train --config=demo --model_dir=runs/demo
     python -m steadyrank.pipeline.train --model_dir=runs/demo --resume
 
-Exit codes: 0 the model was exported; 2 an error that the user can fix, printed as one line; 3 the run diverged and nothing was
-exported; 143 SIGTERM stopped the run after saving it, so --resume can continue it.
+Exit codes: 0 the model was exported; 2 an error that the user can fix, printed as one line; 3 the run diverged and
+nothing was exported; 143 SIGTERM stopped the run after saving it, so --resume can continue it.
 """
 
 from __future__ import annotations

@@ -56,12 +56,14 @@ class Event:
     | ``no_rollback`` | a rollback was due but not possible | |
 
     Attributes:
-      step: The training step, counted from 1. For an event that only published metrics show, the step of the publication.
+      step: The training step, counted from 1. For an event that only published metrics show, the step of the
+        publication.
       kind: See the table.
       task: The task; empty for the whole model.
       evidence: The measurement, in plain English.
       layer: The layer, if known.
-      feature: For a ``feature_shift``, the feature that moved furthest. For other events, a feature that shifted shortly before.
+      feature: For a ``feature_shift``, the feature that moved furthest. For other events, a feature that shifted
+        shortly before.
       values: The numbers in the evidence, all finite; see the table.
 
     Example:

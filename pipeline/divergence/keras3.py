@@ -4,8 +4,8 @@
 
     model.fit(dataset, callbacks=[DivergenceMonitor(on_full="stop")])
 
-With the TensorFlow backend, the monitor measures every step. With other backends, it reads only Keras's logs, because these
-backends compile training steps from stateless functions.
+With the TensorFlow backend, the monitor measures every step. With other backends, it reads only Keras's logs, because
+these backends compile training steps from stateless functions.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ if not keras.__version__.startswith("3."):
 
 
 class DivergenceMonitor(MonitorBase, keras.callbacks.Callback):
-    """Monitors the training of a Keras 3 model. For the arguments, see :class:`steadyrank.pipeline.divergence.DivergenceMonitor`."""
+    """Monitors the training of a Keras 3 model.
+
+    For the arguments, see :class:`steadyrank.pipeline.divergence.DivergenceMonitor`.
+    """
 
     schedule_class = keras.optimizers.schedules.LearningRateSchedule

@@ -60,7 +60,10 @@ def list_optimizer_variables(optimizer: Any) -> list[Any]:
 
 
 def list_model_variables(model: Any) -> list[Any]:
-    """Lists all variables of a model except for its metrics. In Keras 3, they include the states of random generators."""
+    """Lists all variables of a model except for its metrics.
+
+    In Keras 3, they include the states of random generators.
+    """
     return [*model.trainable_variables, *model.non_trainable_variables]
 
 

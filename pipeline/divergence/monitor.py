@@ -10,21 +10,21 @@ from .monitor_base import MonitorBase
 class DivergenceMonitor(MonitorBase, tf_keras.callbacks.Callback):
     """Monitors every training step for divergence and records events. Can also stop training or roll it back.
 
-    Add it to the callbacks of a Keras ``fit``, with any model. By default, it only observes and changes no number. During a
-    fit, probes wrap the model's training step, layers and optimizer (see :mod:`.probes`). They store their measurements in the
-    graph, so the monitor detects a spike of a single step for any ``steps_per_execution``.
+    Add it to the callbacks of a Keras ``fit``, with any model. By default, it only observes and changes no number.
+    During a fit, probes wrap the model's training step, layers and optimizer (see :mod:`.probes`). They store their
+    measurements in the graph, so the monitor detects a spike of a single step for any ``steps_per_execution``.
 
-    A pipeline that publishes its own metrics calls :meth:`read_metrics` for the measurements since the last publication, and
-    passes all metrics to :meth:`observe_metrics`.
+    A pipeline that publishes its own metrics calls :meth:`read_metrics` for the measurements since the last
+    publication, and passes all metrics to :meth:`observe_metrics`.
 
     Args:
       every: Steps between two checks. Default 16.
-      on_full: Action after a full divergence. None: only observe. ``"stop"``: stop training after the batch. ``"raise"``: raise
-        :class:`Diverged`. ``"rollback"``: restore healthy weights and continue with a smaller learning rate, or stop training
-        if no rollback is possible (see :mod:`.recovery`). Default None.
+      on_full: Action after a full divergence. None: only observe. ``"stop"``: stop training after the batch.
+        ``"raise"``: raise :class:`Diverged`. ``"rollback"``: restore healthy weights and continue with a smaller
+        learning rate, or stop training if no rollback is possible (see :mod:`.recovery`). Default None.
       detector: The detector. Default: :class:`~.detector.Detector` with its default thresholds.
-      probes: Whether to measure every step. If False, the monitor reads only Keras's logs, which are means over the epoch so
-        far. Default True.
+      probes: Whether to measure every step. If False, the monitor reads only Keras's logs, which are means over the
+        epoch so far. Default True.
       verbose: 1 prints events, 0 does not. Default 0.
       on_event: Called with each event instead of printing it.
       max_rollbacks: Largest number of rollbacks, over all fits and restarts. Default 3.

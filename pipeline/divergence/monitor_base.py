@@ -30,8 +30,8 @@ class Diverged(RuntimeError):
 class MonitorBase:
     """The methods of the callback.
 
-    It connects the :class:`.window_reader.WindowReader`, which measures, the :class:`.detector.Detector`, which judges, and the
-    :class:`.recovery.Rollback`, which restores. For the arguments, see :class:`.monitor.DivergenceMonitor`.
+    It connects the :class:`.window_reader.WindowReader`, which measures, the :class:`.detector.Detector`, which judges,
+    and the :class:`.recovery.Rollback`, which restores. For the arguments, see :class:`.monitor.DivergenceMonitor`.
     """
 
     model: Any

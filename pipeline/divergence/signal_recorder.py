@@ -1,9 +1,9 @@
 """Records statistics of signals inside the training step.
 
-A signal is a scalar per step, such as the loss of a task. For each signal, the recorder stores the extremes and their steps, the
-mean and deviation, the number of values that are not finite, and the number of consecutive steps above the signal's limit. So a
-reader detects a spike of a single step even after a hundred steps. The statistics are a few small variables. A step updates them
-with vector operations, for any number of signals.
+A signal is a scalar per step, such as the loss of a task. For each signal, the recorder stores the extremes and their
+steps, the mean and deviation, the number of values that are not finite, and the number of consecutive steps above the
+signal's limit. So a reader detects a spike of a single step even after a hundred steps. The statistics are a few small
+variables. A step updates them with vector operations, for any number of signals.
 """
 
 from __future__ import annotations
@@ -93,7 +93,10 @@ class SignalRecorder(tf.Module):
             variable.assign(tf.tensor_scatter_nd_update(table, rows, update), read_value=False)
 
     def read(self) -> WindowStatistics:
-        """Returns the statistics of the steps since the last call and starts a new window. Runs continue across windows."""
+        """Returns the statistics of the steps since the last call and starts a new window.
+
+        Runs continue across windows.
+        """
         numbers, integers, steps = (
             tf.convert_to_tensor(variable).numpy() for variable in (self._numbers, self._integers, self.steps)
         )

@@ -21,7 +21,8 @@ class SignalStatistics:
       finite_count: Number of steps with a finite value.
       nonfinite_count: Number of steps with a value that is not finite.
       first_nonfinite_step: The first step with a value that is not finite; 0 if all values are finite.
-      run_length: Number of consecutive steps above the signal's limit at the end of the window. They may begin before it.
+      run_length: Number of consecutive steps above the signal's limit at the end of the window. They may begin before
+        it.
       longest_run: The largest number of consecutive steps above the limit that overlap the window.
     """
 

@@ -58,7 +58,10 @@ class WindowReader:
         return window
 
     def discard_unchecked(self) -> None:
-        """Discards unchecked measurements, including runs. After a rollback, they do not describe the current weights."""
+        """Discards unchecked measurements, including runs.
+
+        After a rollback, they do not describe the current weights.
+        """
         self._unchecked = WindowStatistics()
         if self._probes is not None:
             self._probes.recorder.reset()

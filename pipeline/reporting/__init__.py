@@ -1,7 +1,7 @@
 """The report of a run: one HTML file without external resources.
 
-:func:`render` turns the record of a run (:class:`RunRecord`) into a page. :func:`read_lines` reads the JSON-lines files of a
-run's metrics, even of a running or killed run. :func:`read_object` reads a file with one JSON object.
+:func:`render` turns the record of a run (:class:`RunRecord`) into a page. :func:`read_lines` reads the JSON-lines files
+of a run's metrics, even of a running or killed run. :func:`read_object` reads a file with one JSON object.
 
 >>> record = RunRecord(
 ...     title="demo",

@@ -24,8 +24,8 @@ _SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:
 def render(run: RunRecord) -> str:
     """Renders the report of a run.
 
-    Equal records give equal text. Incomplete records, even without metrics, are valid. The page labels values that are not
-    finite.
+    Equal records give equal text. Incomplete records, even without metrics, are valid. The page labels values that are
+    not finite.
 
     Args:
       run: The record of the run, complete or not.

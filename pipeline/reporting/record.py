@@ -20,30 +20,31 @@ class RunRecord:
     Attributes:
       title: The page's title.
       config: The resolved configuration, nested dicts of plain values.
-      status: ``status.json``: ``status`` (see :data:`~.run_terms.RunStatus`), ``step``, ``seconds``, ``export``
-        (path of the SavedModel, or None), ``message``, ``input_wait_fraction`` (0 to 1, over all training), ``skipped`` and
-        ``clamped`` (number of the log's rows by reason), ``skipped_rows``, and for the footer ``versions`` (by name) and
-        ``time`` (text).
+      status: ``status.json``: ``status`` (see :data:`~.run_terms.RunStatus`), ``step``, ``seconds``, ``export`` (path
+        of the SavedModel, or None), ``message``, ``input_wait_fraction`` (0 to 1, over all training), ``skipped`` and
+        ``clamped`` (number of the log's rows by reason), ``skipped_rows``, and for the footer ``versions`` (by name)
+        and ``time`` (text).
       divergence: ``divergence.json``: ``verdict`` (see :data:`~.run_terms.Verdict`) and ``events``, dicts of
         ``step``, ``kind``, ``task`` (empty or None for the whole run), ``layer``, ``feature``, ``evidence`` (text) and
         ``values`` (numbers by name). The page describes the kinds of :data:`~.run_terms.EventKind` in words
         and lists any other kind as recorded.
-      train: Lines of ``metrics/train.jsonl``, in the order written: ``step``, ``loss``, ``loss/<task>``, ``auc/<task>``,
-        ``rmse/<task>``, ``clipping_factor/<layer>`` and ``clipped_steps/<layer>`` (smallest factor and number of clipped
-        steps since the previous line), ``examples_per_second``, ``input_wait_fraction`` (0 to 1), ``learning_rate``,
-        ``skipped_examples``, ``day``. If the monitor watched every step, also ``loss_max``, ``loss_max/<task>`` (largest
-        loss of a single step), ``loss_max_step``, ``dead_units/<layer>`` (0 to 1), ``norm/gradient/<layer>`` and
-        ``norm/update/<layer>``; now and then ``sharpness`` and ``sharpness_preconditioned``.
-      evaluation: Lines of ``metrics/eval.jsonl``: ``step``, ``day``, ``kind`` (``progressive``: a day before it is trained
-        on; ``holdout``: a day that is never trained on), ``rows``, ``loss``, ``loss/<task>``, ``auc/<task>``,
+      train: Lines of ``metrics/train.jsonl``, in the order written: ``step``, ``loss``, ``loss/<task>``,
+        ``auc/<task>``, ``rmse/<task>``, ``clipping_factor/<layer>`` and ``clipped_steps/<layer>`` (smallest factor and
+        number of clipped steps since the previous line), ``examples_per_second``, ``input_wait_fraction`` (0 to 1),
+        ``learning_rate``, ``skipped_examples``, ``day``. If the monitor watched every step, also ``loss_max``,
+        ``loss_max/<task>`` (largest loss of a single step), ``loss_max_step``, ``dead_units/<layer>`` (0 to 1),
+        ``norm/gradient/<layer>`` and ``norm/update/<layer>``; now and then ``sharpness`` and
+        ``sharpness_preconditioned``.
+      evaluation: Lines of ``metrics/eval.jsonl``: ``step``, ``day``, ``kind`` (``progressive``: a day before it is
+        trained on; ``holdout``: a day that is never trained on), ``rows``, ``loss``, ``loss/<task>``, ``auc/<task>``,
         ``rmse/<task>``, ``rmse_of_mean/<task>`` (RMSE of predicting the labels' mean), and for a simulated log
         ``ceiling/auc/<task>`` and ``ceiling/rmse/<task>`` (result of the best possible ranker).
-      tasks: Dicts of ``name``, ``kind`` (``binary`` or ``regression``), ``weight`` (factor in the loss) and ``label`` (the
-        column of the label; the task's name if left out).
+      tasks: Dicts of ``name``, ``kind`` (``binary`` or ``regression``), ``weight`` (factor in the loss) and ``label``
+        (the column of the label; the task's name if left out).
       log: ``log.json``: ``source`` and ``days``, dicts of ``name``, ``rows``, ``files``, ``use`` (see
-        :data:`~.run_terms.DayUse`), ``statistics`` (by column: ``missing`` (0 to 1), and ``mean`` and ``deviation`` or ``distinct``)
-        and ``anomalies``, dicts of ``check``, ``column`` (empty for the whole day), ``text`` and, for some checks, ``score``
-        (in standard deviations). Empty if the log was not checked.
+        :data:`~.run_terms.DayUse`), ``statistics`` (by column: ``missing`` (0 to 1), and ``mean`` and ``deviation`` or
+        ``distinct``) and ``anomalies``, dicts of ``check``, ``column`` (empty for the whole day), ``text`` and, for
+        some checks, ``score`` (in standard deviations). Empty if the log was not checked.
 
     Example:
     >>> RunRecord("demo", divergence={"events": [{"step": 3, "kind": "spike"}]}).events
@@ -73,9 +74,9 @@ class RunRecord:
 def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Reads a file of one JSON object per line, such as ``metrics/train.jsonl``.
 
-    The strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` become floats. A missing file has no lines. The function skips an
-    incomplete last line, which a running or killed process can leave. If a resumed run has appended a complete object to an
-    incomplete line, the function reads the complete object.
+    The strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` become floats. A missing file has no lines. The function
+    skips an incomplete last line, which a running or killed process can leave. If a resumed run has appended a complete
+    object to an incomplete line, the function reads the complete object.
 
     Args:
       path: The file.

@@ -18,7 +18,8 @@ Start with :func:`.job.run_job`, which reads from top to bottom. It uses the mod
 | :mod:`.curvature` | measures sharpness and the conflict between tasks |
 | :mod:`.report` | writes the report |
 
-Two modules serve other commands: :mod:`.restore` restores the ranker of a finished run, and :mod:`.replay` repeats a bad step.
+Two modules serve other commands: :mod:`.restore` restores the ranker of a finished run, and :mod:`.replay` repeats a
+bad step.
 
 Importing this package does not import TensorFlow.
 """

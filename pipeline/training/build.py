@@ -44,7 +44,8 @@ def make_ranker(config: Config, schema: Schema, statistics: Statistics, total_st
 
 def make_optimizer(settings: Optimizer, total_steps: int) -> tf_keras.optimizers.Optimizer:
     """Makes Adagrad with the clipping rules, warm-up and decay from the settings."""
-    # The optimizer checks that each pattern matches a variable. With None, it excludes embedding tables only if there are any.
+    # The optimizer checks that each pattern matches a variable. With None, it excludes embedding tables only if there
+    # are any.
     patterns = settings.exclude_from_clipping
     is_default = patterns == Optimizer().exclude_from_clipping
     learning_rate, final_factor = settings.learning_rate, settings.final_learning_rate_factor

@@ -25,13 +25,15 @@ _DAMAGE_ERRORS = (tf.errors.OpError, AssertionError, IndexError, ValueError, Run
 class Checkpoints:
     """Saves and restores a run. The monitor uses the checkpoints as snapshots for its rollbacks.
 
-    ``health.json`` in the same folder holds three values for each checkpoint: ``step``, ``verdict`` (of the whole run until
+    ``health.json`` in the same folder holds three values for each checkpoint: ``step``, ``verdict`` (of the whole run
+      until
     that step) and ``health`` (at that step: ``healthy``, ``out_of_range`` or ``full``).
 
     Args:
       path: The folder.
       ranker: The compiled ranker.
-      keep: Number of newest checkpoints to keep. The newest healthy checkpoint that is safe for a rollback is kept as well.
+      keep: Number of newest checkpoints to keep. The newest healthy checkpoint that is safe for a rollback is kept as
+        well.
     """
 
     def __init__(self, path: Path, ranker: MultitaskRanker, keep: int = 3):
@@ -121,7 +123,8 @@ class Checkpoints:
         return None
 
     def _make_manager(self) -> tf.train.CheckpointManager:
-        # This class decides which checkpoints to remove. The manager would remove the oldest, which may be the only healthy one.
+        # This class decides which checkpoints to remove. The manager would remove the oldest, which may be the only
+        # healthy one.
         return tf.train.CheckpointManager(
             self._checkpoint, str(self._path), max_to_keep=None, step_counter=self._position
         )

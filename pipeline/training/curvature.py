@@ -18,7 +18,8 @@ from ..divergence.sharpness import (
     find_shared_variables,
 )
 
-# Power iterations per measurement. Two or three suffice from the previous eigenvector. The first measurement is less precise.
+# Power iterations per measurement. Two or three suffice from the previous eigenvector. The first measurement is less
+# precise.
 _ITERATIONS = 4
 _TOLERANCE = 0.05
 
@@ -94,8 +95,8 @@ class CurvatureCallback(tf_keras.callbacks.Callback):
 def cosine_with_other_tasks(conflict: GradientConflict, i: int) -> float:
     """Computes the cosine between the gradient of task ``i`` and the sum of the other tasks' gradients.
 
-    The cosine is ``<g_i, s> / (|g_i| |s|)``, where ``s`` is the sum of ``g_j`` over ``j != i``. It follows from norms and
-    pairwise cosines. The result is NaN if ``g_i`` or ``s`` is 0.
+    The cosine is ``<g_i, s> / (|g_i| |s|)``, where ``s`` is the sum of ``g_j`` over ``j != i``. It follows from norms
+    and pairwise cosines. The result is NaN if ``g_i`` or ``s`` is 0.
     """
     norms = [conflict.norms[task] for task in conflict.tasks]
     others = [j for j in range(len(norms)) if j != i and norms[j] > 0]

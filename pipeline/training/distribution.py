@@ -17,9 +17,10 @@ _DEFAULT_CPU_REPLICAS = 2
 def make_strategy(training: Training) -> tf.distribute.Strategy:
     """Makes the strategy of ``training.strategy``.
 
-    ``one_device`` is TensorFlow's default strategy. ``mirrored`` uses the first ``training.replicas`` accelerators, or all of
-    them if the setting is 0. On a machine without accelerators, ``mirrored`` splits the CPU into ``training.replicas`` logical
-    devices, or into two if the setting is 0. TensorFlow can split the CPU only before its first use.
+    ``one_device`` is TensorFlow's default strategy. ``mirrored`` uses the first ``training.replicas`` accelerators, or
+    all of them if the setting is 0. On a machine without accelerators, ``mirrored`` splits the CPU into
+    ``training.replicas`` logical devices, or into two if the setting is 0. TensorFlow can split the CPU only before its
+    first use.
 
     Raises:
       UserError: If there are fewer devices than replicas.
@@ -56,8 +57,8 @@ def distribute_batches(
 
     Args:
       strategy: The model's strategy.
-      batches: Called with ``replicas``, ``worker`` and ``workers``; returns the dataset of ``worker``. Each element is one
-        replica's part of a batch, in the order of the replicas; see :class:`..data.batching.windows.BatchOrder`.
+      batches: Called with ``replicas``, ``worker`` and ``workers``; returns the dataset of ``worker``. Each element is
+        one replica's part of a batch, in the order of the replicas; see :class:`..data.batching.windows.BatchOrder`.
       clock: Measures how long training waits for each element.
     """
 
@@ -67,8 +68,8 @@ def distribute_batches(
 
     if strategy is tf.distribute.get_strategy():
         return make_worker_dataset(1)
-    # Keras lets the strategy rebatch a plain dataset. The strategy then searches the pipeline for its last batching operation
-    # and fails, because these batches are slices of blocks.
+    # Keras lets the strategy rebatch a plain dataset. The strategy then searches the pipeline for its last batching
+    # operation and fails, because these batches are slices of blocks.
     return strategy.distribute_datasets_from_function(
         lambda context: make_worker_dataset(
             context.num_replicas_in_sync, context.input_pipeline_id, context.num_input_pipelines

@@ -15,9 +15,9 @@ _MAX_NAMES = 3
 class EventPrinter(tf_keras.callbacks.Callback):
     """Prints events, one line for each step and kind.
 
-    A divergence usually affects several tasks in the same step, and the monitor reports one event per task. The line shows the
-    evidence of the first event and names the other tasks. Spikes that the labels explain are not printed, because they require
-    no action. ``divergence.json`` and the report list all events.
+    A divergence usually affects several tasks in the same step, and the monitor reports one event per task. The line
+    shows the evidence of the first event and names the other tasks. Spikes that the labels explain are not printed,
+    because they require no action. ``divergence.json`` and the report list all events.
 
     Args:
       print_line: Prints a line.

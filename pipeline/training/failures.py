@@ -56,6 +56,7 @@ def describe_full_disk(error: BaseException) -> str:
     """
     if isinstance(error, OSError) and error.errno in _FULL_DISK:
         return os.strerror(error.errno)
-    # TensorFlow writes checkpoints and events itself. Its errors have no errno, but their text includes the system's message.
+    # TensorFlow writes checkpoints and events itself. Its errors have no errno, but their text includes the system's
+    # message.
     no_space = os.strerror(errno.ENOSPC)
     return no_space if isinstance(error, tf.errors.OpError) and no_space in str(error) else ""

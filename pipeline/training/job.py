@@ -45,7 +45,8 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
       resume: Whether to continue the run in ``model_dir`` from its newest checkpoint.
 
     Returns:
-      The exit code of the process: 0 if the model was published, 3 if the run diverged, 143 if it was preempted and saved.
+      The exit code of the process: 0 if the model was published, 3 if the run diverged, 143 if it was preempted and
+        saved.
 
     Raises:
       UserError: If a setting, the log or the folder is unusable. If this happens before section 3, nothing is written.

@@ -75,7 +75,8 @@ class TrainingLoop:
         saver = CheckpointCallback(
             self.config.training.checkpoint_every_steps, self.checkpoints, self.state, self.monitor, self._preemption
         )
-        # The publisher reads the measurements of the monitor and the curvature. A checkpoint stores the state of all three.
+        # The publisher reads the measurements of the monitor and the curvature. A checkpoint stores the state of all
+        # three.
         self._callbacks = [self.monitor, self._curvature, *callbacks, saver]
         with self._preemption:
             # Recomputed each time, because training resumes in the middle of a segment after a failed step.
@@ -118,7 +119,10 @@ class TrainingLoop:
         return not self.ranker.stop_training
 
     def _recover(self, evidence: str) -> bool:
-        """Handles too many steps with non-finite gradients: rolls back if allowed. Returns whether training continues."""
+        """Handles too many steps with non-finite gradients: rolls back if allowed.
+
+        Returns whether training continues.
+        """
         # A failed execution of several steps counts none of them, so the exact step is unknown.
         self.state.step = max(self.state.step + 1, int(self.ranker.optimizer.iterations))
         self.monitor.step = self.state.step

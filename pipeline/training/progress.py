@@ -18,8 +18,8 @@ class StatusLine:
     """A line of text that updates in place.
 
     Args:
-      stream: The output. On a terminal, the line updates in place. Other outputs, such as a log file, get a new line every
-        ``seconds`` seconds.
+      stream: The output. On a terminal, the line updates in place. Other outputs, such as a log file, get a new line
+        every ``seconds`` seconds.
       seconds: Minimum time between two lines outside a terminal, in seconds.
       clock: Returns the time in seconds. Tests pass their own.
     """

@@ -24,9 +24,9 @@ from .writers import Writer
 class Publisher(tf_keras.callbacks.Callback):
     """Advances the run's position, and publishes the metrics at fixed steps of each day.
 
-    A publication covers the steps since the previous publication. It writes Keras's metrics and the monitor's measurements,
-    passes them to the monitor, and resets Keras's metrics. The interval counts from the beginning of the day, so a resumed run
-    publishes at the same steps as an uninterrupted run.
+    A publication covers the steps since the previous publication. It writes Keras's metrics and the monitor's
+    measurements, passes them to the monitor, and resets Keras's metrics. The interval counts from the beginning of the
+    day, so a resumed run publishes at the same steps as an uninterrupted run.
 
     | key | meaning | when |
     |---|---|---|
@@ -44,8 +44,8 @@ class Publisher(tf_keras.callbacks.Callback):
     ``docs/metrics.md`` lists the keys that the monitor adds.
 
     Args:
-      config: The configuration. ``training.publish_every_steps`` is the number of steps between two publications. The end of
-        a day publishes the remaining steps.
+      config: The configuration. ``training.publish_every_steps`` is the number of steps between two publications. The
+        end of a day publishes the remaining steps.
       source: The log, which counts its faulty rows.
       state: The run's position, which this callback advances.
       monitor: Adds its measurements to each publication, then judges it.
@@ -129,8 +129,8 @@ class Publisher(tf_keras.callbacks.Callback):
 def drop_undefined(metrics: Mapping[str, float]) -> dict[str, float]:
     """Removes undefined metrics.
 
-    Undefined are all metrics of a task without labeled rows, and an AUC that is NaN because only one class occurred. A loss of
-    NaN or infinity stays, because it shows that training diverged.
+    Undefined are all metrics of a task without labeled rows, and an AUC that is NaN because only one class occurred. A
+    loss of NaN or infinity stays, because it shows that training diverged.
 
     Example:
     >>> drop_undefined({"examples/click": 8, "auc/click": float("nan"), "examples/like": 0, "loss/like": float("nan")})

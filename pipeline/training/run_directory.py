@@ -62,7 +62,8 @@ class RunDirectory:
         """Checks that a run with this configuration can start or resume in this folder. Writes nothing.
 
         Raises:
-          UserError: For a new run, if the folder is not empty. To resume, if the folder holds no run or another configuration.
+          UserError: For a new run, if the folder is not empty. To resume, if the folder holds no run or another
+            configuration.
         """
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"--model_dir={self.path} must be a folder, got a file")
@@ -108,7 +109,8 @@ class RunDirectory:
           computed: The schema with the vocabularies that this process computed from the log.
 
         Returns:
-          The stored schema if its vocabularies are already fixed. Otherwise ``computed``, after writing it to ``schema.yaml``.
+          The stored schema if its vocabularies are already fixed. Otherwise ``computed``, after writing it to
+          ``schema.yaml``.
 
         Raises:
           UserError: If the log's columns or tasks differ from the stored schema.
@@ -134,9 +136,11 @@ class RunDirectory:
         """Opens the writers of the training metrics and of the evaluations.
 
         Args:
-          step: The step from which the run continues. Lines of later steps are removed, because the run repeats these steps.
+          step: The step from which the run continues. Lines of later steps are removed, because the run repeats these
+            steps.
         """
-        # The run repeats an evaluation at ``step``, which precedes training on the next batch, but not a publication at ``step``.
+        # The run repeats an evaluation at ``step``, which precedes training on the next batch, but not a publication at
+        # ``step``.
         rewind(self.train_metrics, lambda line: line["step"] <= step)
         rewind(self.evaluation_metrics, lambda line: line["step"] < step)
         with (

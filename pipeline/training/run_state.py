@@ -15,8 +15,8 @@ class RunState:
       step: Number of completed training steps, including those of earlier processes.
       day: Name of the current day; empty before the first one.
       day_start_step: The step at which the current pass over the day began.
-      training_seconds: Seconds that this process spent on training steps and waiting for their input, without evaluation,
-        publication and checkpoints.
+      training_seconds: Seconds that this process spent on training steps and waiting for their input, without
+        evaluation, publication and checkpoints.
       published_skipped_rows: Number of skipped rows that earlier publications included in ``skipped_examples``.
 
     Example:

@@ -30,8 +30,8 @@ class Segment(NamedTuple):
 class TrainingSchedule:
     """The order of days, passes and batches: a pure function of the configuration and the log.
 
-    The run never trains on the last ``data.holdout_days`` days. It trains ``data.passes`` times on each other day before it
-    moves to the next day.
+    The run never trains on the last ``data.holdout_days`` days. It trains ``data.passes`` times on each other day
+    before it moves to the next day.
 
     Args:
       config: The configuration.

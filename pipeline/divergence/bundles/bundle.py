@@ -17,7 +17,10 @@ from ..keras_compat import list_model_variables, list_optimizer_variables
 from .batch_structure import rebuild_batch
 
 WEIGHTS, OPTIMIZER, ROWS = "weights", "optimizer_variables", "rows"
-"""Prefixes of the names in ``arrays.npz``. The first two are also keys of ``bundle.json``, with the number of variables."""
+"""Prefixes of the names in ``arrays.npz``.
+
+The first two are also keys of ``bundle.json``, with the number of variables.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +36,8 @@ class Bundle:
       alarms: The signals that raised the alarm.
       signals: Every signal of the step.
       batch: The argument of ``train_step``.
-      weights: The model's variables before the step, in the order of :func:`~..keras_compat.list_model_variables`. A variable
-        with only some rows saved is a pair of row indices and values.
+      weights: The model's variables before the step, in the order of :func:`~..keras_compat.list_model_variables`. A
+        variable with only some rows saved is a pair of row indices and values.
       optimizer_variables: The optimizer's variables before the step, in the same form.
     """
 
@@ -77,7 +80,8 @@ class Bundle:
         """Sets the variables of a model and its optimizer to their values before the step.
 
         Args:
-          model: A built model of the same structure, compiled with the same kind of optimizer, which must be built as well.
+          model: A built model of the same structure, compiled with the same kind of optimizer, which must be built as
+            well.
 
         Raises:
           ValueError: If the model or its optimizer has different variables.

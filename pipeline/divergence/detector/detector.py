@@ -38,14 +38,16 @@ _USUAL_SPIKE_WINDOWS = 4
 class Detector:
     """Detects divergence in the measurements of a training run.
 
-    The detector has no clock, reads no files and uses no framework, so it can also judge a recorded run. Its input has two forms:
+    The detector has no clock, reads no files and uses no framework, so it can also judge a recorded run. Its input has
+    two forms:
 
     - *windows* (:meth:`observe_window`): statistics of the measurements of single steps;
     - *publications* (:meth:`observe_metrics`): metrics over many steps, such as AUC. Without probes, they are the only input.
 
-    A task is *out of range* if its loss is not finite, if its loss is far above the loss of a constant prediction, or if its AUC
-    was clearly above chance and has fallen back to chance. A task that returns to its range had a *micro-divergence*. If it stays
-    out of range longer than the patience, the divergence is *full* until the task recovers.
+    A task is *out of range* if its loss is not finite, if its loss is far above the loss of a constant prediction, or
+    if its AUC was clearly above chance and has fallen back to chance. A task that returns to its range had a
+    *micro-divergence*. If it stays out of range longer than the patience, the divergence is *full* until the task
+    recovers.
 
     Args:
       thresholds: The settings. Default: :class:`Thresholds` with its defaults.
@@ -151,8 +153,8 @@ class Detector:
     def judge_final_metrics(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
         """Judges the final model by its metrics on held-out data.
 
-        A task that is out of range on held-out data has fully diverged, without patience. If no binary task ranks better than
-        chance and no regression beats the mean label, the model has diverged, even without any other event.
+        A task that is out of range on held-out data has fully diverged, without patience. If no binary task ranks
+        better than chance and no regression beats the mean label, the model has diverged, even without any other event.
         """
         events = []
         tasks = list_tasks(metrics)
@@ -237,7 +239,10 @@ class Detector:
         most_lost_skill: bool,
         is_stuck: bool,
     ) -> list[Event]:
-        """Judges the loss of one task over a window. ``is_stuck``: the task is unlikely to recover without a rollback."""
+        """Judges the loss of one task over a window.
+
+        ``is_stuck``: the task is unlikely to recover without a rollback.
+        """
         may_lose_skill = most_lost_skill or "steps" in state.range.out_since
         out_of_range = check_step_losses(
             state, window, loss, normalized_loss, may_lose_skill=may_lose_skill, thresholds=self.thresholds

@@ -1,9 +1,9 @@
 """Detects input features that leave their usual range.
 
-The detector learns the usual range from the windows. For each signal of a feature (see :mod:`...probes.input_features`), it tracks
-the mean over windows, the variance between windows, and the noise of single steps. A feature has shifted if its distance from the
-usual value is large in these units, and also large compared with its spread within a batch. If a feature stays shifted, the
-detector learns its range anew.
+The detector learns the usual range from the windows. For each signal of a feature (see
+:mod:`...probes.input_features`), it tracks the mean over windows, the variance between windows, and the noise of single
+steps. A feature has shifted if its distance from the usual value is large in these units, and also large compared with
+its spread within a batch. If a feature stays shifted, the detector learns its range anew.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Judges publications: metrics over many steps, such as AUC. All functions are pure.
 
-The keys are ``loss``, ``loss/<task>``, ``auc/<task>``, ``rmse/<task>``, ``rmse_of_mean/<task>``, ``label_mean/<task>`` and
-``examples/<task>``. Missing keys are not judged.
+The keys are ``loss``, ``loss/<task>``, ``auc/<task>``, ``rmse/<task>``, ``rmse_of_mean/<task>``, ``label_mean/<task>``
+and ``examples/<task>``. Missing keys are not judged.
 """
 
 from __future__ import annotations

@@ -32,7 +32,10 @@ class RecentShifts:
         self._shifts: list[tuple[int, str]] = []
 
     def add(self, shifts: Sequence[Shift]) -> list[Event]:
-        """Adds the shifts of one window. Returns one event for all, because new data often shifts many features at once."""
+        """Adds the shifts of one window.
+
+        Returns one event for all, because new data often shifts many features at once.
+        """
         if not shifts:
             return []
         first, *others = shifts

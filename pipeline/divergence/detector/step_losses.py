@@ -1,8 +1,9 @@
 """Judges the losses of the single steps of one window.
 
-A task is out of range if its loss is far above the loss of a constant prediction on the same rows (a normalized loss above
-``loss_ratio``), or if it has lost most of its lead over the constant prediction. Both compare losses on the same rows, so a shift
-of the labels alone raises no alarm. If the loss of a constant prediction is unknown, a loss far above its usual value counts.
+A task is out of range if its loss is far above the loss of a constant prediction on the same rows (a normalized loss
+above ``loss_ratio``), or if it has lost most of its lead over the constant prediction. Both compare losses on the same
+rows, so a shift of the labels alone raises no alarm. If the loss of a constant prediction is unknown, a loss far above
+its usual value counts.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ class TaskState:
       losses: The last windows of its loss.
       normalized_losses: The last windows of its loss divided by the loss of the best constant prediction.
       best_auc: The best AUC of a publication so far, minus its noise.
-      has_learned: Whether the task has begun to learn: its loss was in range at some step, or has grown far beyond its start.
+      has_learned: Whether the task has begun to learn: its loss was in range at some step, or has grown far beyond its
+        start.
       first_normalized_loss: The smallest normalized loss of its first window.
       spike_windows: Number of consecutive windows with a spike.
     """

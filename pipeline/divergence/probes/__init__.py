@@ -1,8 +1,8 @@
 """Probes: measure signals inside the training step of any Keras model, without changes to the model.
 
-:class:`~.probes.Probes` wraps a model's ``train_step``, loss, optimizer and layers. During tracing, the wrappers add scalars to the
-graph of the step, and a :class:`~..signal_recorder.SignalRecorder` accumulates their statistics. Probes support Keras 2, and Keras 3
-with the TensorFlow backend.
+:class:`~.probes.Probes` wraps a model's ``train_step``, loss, optimizer and layers. During tracing, the wrappers add
+scalars to the graph of the step, and a :class:`~..signal_recorder.SignalRecorder` accumulates their statistics. Probes
+support Keras 2, and Keras 3 with the TensorFlow backend.
 
 | signal | meaning | measured for |
 |---|---|---|
@@ -22,7 +22,8 @@ A *task* is an output of the model and has its name. In a model with one output,
 A model can have two optional attributes:
 
 - ``on_step_metrics``, a function or None. The model calls it in ``train_step``, before the optimizer, with a mapping from signal to
-  scalar, which replaces the measurements of the outputs. ``examples/<task>`` in the mapping is the number of labeled rows.
+  scalar, which replaces the measurements of the outputs. ``examples/<task>`` in the mapping is the number of labeled
+  rows.
 - ``feature_names``: the names of the features, if the batch contains other columns as well.
 """
 

@@ -1,8 +1,8 @@
 """Measures the input features of a batch inside the step. No schema is required.
 
-Numbers are transformed to ``sign(x) * log(1 + |x|)``, so that a few large values of a heavy tail do not hide the others. Ids and
-strings are hashed to numbers from 0 to 1. If new ids appear, or one id becomes far more frequent, the mean and deviation of the
-hashes move. This requires no vocabulary.
+Numbers are transformed to ``sign(x) * log(1 + |x|)``, so that a few large values of a heavy tail do not hide the
+others. Ids and strings are hashed to numbers from 0 to 1. If new ids appear, or one id becomes far more frequent, the
+mean and deviation of the hashes move. This requires no vocabulary.
 """
 
 from __future__ import annotations

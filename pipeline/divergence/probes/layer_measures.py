@@ -32,8 +32,8 @@ def measure_layer_output(layer: Any, name: str, output: Any) -> dict[str, tf.Ten
         numbers = tf.cast(numbers, tf.float32)
     if not has_relu(layer):
         return {f"activation/{name}": tf.reduce_mean(numbers)}
-    # One pass computes both signals. A ReLU is never below 0, so the sum of a unit is 0 only if the unit is 0 in every row, and a
-    # value that is not finite cannot cancel out.
+    # One pass computes both signals. A ReLU is never below 0, so the sum of a unit is 0 only if the unit is 0 in every
+    # row, and a value that is not finite cannot cancel out.
     rows = tf.reshape(numbers, [-1, numbers.shape[-1] or 1])
     # A matrix product is three times as fast as TensorFlow's sum over rows.
     unit_sums = tf.linalg.matvec(rows, tf.ones([tf.shape(rows)[0]], rows.dtype), transpose_a=True)
@@ -70,8 +70,8 @@ def measure_norms(pairs: Sequence[tuple[Any, Any]], model_name: str) -> dict[str
 def compute_sampled_norm(gradients: Sequence[Any]) -> tf.Tensor:
     """Computes the norm of gradients, with only every 16th row of large matrices.
 
-    The sample suffices to detect gradients that are not finite, because such a value in a layer spreads to all rows of the
-    gradients that depend on it. Reading all rows would dominate the cost of monitoring.
+    The sample suffices to detect gradients that are not finite, because such a value in a layer spreads to all rows of
+    the gradients that depend on it. Reading all rows would dominate the cost of monitoring.
     """
     return tf.linalg.global_norm([_sample_rows(gradient) for gradient in gradients])
 

@@ -13,8 +13,8 @@ from ..keras_compat import get_strategy, unwrap_optimizer
 class LearningRateScale:
     """Multiplies the learning rate of an optimizer by a factor that may change during training.
 
-    A learning rate variable is multiplied in place. A schedule is wrapped in a scaled schedule while the scale is attached, so
-    that a training step compiled during that time follows the factor.
+    A learning rate variable is multiplied in place. A schedule is wrapped in a scaled schedule while the scale is
+    attached, so that a training step compiled during that time follows the factor.
 
     Args:
       model: A compiled model.

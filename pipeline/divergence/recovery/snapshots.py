@@ -14,11 +14,17 @@ class SnapshotStore(Protocol):
     """Saves and restores healthy states of a training."""
 
     def save_if_due(self, step: int, is_healthy: bool) -> None:
-        """Saves the current state if a snapshot is due and training is healthy. The monitor calls this after each check."""
+        """Saves the current state if a snapshot is due and training is healthy.
+
+        The monitor calls this after each check.
+        """
         ...
 
     def restore(self, before: int) -> int | None:
-        """Restores the newest healthy state of a step below ``before``. Returns its step, or None without such a state."""
+        """Restores the newest healthy state of a step below ``before``.
+
+        Returns its step, or None without such a state.
+        """
         ...
 
 

@@ -12,15 +12,16 @@ from .variables import unwrap_variable
 def find_adagrad_accumulators(optimizer: Any, variables: Sequence[Any]) -> list[Any] | None:
     """Finds Adagrad's accumulators G for a list of variables.
 
-    Supports Adagrad in Keras 2 and Keras 3, subclasses and optimizers with the same attributes, and loss-scaling optimizers around
-    them.
+    Supports Adagrad in Keras 2 and Keras 3, subclasses and optimizers with the same attributes, and loss-scaling
+    optimizers around them.
 
     Args:
       optimizer: A Keras optimizer, built or not.
       variables: Variables of the model.
 
     Returns:
-      The accumulators, in the order of ``variables``. None if the optimizer is not Adagrad, is not built, or lacks a variable.
+      The accumulators, in the order of ``variables``. None if the optimizer is not Adagrad, is not built, or lacks a
+      variable.
     """
     optimizer = unwrap_optimizer(optimizer)
     accumulators = getattr(optimizer, "_accumulators", None)

@@ -22,8 +22,8 @@ class GradientConflict:
       tasks: The tasks, in the order of the matrix.
       norms: The L2 norm of each task's gradient over all variables; 0 without a gradient, NaN if it is not finite.
       shares: Each task's norm divided by the sum of all norms; NaN if the sum is 0 or not finite.
-      cosines: ``[T, T]``, the cosines between pairs of gradients: -1 for opposite directions, 0 for orthogonal ones, 1 for equal
-        ones. NaN for a task whose norm is 0 or NaN.
+      cosines: ``[T, T]``, the cosines between pairs of gradients: -1 for opposite directions, 0 for orthogonal ones, 1
+        for equal ones. NaN for a task whose norm is 0 or NaN.
       layers: The norms over the variables of each layer, by layer and task.
     """
 
@@ -44,8 +44,8 @@ class ConflictProbe:
     Each call takes one backward pass per task and converts sparse gradients to dense ones.
 
     Args:
-      losses_fn: Receives the arguments of the call and returns a mapping from task to scalar loss, with the weights of training.
-        It runs without AutoGraph.
+      losses_fn: Receives the arguments of the call and returns a mapping from task to scalar loss, with the weights of
+        training. It runs without AutoGraph.
       variables: The variables that the tasks share; see :func:`~.shared_variables.find_shared_variables`.
       model_name: Prefix to remove from the layers' names. Default: none.
 
@@ -83,7 +83,8 @@ def compute_conflict(
     """Computes the conflict between tasks from their gradients.
 
     Args:
-      gradients_by_task: The gradients of each task, in the same order of variables: tensors, ``tf.IndexedSlices``, or None.
+      gradients_by_task: The gradients of each task, in the same order of variables: tensors, ``tf.IndexedSlices``, or
+        None.
       layers: The layer of each variable. Default: the variables' positions, ``"0"``, ``"1"`` …
 
     Raises:
@@ -132,7 +133,8 @@ def _multiply_gradients(gradients: Sequence[Any]) -> tf.Tensor:
             for gradient in gradients
         ]
     )
-    # Scale each gradient by its largest number, because squares of very large or small numbers exceed the range of float32.
+    # Scale each gradient by its largest number, because squares of very large or small numbers exceed the range of
+    # float32.
     unit = tf.reduce_max(tf.abs(rows), axis=1, keepdims=True)
     rows /= tf.where(unit > 0, unit, tf.ones_like(unit))
     # Not a matrix product, which a GPU may compute with only ten bits of precision.

@@ -17,8 +17,8 @@ def make_hessian_product(
 ) -> Callable[[Vector], list[tf.Tensor]]:
     """Returns a function that computes H v by reverse-over-reverse differentiation: ``H v = d<g, v> / dw``.
 
-    The gradient g is computed once for all products. Sparse gradients stay sparse, but the product is dense. A variable without a
-    gradient contributes nothing.
+    The gradient g is computed once for all products. Sparse gradients stay sparse, but the product is dense. A variable
+    without a gradient contributes nothing.
 
     Args:
       loss_fn: Computes the loss, a scalar.

@@ -44,9 +44,9 @@ def find_largest_eigenvalue(
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Finds the eigenvalue of largest magnitude of a symmetric matrix A by power iteration, in the graph.
 
-    The estimate is the eigenvalue of A restricted to the plane of two successive vectors. This equals two Lanczos steps and needs
-    no further products. So the estimate converges even for two eigenvalues of equal magnitude and opposite signs. Once the vector
-    has settled, the estimate equals the Rayleigh quotient.
+    The estimate is the eigenvalue of A restricted to the plane of two successive vectors. This equals two Lanczos steps
+    and needs no further products. So the estimate converges even for two eigenvalues of equal magnitude and opposite
+    signs. Once the vector has settled, the estimate equals the Rayleigh quotient.
 
     Args:
       compute_product: Computes A v.
@@ -55,8 +55,8 @@ def find_largest_eigenvalue(
       tolerance: Stop when the eigenvalue changes by less than this share of itself.
 
     Returns:
-      A pair. The first element, ``[3]`` and float64, holds the eigenvalue (NaN if a product was not finite), the number of
-      products, and whether the eigenvalue has settled. The second element is the last vector, of length 1.
+      A pair. The first element, ``[3]`` and float64, holds the eigenvalue (NaN if a product was not finite), the number
+      of products, and whether the eigenvalue has settled. The second element is the last vector, of length 1.
     """
     nan, zero = tf.constant(math.nan, tf.float64), tf.zeros([], tf.float64)
 

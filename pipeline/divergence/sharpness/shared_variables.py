@@ -15,7 +15,8 @@ from .variables import unwrap_variable
 def find_shared_variables(model: Any, losses_fn: Callable[..., Mapping[str, Any]], *batch: Any) -> list[Any]:
     """Finds the trainable dense variables of a model for which at least two tasks have a gradient.
 
-    Embedding tables are excluded: variables with a sparse gradient, and variables that Keras names ``embeddings``. The function
+    Embedding tables are excluded: variables with a sparse gradient, and variables that Keras names ``embeddings``. The
+      function
     traces the losses without computing them.
 
     Args:

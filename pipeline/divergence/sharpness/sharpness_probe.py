@@ -21,8 +21,8 @@ class Sharpness:
     """The eigenvalue of largest magnitude of a Hessian.
 
     Attributes:
-      sharpness: The eigenvalue of H, with its sign; NaN if a product was not finite. Without convergence, its magnitude is below
-        the true value.
+      sharpness: The eigenvalue of H, with its sign; NaN if a product was not finite. Without convergence, its magnitude
+        is below the true value.
       preconditioned: The eigenvalue of P H; None without accumulators.
       iterations: Number of products with the Hessian, for both eigenvalues together.
       converged: Whether all eigenvalues settled within the tolerance.
@@ -37,21 +37,22 @@ class Sharpness:
 class SharpnessProbe:
     """Measures the sharpness of a loss repeatedly, with one compiled function.
 
-    Each call takes one forward and one backward pass. Each iteration also differentiates the gradient along a vector, which takes
-    about twice as long as a gradient.
+    Each call takes one forward and one backward pass. Each iteration also differentiates the gradient along a vector,
+    which takes about twice as long as a gradient.
 
-    The vectors are as large as the variables, so leave out large embedding tables to save memory. During a call, the probe holds up
-    to four such vectors in addition to the memory of a training step, or six with accumulators. With ``warm_start``, it keeps one
-    between calls, and another one for the preconditioned sharpness.
+    The vectors are as large as the variables, so leave out large embedding tables to save memory. During a call, the
+    probe holds up to four such vectors in addition to the memory of a training step, or six with accumulators. With
+    ``warm_start``, it keeps one between calls, and another one for the preconditioned sharpness.
 
     Args:
-      loss_fn: Computes the scalar loss from the variables and the arguments of the call. It is traced without AutoGraph, once for
-        batches of the same structure and shapes.
+      loss_fn: Computes the scalar loss from the variables and the arguments of the call. It is traced without
+        AutoGraph, once for batches of the same structure and shapes.
       variables: Built variables of Keras 2, Keras 3 or TensorFlow for the derivatives.
       epsilon: The optimizer's epsilon, added to the accumulators under the root. Default 1e-7.
       seed: Seed of the first vector. Default 0.
-      warm_start: Start from the last vector of the previous call, which saves most iterations. The probe then follows one direction
-        and is slow to find a new one that suddenly becomes steeper. Call :meth:`reset` periodically. Default False.
+      warm_start: Start from the last vector of the previous call, which saves most iterations. The probe then follows
+        one direction and is slow to find a new one that suddenly becomes steeper. Call :meth:`reset` periodically.
+        Default False.
 
     Raises:
       ValueError: If ``variables`` is empty.
@@ -88,13 +89,14 @@ class SharpnessProbe:
         Args:
           *batch: The arguments of ``loss_fn``: tensors, or structures of tensors.
           accumulators: Adagrad's accumulators G, in the order and shapes of the variables; see
-            :func:`~.accumulators.find_adagrad_accumulators`. Without them, there is no preconditioned sharpness. Default: none.
+            :func:`~.accumulators.find_adagrad_accumulators`. Without them, there is no preconditioned sharpness.
+            Default: none.
           iterations: Largest number of products with the Hessian for each eigenvalue. Default 20.
           tolerance: Stop when the eigenvalue changes by less than this share of itself. Default 1e-2.
 
         Raises:
-          ValueError: If the loss is not a scalar or depends on no variable, if the number of accumulators differs from the number
-            of variables, or if ``iterations`` or ``tolerance`` is out of range.
+          ValueError: If the loss is not a scalar or depends on no variable, if the number of accumulators differs from
+            the number of variables, or if ``iterations`` or ``tolerance`` is out of range.
         """
         if iterations < 1:
             raise ValueError(f"iterations must be 1 or more, got {iterations}")

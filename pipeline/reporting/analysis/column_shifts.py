@@ -37,8 +37,8 @@ class ColumnShift:
       column: The column.
       statistic: The statistic.
       values: The statistic on each day, shape ``(D,)``; NaN where unknown.
-      shifts: The distance to the usual value in standard deviations of the days before, shape ``(D,)``; infinite where the
-        standard deviation was 0, NaN where unknown.
+      shifts: The distance to the usual value in standard deviations of the days before, shape ``(D,)``; infinite where
+        the standard deviation was 0, NaN where unknown.
     """
 
     column: str
@@ -60,9 +60,9 @@ class ColumnShift:
 def compute_column_shifts(days: Sequence[LogDay]) -> list[ColumnShift]:
     """Computes the shifts of every recorded statistic of every column.
 
-    The usual value on a day is the median of the :data:`WINDOW` days before it. Skipped days do not count, and the median ignores
-    a single anomalous day, so neither hides later shifts. The unit is the standard deviation of single rows, also as the median
-    of the days before.
+    The usual value on a day is the median of the :data:`WINDOW` days before it. Skipped days do not count, and the
+    median ignores a single anomalous day, so neither hides later shifts. The unit is the standard deviation of single
+    rows, also as the median of the days before.
     """
     columns = list(dict.fromkeys(column for day in days for column in day.statistics))
     if not columns:
@@ -96,8 +96,9 @@ def select_largest_shifts(
 ) -> tuple[list[ColumnShift], int]:
     """Selects the shifts to show.
 
-    The means of the label columns come first, even without a shift, because the ranker learns them. Then come the shifts of at
-    least :data:`SMALLEST_SHIFT` and the means of columns with anomalies, sorted from the largest shift to the smallest.
+    The means of the label columns come first, even without a shift, because the ranker learns them. Then come the
+    shifts of at least :data:`SMALLEST_SHIFT` and the means of columns with anomalies, sorted from the largest shift to
+    the smallest.
 
     Args:
       shifts: All shifts.

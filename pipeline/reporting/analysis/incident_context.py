@@ -111,7 +111,10 @@ def _make_loss_row(task: str, publications: Sequence[Line | None]) -> ContextRow
 
 
 def _make_norm_rows(publications: Sequence[Line | None]) -> list[ContextRow]:
-    """Makes the rows of the layer whose gradient grew most. If no gradient grew, makes the row of the whole model's gradient."""
+    """Makes the rows of the layer whose gradient grew most.
+
+    If no gradient grew, makes the row of the whole model's gradient.
+    """
     previous, current, _ = publications
     growth = {}
     for layer in _list_subjects(current, "norm/gradient"):

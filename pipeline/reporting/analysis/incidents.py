@@ -1,9 +1,9 @@
 """Groups a run's events into incidents, so that readers see simultaneous events of many tasks as one.
 
-Each event concerns one task, so a single divergence can produce a dozen events. A task is *away* from its ``out_of_range`` or
-``full_divergence`` event until its return (``micro_divergence`` or ``recovery``), a rollback (which returns all tasks) or the end
-of the record. Any other event lasts for one step. Periods that overlap or are at most :data:`MAX_GAP_STEPS` apart form one
-incident. Spikes are single steps and belong to no incident.
+Each event concerns one task, so a single divergence can produce a dozen events. A task is *away* from its
+``out_of_range`` or ``full_divergence`` event until its return (``micro_divergence`` or ``recovery``), a rollback (which
+returns all tasks) or the end of the record. Any other event lasts for one step. Periods that overlap or are at most
+:data:`MAX_GAP_STEPS` apart form one incident. Spikes are single steps and belong to no incident.
 """
 
 from __future__ import annotations
@@ -122,7 +122,8 @@ class Spike:
       loss: The loss, infinite if it was not finite; None if unknown.
       usual: The usual loss; None if unknown.
       is_normalized: Whether both are normalized losses: divided by the loss of the best constant prediction.
-      is_explained: Whether the labels of the batch explain the spike, because a constant prediction has a high loss too.
+      is_explained: Whether the labels of the batch explain the spike, because a constant prediction has a high loss
+        too.
     """
 
     step: float

@@ -12,7 +12,10 @@ from ..record import RunRecord
 from .numbers import is_finite, to_float
 
 BOTTLENECK_SHARE = 0.1
-"""Smallest share of the training time that counts as a bottleneck. Smaller shares are within the usual variation of speed."""
+"""Smallest share of the training time that counts as a bottleneck.
+
+Smaller shares are within the usual variation of speed.
+"""
 
 _MOST = 0.5
 _LONGEST_SECONDS = 1e30
@@ -24,7 +27,8 @@ class InputWait:
 
     Attributes:
       share: Share of the training time, from 0 to 1.
-      is_at_day_starts: Whether most of the waiting, but not most of the time, belongs to the first publication of a day.
+      is_at_day_starts: Whether most of the waiting, but not most of the time, belongs to the first publication of a
+        day.
     """
 
     share: float
@@ -39,8 +43,9 @@ class InputWait:
 def measure_input_wait(run: RunRecord) -> InputWait | None:
     """Measures the time that training spent waiting for input.
 
-    The share is ``input_wait_fraction`` of ``status.json``, which covers every step. Without it, the share is the mean over the
-    publications, weighted by time, because the first publication of a day includes the start of the input and is not typical.
+    The share is ``input_wait_fraction`` of ``status.json``, which covers every step. Without it, the share is the mean
+    over the publications, weighted by time, because the first publication of a day includes the start of the input and
+    is not typical.
 
     Returns:
       The measurement, or None if the run recorded neither.

@@ -16,8 +16,8 @@ MAX_POINTS = 600
 def thin(series: Series, limit: int = MAX_POINTS) -> Series:
     """Selects at most ``limit`` points that keep the look of the curve.
 
-    Keeps the first and the last point, and splits the points between them into equal runs. Keeps the smallest value, the largest
-    value and one value that is not finite of each run, so that no spike and no NaN is lost.
+    Keeps the first and the last point, and splits the points between them into equal runs. Keeps the smallest value,
+    the largest value and one value that is not finite of each run, so that no spike and no NaN is lost.
 
     Args:
       series: The curve.
@@ -42,7 +42,8 @@ def thin(series: Series, limit: int = MAX_POINTS) -> Series:
 def split_at_gaps(series: Series) -> list[Series]:
     """Splits a series into the pieces that a line may join.
 
-    A line breaks where a value is not finite, and where the step goes back because the run resumed from an earlier step.
+    A line breaks where a value is not finite, and where the step goes back because the run resumed from an earlier
+    step.
     """
     finite = np.flatnonzero(series.finite_mask)
     if not finite.size:
@@ -64,8 +65,8 @@ def average_by_step(series: Series) -> Series:
 def compute_slice_minima(series: Series, extent: float, slices: int) -> tuple[np.ndarray, np.ndarray]:
     """Splits the steps from 0 to ``extent`` into equal slices and finds the smallest value of each slice.
 
-    As in a run's metrics, a value covers all steps since the previous line. So no slice is empty, even if lines are further apart
-    than slices.
+    As in a run's metrics, a value covers all steps since the previous line. So no slice is empty, even if lines are
+    further apart than slices.
 
     Args:
       series: The values.
@@ -73,8 +74,8 @@ def compute_slice_minima(series: Series, extent: float, slices: int) -> tuple[np
       slices: Number of slices.
 
     Returns:
-      Two arrays of shape ``(slices,)``: the smallest finite value that overlaps each slice (NaN if there is none), and whether a
-      value that is not finite overlaps it.
+      Two arrays of shape ``(slices,)``: the smallest finite value that overlaps each slice (NaN if there is none), and
+      whether a value that is not finite overlaps it.
     """
     steps, values = series.steps, series.values
     previous = np.concatenate([[0.0], steps[:-1]]) if steps.size else steps

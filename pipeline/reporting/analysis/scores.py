@@ -71,8 +71,8 @@ def compute_scores(tasks: Sequence[Mapping[str, Any]], evaluation: Sequence[Line
 def select_judging_lines(evaluation: Sequence[Line]) -> list[Line]:
     """Selects the evaluations of the held-out days, which judge the ranker.
 
-    If a resumed run evaluated a day twice, the later line counts. Without held-out days, returns the last evaluation of a day
-    before training on it, if any.
+    If a resumed run evaluated a day twice, the later line counts. Without held-out days, returns the last evaluation of
+    a day before training on it, if any.
     """
     held_out = [line for line in evaluation if line.get("kind") == "holdout"]
     if not held_out:

@@ -41,8 +41,8 @@ def read_series(lines: Iterable[Mapping[str, Any]]) -> dict[str, Series]:
     """Collects every metric of some lines.
 
     Args:
-      lines: Lines of ``metrics/train.jsonl`` or ``metrics/eval.jsonl``. Lines without a finite ``step``, and values that are
-        not numbers, are skipped.
+      lines: Lines of ``metrics/train.jsonl`` or ``metrics/eval.jsonl``. Lines without a finite ``step``, and values
+        that are not numbers, are skipped.
 
     Returns:
       The series by metric key, in the order in which the keys first appear.

@@ -24,7 +24,8 @@ def draw_cells(
 ) -> None:
     """Draws rows of cells with the name of each row, the first row at the top.
 
-    On a wide figure, the names are to the left of the rows. A phone has no room there, so each row has two parts: its name above
+    On a wide figure, the names are to the left of the rows. A phone has no room there, so each row has two parts: its
+      name above
     its cells.
 
     Args:

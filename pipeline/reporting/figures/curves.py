@@ -26,8 +26,8 @@ class Curve:
 
     Attributes:
       role: The kind of curve, which determines its style.
-      series: The points. A reference (``ceiling`` or ``chance``) is drawn as a step function that extends to both ends of the
-        axis.
+      series: The points. A reference (``ceiling`` or ``chance``) is drawn as a step function that extends to both ends
+        of the axis.
     """
 
     role: Role
@@ -47,8 +47,8 @@ def draw_curves(
 ) -> str:
     """Draws curves over the training step.
 
-    The value axis is logarithmic if the values span orders of magnitude. At a value that is not finite, the line breaks and a
-    cross marks the upper edge.
+    The value axis is logarithmic if the values span orders of magnitude. At a value that is not finite, the line breaks
+    and a cross marks the upper edge.
 
     Args:
       name: Prefix of the figure's ids; unique within the page.

@@ -1,7 +1,7 @@
 """Colors, line styles and widths of the figures.
 
-The colors follow Okabe and Ito (*Color Universal Design*, 2008), so that people with any kind of color vision can distinguish
-them. Each role also has its own line style or marker.
+The colors follow Okabe and Ito (*Color Universal Design*, 2008), so that people with any kind of color vision can
+distinguish them. Each role also has its own line style or marker.
 """
 
 from __future__ import annotations

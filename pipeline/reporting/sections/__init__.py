@@ -14,6 +14,6 @@
 | :mod:`.speed` | throughput, waiting for input, and advice |
 | :mod:`.configuration` | all settings, and the footer |
 
-:mod:`.run_figures` provides the common parts of a run's figures: the end of the step axis, the event marks and the legend.
-Most section functions return an empty string if the run recorded no data for the section.
+:mod:`.run_figures` provides the common parts of a run's figures: the end of the step axis, the event marks and the
+legend. Most section functions return an empty string if the run recorded no data for the section.
 """

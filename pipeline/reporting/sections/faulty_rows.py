@@ -19,8 +19,8 @@ class FaultyRows:
 
     Attributes:
       skipped: Number of skipped rows.
-      is_exact: Whether ``skipped`` is exact. If the run recorded several reasons but no total, ``skipped`` is an upper bound,
-        because a row with several faults counts for each of its reasons.
+      is_exact: Whether ``skipped`` is exact. If the run recorded several reasons but no total, ``skipped`` is an upper
+        bound, because a row with several faults counts for each of its reasons.
       skipped_by_reason: Skipped rows by reason, the most frequent first.
       clamped_by_reason: Rows with a clamped value by reason, the most frequent first.
     """

@@ -55,8 +55,8 @@ def test_waiting_at_the_start_of_days_has_its_own_advice():
         make_line(32 * index, 0.9 if index % 5 == 1 else 0.05, day=f"d{(index - 1) // 5}") for index in range(1, 16)
     ]
     text = describe_bottleneck(make_run(0.22, long_days, source="files", shuffle_rows=1000))
-    assert "at the start of days" in text
+    assert "at the beginning of days" in text
     assert "fewer, longer days, or a smaller data.shuffle_rows" in text
     assert "shuffle_rows" not in describe_bottleneck(make_run(0.22, long_days, source="files"))
     even = [line | {"input_wait_fraction": 0.22} for line in long_days]
-    assert "at the start of days" not in describe_bottleneck(make_run(0.22, even, source="files"))
+    assert "at the beginning of days" not in describe_bottleneck(make_run(0.22, even, source="files"))
