@@ -27,7 +27,7 @@ def test_a_step_that_is_too_large_is_not_saved(tmp_path):
     fit_with_bad_step(DivergenceMonitor(bundles=bundles))
     assert not bundles.paths
     assert bundles.problems[0].startswith("Step 50 was not saved: its size is ")
-    assert "a bundle may have 1,000." in bundles.problems[0]
+    assert "the limit is 1,000 bytes." in bundles.problems[0]
 
 
 def test_a_folder_that_cannot_be_written_does_not_end_training(tmp_path):
