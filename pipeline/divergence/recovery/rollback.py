@@ -71,7 +71,7 @@ class Rollback:
         budget.count, budget.last_step, budget.restored_step = budget.count + 1, step, restored_step
         self.update_learning_rate(step)
         evidence = (
-            f"restored the weights of step {restored_step:,}; learning rate {budget.final_factor:g} times the original "
+            f"restored the weights of step {restored_step:,}; learning rate {budget.final_factor:g} times the original, "
             f"after {budget.warmup_steps} warm-up steps; rollback {budget.count} of {budget.max_rollbacks}"
         )
         values: Mapping[str, float] = {
