@@ -1,7 +1,8 @@
-"""Evaluates the newest checkpoint of a run on days of a log and prints a table.
+r"""Evaluates the newest checkpoint of a run on days of a log and prints a table.
 
-    python -m steadyrank.pipeline.evaluate --model_dir=runs/demo --days=day_014 python -m steadyrank.pipeline.evaluate
-    --model_dir=runs/demo --config=runs/demo/config.yaml --config.data.simulated.seed=1
+    python -m steadyrank.pipeline.evaluate --model_dir=runs/demo --days=day_014
+    python -m steadyrank.pipeline.evaluate --model_dir=runs/demo --config=runs/demo/config.yaml \
+        --config.data.simulated.seed=1
 
 Without --config, the command reads the run's log. A log that --config names must have the same schema. For each day and
 task, the table shows the AUC (binary task) or RMSE (regression), its value for a constant prediction and, for a

@@ -1,7 +1,8 @@
-"""Repeats a bad step of a run exactly, and shows what other rules and learning rates would have done.
+r"""Repeats a bad step of a run exactly, and shows what other rules and learning rates would have done.
 
-    python -m steadyrank.pipeline.replay runs/shift/bundles/step-000513 python -m steadyrank.pipeline.replay
-    runs/shift/bundles/step-000513 --rules=clippy,gc --learning_rate_factors=0.5,0.1
+    python -m steadyrank.pipeline.replay runs/shift/bundles/step-000513
+    python -m steadyrank.pipeline.replay runs/shift/bundles/step-000513 --rules=clippy,gc \
+        --learning_rate_factors=0.5,0.1
 
 BUNDLE is a folder that a run saved for one of its first bad steps. It holds the step's batch, and the weights and
 accumulators before the step.
