@@ -131,6 +131,6 @@ def shrink_by_references(
     allowed = tf.zeros_like(tensor) + absolute_factor
     for reference, factor in zip(references, relative_factors, strict=True):
         allowed += tf.abs(reference) * factor
-    room = tf.where(tensor == 0, tf.ones_like(tensor), tf.math.divide_no_nan(allowed, tf.abs(tensor)))
-    scale = tf.minimum(tf.ones([], tensor.dtype), tf.reduce_min(room))
+    ratio = tf.where(tensor == 0, tf.ones_like(tensor), tf.math.divide_no_nan(allowed, tf.abs(tensor)))
+    scale = tf.minimum(tf.ones([], tensor.dtype), tf.reduce_min(ratio))
     return tensor * scale, scale

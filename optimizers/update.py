@@ -49,8 +49,8 @@ def compute_changes(ops: Any, spec: VariableSpec, operands: Operands, decision: 
         g = accumulated
     change_of_accumulator = ops.square(accumulated)
     if not adagrad.squares_fit:
-        room = ops.maximum(adagrad.largest_accumulator - accumulator, 0.0)
-        change_of_accumulator = ops.minimum(change_of_accumulator, room)
+        headroom = ops.maximum(adagrad.largest_accumulator - accumulator, 0.0)
+        change_of_accumulator = ops.minimum(change_of_accumulator, headroom)
 
     r = adagrad.direction(ops, w, g, accumulator if adagrad.is_delayed else accumulator + change_of_accumulator)
     is_bounded = spec.rule.never_grows and not adagrad.is_delayed and not adagrad.weight_decay

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(
     ".".join(("steadyrank", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
-    for room in ("foundation", "models", "optimizers", "pipeline")
-    for path in (ROOT / room).rglob("*.py")
+    for package in ("foundation", "models", "optimizers", "pipeline")
+    for path in (ROOT / package).rglob("*.py")
     if ">>> " in path.read_text(encoding="utf-8")
 )
 

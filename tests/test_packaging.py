@@ -48,8 +48,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_holds_the_packages_modules_and_nothing_else(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    rooms = ("pipeline", "models", "optimizers", "foundation")
-    modules = {f"steadyrank/{path.relative_to(ROOT)}" for room in rooms for path in (ROOT / room).rglob("*.py")}
+    packages = ("pipeline", "models", "optimizers", "foundation")
+    modules = {
+        f"steadyrank/{path.relative_to(ROOT)}" for package in packages for path in (ROOT / package).rglob("*.py")
+    }
     assert names == modules | {"steadyrank/__init__.py", "steadyrank/py.typed"}
 
 

@@ -118,9 +118,11 @@ class Reference:
         for i in g:
             allowed = rule["relative"] * np.abs(w[i]) + rule["absolute"]
             allowed = allowed + rule["accumulator_relative"] / np.sqrt(divisors[i] + self.epsilon)
-            room = _ratio(allowed, eta * np.abs(r[i]))
-            by_row = rule["granularity"] == "row" and room.ndim > 0
-            results[i] = room.min(axis=tuple(range(1, room.ndim)), keepdims=True) if by_row else room.min(initial=1.0)
+            ratio = _ratio(allowed, eta * np.abs(r[i]))
+            by_row = rule["granularity"] == "row" and ratio.ndim > 0
+            results[i] = (
+                ratio.min(axis=tuple(range(1, ratio.ndim)), keepdims=True) if by_row else ratio.min(initial=1.0)
+            )
         return results
 
     def _adagc(self, norms: Mapping[int, np.ndarray]) -> dict[int, float]:

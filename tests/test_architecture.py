@@ -13,17 +13,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TOP_FOLDERS = ("foundation", "optimizers", "models", "pipeline")
 
-FLOORS = (
+LAYERS = (
     ("foundation",),
     ("optimizers", "models", "pipeline/divergence", "pipeline/reporting", "pipeline/config"),
     ("pipeline/data", "pipeline/serving"),
     ("pipeline/training",),
     ("pipeline",),
 )
-"""From the ground up. A room may import rooms on lower floors only; ``pipeline`` stands for the commands in it."""
+"""From the bottom up. A package may import packages of lower layers only; ``pipeline`` stands for the commands in it."""
 
 SIDEWAYS = {("pipeline/config", "optimizers/rules"): "the settings of a rule are the fields of its dataclass"}
-"""Imports within a floor that are allowed: (room, what it may import) -> reason."""
+"""Imports within a layer that are allowed: (package, what it may import) -> reason."""
 
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 
@@ -79,10 +79,10 @@ def read_graph() -> Mapping[str, frozenset[str]]:
     return {get_name(path): frozenset(list_imports(path)) for path in list_files()}
 
 
-def find_room(file: str) -> str:
-    """Returns the room of a file: ``pipeline/data/files/log.py`` is in ``pipeline/data``; ``pipeline/train.py`` in ``pipeline``."""
-    rooms = [room for floor in FLOORS for room in floor if file.startswith(f"{room}/")]
-    return max(rooms, key=len)
+def find_package(file: str) -> str:
+    """Returns the package of a file: ``pipeline/data/files/log.py`` is in ``pipeline/data``; ``pipeline/train.py`` in ``pipeline``."""
+    packages = [package for layer in LAYERS for package in layer if file.startswith(f"{package}/")]
+    return max(packages, key=len)
 
 
 def find_circles(graph: Mapping[str, frozenset[str]]) -> list[list[str]]:
@@ -181,21 +181,21 @@ def test_no_files_or_folders_of_a_folder_import_each_other_in_a_circle(folder):
     assert find_circles(make_folder_graph(folder)) == []
 
 
-def test_every_room_imports_only_rooms_on_lower_floors():
-    floors = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+def test_every_package_imports_only_lower_layers():
+    layers = {package: layer for layer, packages in enumerate(LAYERS) for package in packages}
     wrong = []
     for file, imported in read_graph().items():
-        room = find_room(file)
+        package = find_package(file)
         for other in imported:
-            other_room = find_room(other)
-            is_allowed = any(room == one and other.startswith(f"{into}/") for one, into in SIDEWAYS)
-            if other_room != room and floors[other_room] >= floors[room] and not is_allowed:
+            other_package = find_package(other)
+            is_allowed = any(package == one and other.startswith(f"{into}/") for one, into in SIDEWAYS)
+            if other_package != package and layers[other_package] >= layers[package] and not is_allowed:
                 wrong.append(f"{file} imports {other}")
     assert wrong == []
 
 
 def test_the_commands_do_not_import_each_other():
-    commands = {file for file in read_graph() if find_room(file) == "pipeline"}
+    commands = {file for file in read_graph() if find_package(file) == "pipeline"}
     assert [(file, other) for file in commands for other in read_graph()[file] if other in commands] == []
 
 
