@@ -54,7 +54,7 @@ def main(arguments: flags.FlagValues, bundle: str) -> int:
     result = replay(bundle, arguments.rules, factors)
     print(f"step {result.bundle.step:,}; alarms: {', '.join(result.bundle.alarms)}")
     print(
-        "repeated bit by bit"
+        "repeated bit for bit"
         if result.is_exact
         else "repeated with different losses: the machine or TensorFlow version differs"
     )

@@ -146,6 +146,6 @@ class TestVocabularies:
         MultitaskRanker(learned_schema, shared_units=())
 
     def test_a_ranker_needs_the_vocabularies_first(self):
-        with pytest.raises(ValueError, match="needs a vocabulary of 3 values, which is not known yet"):
+        with pytest.raises(ValueError, match=r"has a vocabulary_size \(3\) but no vocabulary yet"):
             MultitaskRanker(WORDS)
         MultitaskRanker(compute_statistics(self.source(), 0).schema, shared_units=())
