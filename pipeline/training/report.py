@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import yaml
 
 from ...foundation.atomic_files import write_text
@@ -14,12 +12,11 @@ from .run_directory import RunDirectory
 def write_report(run: RunDirectory) -> None:
     """Writes the run's ``report.html``, or replaces it. Also works during the run."""
     schema = yaml.safe_load(run.schema_file.read_text(encoding="utf-8"))
-    divergence_file = run.divergence_file
     record = RunRecord(
         title=run.path.resolve().name,
         config=yaml.safe_load(run.config_file.read_text(encoding="utf-8")),
         status=run.read_status(),
-        divergence=json.loads(divergence_file.read_text(encoding="utf-8")) if divergence_file.exists() else {},
+        divergence=run.read_divergence() or {},
         train=read_lines(run.train_metrics),
         evaluation=read_lines(run.evaluation_metrics),
         # The schema omits default values.

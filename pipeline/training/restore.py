@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import numpy as np
@@ -46,6 +45,5 @@ def make_untrained_ranker(config: Config, schema: Schema) -> MultitaskRanker:
 
 def read_verdict(run: RunDirectory) -> Verdict:
     """Returns the verdict in ``divergence.json``, or ``healthy`` if the run has not written one yet."""
-    if not run.divergence_file.exists():
-        return "healthy"
-    return json.loads(run.divergence_file.read_text(encoding="utf-8"))["verdict"]
+    divergence = run.read_divergence()
+    return "healthy" if divergence is None else divergence["verdict"]

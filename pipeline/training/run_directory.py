@@ -169,9 +169,8 @@ class RunDirectory:
 
     def read_log(self) -> list[CheckedDay]:
         """Reads the checked days from ``log.json``; empty if the file does not exist."""
-        if not self.log_file.exists():
-            return []
-        return [CheckedDay.from_dict(day) for day in json.loads(self.log_file.read_text(encoding="utf-8"))["days"]]
+        log = _read_json(self.log_file)
+        return [] if log is None else [CheckedDay.from_dict(day) for day in log["days"]]
 
     def write_divergence(self, report: Mapping[str, Any]) -> None:
         """Replaces ``divergence.json``.
@@ -181,15 +180,18 @@ class RunDirectory:
         """
         write_json(self.divergence_file, report)
 
+    def read_divergence(self) -> dict[str, Any] | None:
+        """Reads ``divergence.json``; None if the file does not exist."""
+        return _read_json(self.divergence_file)
+
     def write_status(self, status: RunStatus, step: int, **details: Any) -> None:
         """Replaces ``status.json``."""
         write_json(self.status_file, {"status": status, "step": step} | details)
 
     def read_status(self) -> dict[str, Any]:
         """Reads ``status.json``; empty if the file does not exist."""
-        if not self.status_file.exists():
-            return {}
-        return json.loads(self.status_file.read_text(encoding="utf-8"))
+        status = _read_json(self.status_file)
+        return {} if status is None else status
 
     def _check_same(self, config: Config) -> None:
         stored = _flatten(to_plain(self.read_config()))
@@ -199,6 +201,10 @@ class RunDirectory:
                     f"--resume: {key} must be {stored[key]}, as in {self.config_file}, got {value}; omit --config to "
                     "continue with the run's configuration"
                 )
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
