@@ -13,6 +13,7 @@ For Keras 3, import :class:`DivergenceMonitor` from :mod:`.keras3`.
 | :mod:`.detector` | turns measurements into events and a verdict, without a framework |
 | :mod:`.recovery` | restores healthy weights after a full divergence |
 | :mod:`.bundles` | save bad steps for repetition |
+| :mod:`.problems` | records measurements that cannot be made |
 | :mod:`.sharpness` | measures the curvature of the loss and conflicts between tasks |
 """
 

@@ -38,6 +38,7 @@ class DivergenceMonitor(MonitorBase, tf_keras.callbacks.Callback):
       verdict: The state of the whole training: ``healthy``, ``micro`` or ``full``.
       health: The current state of training: ``healthy``, ``out_of_range`` or ``full``.
       step: Completed steps, over all fits.
+      problems: The reasons why something is not measured or saved, one sentence each. Training continues without it.
       state: An object for a ``tf.train.Checkpoint``, which saves and restores the monitor.
 
     Raises:

@@ -15,6 +15,7 @@ from .detector import Detector
 from .event import Event
 from .keras_compat import runs_in_tensorflow
 from .keras_logs import rename_keras_logs
+from .problems import Problems
 from .published_metrics import OptimizerMetrics, format_signal_metrics
 from .recovery import Rollback, RollbackBudget, SnapshotStore
 from .window_reader import WindowReader
@@ -67,7 +68,8 @@ class MonitorBase:
         self._detector = detector or Detector()
         self._uses_probes = probes
         self._bundles = Bundles(bundles) if isinstance(bundles, str | os.PathLike) else bundles
-        self._reader = WindowReader()
+        self.problems = Problems() if self._bundles is None else self._bundles.problems
+        self._reader = WindowReader(self.problems)
         self._rollback = Rollback(RollbackBudget(max_rollbacks, learning_rate_factor, warmup_steps), snapshots, every)
         self._optimizer_metrics = OptimizerMetrics()
         self._added_metrics: dict[str, float] = {}
@@ -126,7 +128,9 @@ class MonitorBase:
         window = self._reader.take_unchecked(self.step)
         if not window.steps:
             return []
-        events = self._detector.observe_window(self.step - window.steps, window)
+        events: list[Event] = []
+        with self.problems.guard("judge the steps since the last check"):
+            events = self._detector.observe_window(self.step - window.steps, window)
         self._act(events)
         if self._bundles is not None and self._reader.has_probes:
             thresholds = self._detector.compute_alarm_thresholds()
@@ -146,7 +150,9 @@ class MonitorBase:
             # The metrics also cover steps from before the rollback.
             self._detector.skip_publication(step)
             return []
-        events = self._detector.observe_metrics(step, metrics)
+        events: list[Event] = []
+        with self.problems.guard("judge the published metrics"):
+            events = self._detector.observe_metrics(step, metrics)
         self._act(events)
         return events
 
@@ -216,7 +222,8 @@ class MonitorBase:
         if self._on_full == "rollback":
             self._rollback.attach(model, self.schedule_class, self.step)
         if self._uses_probes and runs_in_tensorflow(model):
-            self._reader.attach(model, self.step, self._detector.thresholds.loss_ratio, self._bundles)
+            with self.problems.guard("measure the steps of this model"):
+                self._reader.attach(model, self.step, self._detector.thresholds.loss_ratio, self._bundles)
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Begins a fit."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from .bundles import Bundles
 from .probes import Probes
+from .problems import Problems
 from .signal_recorder import EMPTY_STATE
 from .signal_statistics import WindowStatistics
 
@@ -15,9 +16,13 @@ class WindowReader:
     """Attaches probes to a model and collects their measurements.
 
     Checks and publications happen at different steps, so each has its own window.
+
+    Args:
+      problems: Records measurements that cannot be made.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
         self._probes: Probes | None = None
         self._unchecked, self._unpublished = WindowStatistics(), WindowStatistics()
         self._restored_recorder: Mapping[str, Any] = EMPTY_STATE
@@ -36,7 +41,7 @@ class WindowReader:
           loss_ratio, bundles: See :class:`.probes.Probes`.
         """
         if self._probes is None or not self._probes.watches(model):
-            self._probes = Probes(model, loss_ratio=loss_ratio, bundles=bundles)
+            self._probes = Probes(model, loss_ratio=loss_ratio, bundles=bundles, problems=self._problems)
             self._restore_recorder(step)
         self._probes.attach()
 

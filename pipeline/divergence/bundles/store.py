@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ....foundation.atomic_files import new_folder, remove_leftovers
+from ..problems import Problems
 
 
 class Bundles:
@@ -26,7 +27,7 @@ class Bundles:
 
     Attributes:
       folder: The folder.
-      problems: The reasons why steps could not be saved, one sentence each.
+      problems: The reasons why steps could not be saved, one sentence each. A monitor adds its own problems.
 
     Example:
     >>> Bundles("bad_steps", max_bundles=1).can_save(100)
@@ -43,7 +44,7 @@ class Bundles:
         files: Sequence[str | os.PathLike[str]] = (),
     ):
         self.folder = Path(folder)
-        self.problems: list[str] = []
+        self.problems = Problems()
         self._max_bundles = max_bundles
         self._min_steps_between = min_steps_between
         self._max_bytes = max_bytes
@@ -71,7 +72,7 @@ class Bundles:
         """
         size = sum(array.nbytes for array in arrays.values())
         if size > self._max_bytes:
-            self.problems.append(
+            self.problems.record(
                 f"Step {step:,} was not saved: its size is {size:,} bytes, and the limit is {self._max_bytes:,} bytes."
             )
             return
@@ -87,4 +88,4 @@ class Bundles:
                     if source.exists():
                         shutil.copy(source, folder / source.name)
         except OSError as error:
-            self.problems.append(f"Step {step:,} was not saved: {error}.")
+            self.problems.record(f"Step {step:,} was not saved: {error}.")

@@ -13,6 +13,7 @@ import tensorflow as tf
 from ..bundles import Bundles
 from ..bundles.capture import TracedStep, save_traced_step
 from ..keras_compat import get_layer_name, get_strategy, get_variable_path, list_computing_layers, unwrap_optimizer
+from ..problems import Problems
 from ..signal_recorder import Signal, SignalRecorder
 from ..signal_statistics import WindowStatistics
 from .attribute_patches import AttributePatches
@@ -43,6 +44,7 @@ class Probes(tf.Module):
       model: A compiled Keras model, built or not.
       loss_ratio: A loss above this multiple of the loss of the best constant prediction is out of range.
       bundles: Saves the steps that raise an alarm. Requires a single replica and no XLA. Default: no step is saved.
+      problems: Records measurements that cannot be made. Default: a new list.
 
     Attributes:
       recorder: Accumulates the statistics of the signals.
@@ -60,10 +62,13 @@ class Probes(tf.Module):
     (2, True)
     """
 
-    def __init__(self, model: Any, *, loss_ratio: float, bundles: Bundles | None = None):
+    def __init__(
+        self, model: Any, *, loss_ratio: float, bundles: Bundles | None = None, problems: Problems | None = None
+    ):
         super().__init__(name="probes")
         self._model = [model]  # A list hides the model's variables from tf.Module.
         self._loss_ratio = loss_ratio
+        self._problems = Problems() if problems is None else problems
         self._trace = _TraceState()
         self._patches = AttributePatches()
         self._measures_norms = False
@@ -104,56 +109,71 @@ class Probes(tf.Module):
         """Returns the statistics of the steps since the last call; see :meth:`~..signal_recorder.SignalRecorder.read`."""
         return self.recorder.read()
 
-    # The wrappers. Each calls the original method with the arguments of the call.
+    # The wrappers. Each calls the original method once, with the arguments of the call, and guards the measuring.
 
-    def _train_step(self, original: Callable[..., Any], batch: Any) -> Any:
+    def _train_step(self, original: Callable[..., Any], batch: Any, *args: Any, **kwargs: Any) -> Any:
         with self._tracing(batch) as signals:
             if self._bundles is not None:
-                # Moving averages and the states of random generators change before the optimizer is called.
-                changed_variables = self._model[0].non_trainable_variables
-                self._trace.early_values = {
-                    id(variable): tf.convert_to_tensor(variable) for variable in changed_variables
-                }
-            self._add(measure_features(*self._select_inputs(batch)))
-            results = original(batch)
-            self.recorder.record([signal for signal in signals if _is_in_current_graph(signal.value)])
+                with self._problems.guard("save bad steps"):
+                    self._trace.early_values = self._read_early_values()
+            with self._problems.guard("measure the features"):
+                self._add(measure_features(*self._select_inputs(batch)))
+            results = original(batch, *args, **kwargs)
+            with self._problems.guard("measure the steps of this model"):
+                self.recorder.record([signal for signal in signals if _is_in_current_graph(signal.value)])
         return results
+
+    def _read_early_values(self) -> dict[int, tf.Tensor]:
+        """Reads moving averages and the states of random generators, which change before the optimizer is called."""
+        return {id(variable): tf.convert_to_tensor(variable) for variable in self._model[0].non_trainable_variables}
 
     def _compute_loss(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         loss = original(*args, **kwargs)
         if self._trace.signals is not None:
-            arguments = dict(zip(("x", "y", "y_pred", "sample_weight"), args, strict=False)) | kwargs
-            self._add({"loss": tf.reduce_mean(loss)})
-            self._take_measures(measure_outputs(self._model[0], arguments.get("y"), arguments.get("y_pred")))
+            with self._problems.guard("measure the loss"):
+                self._add({"loss": tf.reduce_mean(loss)})
+            with self._problems.guard("measure the outputs"):
+                arguments = dict(zip(("x", "y", "y_pred", "sample_weight"), args, strict=False)) | kwargs
+                self._take_measures(measure_outputs(self._model[0], arguments.get("y"), arguments.get("y_pred")))
         return loss
 
     def _apply(self, original: Callable[..., Any], first: Any, *args: Any, **kwargs: Any) -> Any:
-        # Keras 2 passes pairs, which may be an iterator; Keras 3 passes gradients and variables.
-        gradients_or_pairs = list(first)
-        pairs = gradients_or_pairs
-        if pairs and not isinstance(pairs[0], tuple):
-            variables = args[0] if args else kwargs.get("trainable_variables")
-            pairs = list(zip(pairs, variables or self._model[0].trainable_variables, strict=True))
+        first = list(first) if isinstance(first, Iterator) else first
         norms: dict[str, tf.Tensor] = {}
-        if self._trace.signals is not None and self._measures_norms:
-            norms = measure_norms(pairs, self._model[0].name)
-            self._add(norms)
-        if self._trace.signals is not None and self._bundles is not None:
-            gradients = [gradient for gradient, _ in pairs if gradient is not None]
-            self._save_if_alarmed(self._bundles, self._trace.signals, gradients)
-        if get_strategy(self._model[0]).num_replicas_in_sync > 1:
-            return original(gradients_or_pairs, *args, **kwargs)
+        if self._trace.signals is not None:
+            with self._problems.guard("measure the gradients"):
+                norms = self._measure_gradients(first, *args, **kwargs)
         # Without this order, TensorFlow may read a variable after writing it, and then it copies the variable.
         with tf.control_dependencies(list(norms.values())):
-            return original(gradients_or_pairs, *args, **kwargs)
+            return original(first, *args, **kwargs)
+
+    def _measure_gradients(self, first: Any, trainable_variables: Any = None, **_: Any) -> dict[str, tf.Tensor]:
+        """Measures the arguments of an optimizer: in Keras 2 pairs, in Keras 3 gradients and variables.
+
+        Returns:
+          The norms that must be computed before the optimizer changes variables.
+        """
+        pairs = list(first)
+        if pairs and not isinstance(pairs[0], tuple):
+            pairs = list(zip(pairs, trainable_variables or self._model[0].trainable_variables, strict=True))
+        norms = measure_norms(pairs, self._model[0].name) if self._measures_norms else {}
+        self._add(norms)
+        if self._bundles is not None:
+            with self._problems.guard("save bad steps"):
+                gradients = [gradient for gradient, _ in pairs if gradient is not None]
+                self._save_if_alarmed(self._bundles, self._trace.signals or [], gradients)
+        return {} if get_strategy(self._model[0]).num_replicas_in_sync > 1 else norms
 
     def _call(self, layer: Any, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         output = original(*args, **kwargs)
         if self._trace.signals is not None:
-            # Name a layer after its weights, because their names contain the path in the model.
-            weights = layer.weights
-            name = get_layer_name(get_variable_path(weights[0]), self._model[0].name) if weights else str(layer.name)
-            self._add(measure_layer_output(layer, name, output))
+            with self._problems.guard(f"measure the layer {layer.name!r}"):
+                # Name a layer after its weights, because their names contain the path in the model.
+                weights = layer.weights
+                name = (
+                    get_layer_name(get_variable_path(weights[0]), self._model[0].name) if weights else str(layer.name)
+                )
+                self._add(measure_layer_output(layer, name, output))
         return output
 
     def _take_measures(self, measures: Mapping[str, tf.Tensor]) -> None:
@@ -209,13 +229,13 @@ def _is_in_current_graph(value: tf.Tensor) -> bool:
 def _can_save_steps(model: Any, bundles: Bundles) -> bool:
     """Returns whether steps of a model can be saved. If not, adds the reason to ``bundles.problems``."""
     if getattr(model, "jit_compile", False):
-        bundles.problems.append(
+        bundles.problems.record(
             "Bad steps are not saved: XLA compiles the training step and cannot write files. Compile the model with "
             "jit_compile=False."
         )
         return False
     replicas = get_strategy(model).num_replicas_in_sync
     if replicas > 1:
-        bundles.problems.append(f"Bad steps are not saved: this requires one replica, but the strategy has {replicas}.")
+        bundles.problems.record(f"Bad steps are not saved: this requires one replica, but the strategy has {replicas}.")
         return False
     return True

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tf_keras
 
+from steadyrank.pipeline.divergence.problems import Problems
 from steadyrank.pipeline.divergence.window_reader import WindowReader
 
 ROWS = 16
@@ -31,7 +32,7 @@ def fit(model, steps: int) -> None:
 
 
 def test_checks_and_publications_have_separate_windows(model):
-    reader = attach(model, WindowReader())
+    reader = attach(model, WindowReader(Problems()))
     fit(model, 3)
     assert reader.take_unchecked(step=3).steps == 3
     fit(model, 2)
@@ -41,7 +42,7 @@ def test_checks_and_publications_have_separate_windows(model):
 
 
 def test_discarded_steps_are_still_published(model):
-    reader = attach(model, WindowReader())
+    reader = attach(model, WindowReader(Problems()))
     fit(model, 3)
     reader.take_unpublished(step=3)
     reader.discard_unchecked()
@@ -49,11 +50,11 @@ def test_discarded_steps_are_still_published(model):
 
 
 def test_a_restored_reader_continues_identically(model):
-    reader = attach(model, WindowReader())
+    reader = attach(model, WindowReader(Problems()))
     fit(model, 3)
     reader.take_unpublished(step=3)
     fit(model, 2)
-    restored = WindowReader()
+    restored = WindowReader(Problems())
     restored.set_state(json.loads(json.dumps(reader.get_state())), step=5)
     reader.detach()
     attach(model, restored, step=5)
@@ -64,7 +65,7 @@ def test_a_restored_reader_continues_identically(model):
 
 
 def test_without_probes_nothing_is_measured():
-    reader = WindowReader()
+    reader = WindowReader(Problems())
     assert not reader.has_probes
     assert reader.take_unchecked(step=3).steps == 0
     reader.set_alarm_thresholds({"loss": 1.0}, armed=True)
