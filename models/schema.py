@@ -17,6 +17,7 @@ A row whose labels are all NaN has no effect on training and metrics. Batches ar
 from __future__ import annotations
 
 import dataclasses
+import keyword
 import re
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -30,6 +31,8 @@ MISSING_INTEGER = -1
 MISSING_STRING = b""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+# What TensorFlow accepts in the name of a variable.
+_TABLE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
 _ENCODINGS = ("vocabulary", "vocabulary_size", "num_ids", "hash_buckets")
 
 
@@ -42,7 +45,7 @@ class Feature:
 
     Attributes:
       name: Name of the column and of the input in the serving signature: letters, digits and underscores, starting with
-        a letter.
+        a letter. Not ``self`` or a Python keyword such as ``class``; for such a column, set ``column``.
       kind: ``numerical``: a number or a vector of numbers. ``categorical``: an id or a string. ``bag``: several ids or
         strings in one row, such as a history.
       dtype: ``float32``, ``int64`` or ``string``. Empty: float32 for a numerical feature, int64 otherwise.
@@ -57,8 +60,8 @@ class Feature:
       hash_buckets: Number of buckets into which the values are hashed. Use it for sets of ids that are large or keep
         growing.
       embedding_width: Categorical and bag only: number of columns of the embedding table.
-      table: Features with the same table share its embeddings. Empty: the feature has its own table, named like the
-        feature.
+      table: Features with the same table share its embeddings: letters, digits and ``_./-``. Empty: the feature has its
+        own table, named like the feature.
       combiner: Bag only: ``mean`` or ``sum`` of the embeddings of the values that are present; zeros if there are none.
       column: Name of the column in your own log. Empty: the feature's name.
       default: Numerical only: the number, before normalization, that replaces a missing number. None: a missing number
@@ -94,6 +97,11 @@ class Feature:
 
     def __post_init__(self) -> None:
         _check_name("feature", self.name)
+        if is_reserved(self.name):
+            raise ValueError(
+                f"a feature cannot be named '{self.name}', because Python does not allow an exported model to have such an "
+                f"input; use name: {self.name}_ and column: {self.log_column}"
+            )
         subject = f"feature '{self.name}'"
         _check_choice(f"{subject}: kind", self.kind, get_args(FeatureKind))
         dtypes = ("float32",) if self.kind == "numerical" else ("int64", "string")
@@ -117,6 +125,8 @@ class Feature:
             if getattr(self, name) is not None:
                 raise ValueError(f"{subject}: {name} is allowed for numerical features only, got a {self.kind} feature")
         object.__setattr__(self, "vocabulary", tuple(self.vocabulary))
+        if self.table and not _TABLE_NAME.fullmatch(self.table):
+            raise ValueError(f"{subject}: table must consist of letters, digits and _ . / -, got {self.table!r}")
         encodings = [name for name in _ENCODINGS if getattr(self, name)]
         if len(encodings) != 1:
             raise ValueError(
@@ -258,12 +268,8 @@ class Schema:
         object.__setattr__(self, "tasks", tuple(self.tasks))
         _check_unique_names("feature", [feature.name for feature in self.features])
         _check_unique_names("task", [task.name for task in self.tasks])
-        leaks = {feature.log_column for feature in self.features} & {task.label for task in self.tasks}
-        leaks |= {feature.name for feature in self.features} & set(self.label_columns)
-        if leaks:
-            raise ValueError(
-                f"column '{min(leaks)}' is both a feature and a label, so the ranker would read what it predicts"
-            )
+        _check_names_differ_in_more_than_case([feature.name for feature in self.features])
+        self._check_labels()
         first_of_table: dict[str, Feature] = {}
         for feature in self.features:
             if feature.kind == "numerical":
@@ -273,6 +279,20 @@ class Schema:
                 raise ValueError(
                     f"features '{first.name}' and '{feature.name}' share the table '{feature.table_name}', so they must "
                     "agree in dtype, vocabulary, vocabulary_size, num_ids, hash_buckets and embedding_width"
+                )
+
+    def _check_labels(self) -> None:
+        """Checks that no feature reads a label or has the name of a label's column."""
+        leaks = {feature.log_column for feature in self.features} & {task.label for task in self.tasks}
+        if leaks:
+            raise ValueError(
+                f"column '{min(leaks)}' is both a feature and a label, so the ranker would read what it predicts"
+            )
+        for feature in self.features:
+            if feature.name in self.label_columns:
+                raise ValueError(
+                    f"feature '{feature.name}' has the name of a label's column, so a column of the batch would be both a "
+                    f"feature and a label; give the feature another name, and keep column: {feature.log_column}"
                 )
 
     @property
@@ -294,6 +314,18 @@ class Schema:
         }
 
 
+def is_reserved(name: str) -> bool:
+    """Returns whether a feature cannot have a name, because no Python function can have such an argument.
+
+    ``tf.saved_model.load`` makes the inputs of a signature arguments of a Python method.
+
+    Example:
+    >>> is_reserved("class"), is_reserved("self"), is_reserved("class_")
+    (True, True, False)
+    """
+    return keyword.iskeyword(name) or name == "self"
+
+
 def _check_name(noun: str, name: str) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(
@@ -307,6 +339,18 @@ def _check_unique_names(noun: str, names: list[str]) -> None:
     for i, name in enumerate(names):
         if name in names[:i]:
             raise ValueError(f"two {noun}s are named '{name}'; each name must be unique")
+
+
+def _check_names_differ_in_more_than_case(names: list[str]) -> None:
+    """Checks what TensorFlow requires of the inputs of a SavedModel."""
+    first_of_lower: dict[str, str] = {}
+    for name in names:
+        first = first_of_lower.setdefault(name.lower(), name)
+        if first != name:
+            raise ValueError(
+                f"the features '{first}' and '{name}' differ only in case, which the inputs of an exported model cannot; "
+                "rename one of them, and set its column to its name in the log"
+            )
 
 
 def _check_choice(subject: str, value: str, choices: tuple[str, ...]) -> None:

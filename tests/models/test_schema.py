@@ -45,6 +45,14 @@ def test_the_plain_form_omits_defaults():
     ("make", "problem"),
     [
         (lambda: Feature("no-dash", "numerical"), "letters, digits and underscores"),
+        (lambda: Feature("class", "numerical"), "cannot be named 'class'.*; use name: class_ and column: class"),
+        (lambda: Feature("None", "numerical", column="n"), "cannot be named 'None'.*; use name: None_ and column: n"),
+        (lambda: Feature("self", "bag", num_ids=3), "cannot be named 'self'"),
+        (lambda: Feature("x", "bag", num_ids=3, table="my table"), "letters, digits and _ . / -, got 'my table'"),
+        (
+            lambda: Schema((Feature("age", "numerical"), Feature("Age", "numerical")), click()),
+            "the features 'age' and 'Age' differ only in case",
+        ),
         (lambda: Feature("x", "numeric"), "kind must be one of numerical, categorical, bag, got 'numeric'"),
         (lambda: Feature("x", "numerical", dtype="int64"), "dtype of a numerical feature must be one of float32"),
         (

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from typing import Any
 
-from ....models.schema import Feature, FeatureKind, Task, TaskKind
+from ....models.schema import Feature, FeatureKind, Task, TaskKind, is_reserved
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +49,13 @@ def make_task(column: str, kind: TaskKind, weight: float) -> Task:
 
 
 def make_valid_name(column: str) -> str:
-    """Converts a column's name to letters, digits and underscores, starting with a letter.
+    """Converts a column's name to letters, digits and underscores, starting with a letter, and not a Python keyword.
 
     Example:
-    >>> make_valid_name("user/age"), make_valid_name("2nd")
-    ('user_age', 'x_2nd')
+    >>> make_valid_name("user/age"), make_valid_name("2nd"), make_valid_name("class")
+    ('user_age', 'x_2nd', 'class_')
     """
     name = re.sub(r"\W", "_", column, flags=re.ASCII)
+    if is_reserved(name):
+        return f"{name}_"
     return name if re.match(r"[A-Za-z]", name) else f"x_{name}"

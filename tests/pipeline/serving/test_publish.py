@@ -53,6 +53,34 @@ def test_the_default_version_is_the_time_or_one_more_than_the_largest(ranker, tm
     assert export_ranker(ranker, tmp_path).name == str(future + 1)
 
 
+def test_every_name_that_a_schema_accepts_can_be_exported(tmp_path):
+    names = (
+        "args",
+        "kwargs",
+        "name",
+        "training",
+        "inputs",
+        "match",
+        "cls",
+        "call",
+        "serving_default",
+        "x_1",
+        "X" * 300,
+    )
+    features = [Feature(name, "numerical", normalization="none") for name in names]
+    features.append(Feature("x", "categorical", num_ids=3, table="2nd/table.of-ids"))
+    tasks = [
+        Task(name, "binary", label=f"label of {name}") for name in ("class", "self", "Self", "loss", "x", "X" * 300)
+    ]
+    ranker = MultitaskRanker(Schema(tuple(features), tuple(tasks)), shared_units=(2,), tower_units=())
+    folder = export_ranker(ranker, tmp_path, 1)
+    columns = {name: tf.constant([0.5, 2.0]) for name in names} | {"x": tf.constant([2, 7], tf.int64)}
+    served = tf.saved_model.load(str(folder)).signatures["serving_default"](**columns)
+    assert served.keys() == {task.name for task in tasks}
+    for task, values in ranker(columns).items():
+        assert served[task].numpy() == pytest.approx(values.numpy(), abs=1e-6)
+
+
 @pytest.mark.parametrize("version", [0, -1, 1.0, "1"])
 def test_a_version_must_be_a_positive_integer(ranker, tmp_path, version):
     with pytest.raises(ValueError, match="version must be a positive integer, got"):

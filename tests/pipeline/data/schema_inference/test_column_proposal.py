@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import keyword
+
 import pytest
 
 from steadyrank.pipeline.data.schema_inference.column_proposal import make_feature, make_task, make_valid_name
@@ -10,6 +12,12 @@ from steadyrank.pipeline.data.schema_inference.column_proposal import make_featu
 )
 def test_names_are_made_valid(column, name):
     assert make_valid_name(column) == name
+
+
+@pytest.mark.parametrize("column", [*keyword.kwlist, "self"])
+def test_a_column_named_like_a_keyword_is_kept_as_the_column_of_a_feature(column):
+    feature = make_feature(column, "numerical")
+    assert (feature.name, feature.log_column) == (f"{column}_", column)
 
 
 def test_a_renamed_column_is_kept_as_the_column_of_the_log():
