@@ -23,15 +23,34 @@ def is_number(kind: pa.DataType) -> bool:
     return any(test(kind) for test in tests)
 
 
+def is_whole_decimal(kind: pa.DataType) -> bool:
+    """Returns whether a column holds decimals without a fraction, as databases store large integers."""
+    return pa.types.is_decimal(kind) and kind.scale <= 0
+
+
 def is_text(kind: pa.DataType) -> bool:
     """Returns whether a column holds single strings, as text or as bytes."""
-    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    tests = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_string_view,
+        pa.types.is_binary,
+        pa.types.is_large_binary,
+        pa.types.is_binary_view,
+    )
     return any(test(kind) for test in tests)
 
 
 def is_list(kind: pa.DataType) -> bool:
     """Returns whether a column holds lists."""
-    return any(test(kind) for test in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list))
+    tests = (
+        pa.types.is_list,
+        pa.types.is_large_list,
+        pa.types.is_fixed_size_list,
+        pa.types.is_list_view,
+        pa.types.is_large_list_view,
+    )
+    return any(test(kind) for test in tests)
 
 
 def to_single_array(column: pa.ChunkedArray) -> pa.Array:
@@ -53,6 +72,8 @@ def flatten_lists(array: pa.Array) -> tuple[pa.Array, np.ndarray]:
     Raises:
       TypeError: If the array holds no lists.
     """
+    if pa.types.is_null(array.type):
+        return array.slice(0, 0), np.zeros(len(array), np.int64)
     if not is_list(array.type):
         raise TypeError(array.type)
     if pa.types.is_fixed_size_list(array.type):
@@ -101,6 +122,9 @@ def to_int64(array: pa.Array) -> np.ndarray:
     elif pa.types.is_floating(kind):
         # pandas and others write whole numbers with nulls as floats.
         array = pc.if_else(pc.is_finite(array), array, None)
+    elif is_whole_decimal(kind):
+        # Arrow casts decimals to integers from 128 bits on only.
+        array = pc.cast(array, pa.decimal256(76, kind.scale))
     elif not pa.types.is_integer(kind):
         raise TypeError(kind)
     if pa.types.is_uint64(kind):

@@ -9,14 +9,38 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pyarrow as pa
 
+from ....foundation.formatting import pluralize
 from ....models.schema import MISSING_INTEGER, Feature, Schema, Task
 from ...config.errors import UserError
 from ..columns import DictionaryColumn, EncodedColumns
-from .arrow_arrays import LONGEST_STRING, flatten_lists, pad_lists, to_float32, to_int64, to_single_array, to_strings
+from .arrow_arrays import (
+    LONGEST_STRING,
+    flatten_lists,
+    is_list,
+    pad_lists,
+    to_float32,
+    to_int64,
+    to_single_array,
+    to_strings,
+)
+from .label_strings import LABEL_STRINGS, LabelStringError, convert_label_strings, is_text_column
 
 # For each reason, which rows it applies to, bool [rows].
 RowMasks = dict[str, np.ndarray]
 _MAX_LISTED_NAMES = 8
+
+
+class ColumnError(UserError):
+    """A column of a log does not fit the schema.
+
+    Args:
+      column: The column's name in the log.
+      message: The whole message.
+    """
+
+    def __init__(self, column: str, message: str):
+        super().__init__(message)
+        self.column = column
 
 
 @dataclasses.dataclass
@@ -92,7 +116,9 @@ def convert_table(
         try:
             columns[feature.name] = _convert_feature(array, feature, masks, clamp)
         except IndexError as error:
-            raise UserError(f"{file}: column '{feature.log_column}' is damaged: {error}; replace the file") from error
+            raise ColumnError(
+                feature.log_column, f"{file}: column '{feature.log_column}' is damaged: {error}; replace the file"
+            ) from error
         except (pa.ArrowException, TypeError, ValueError) as error:
             raise _wrong_type(file, feature.log_column, array.type, _describe_feature_type(feature)) from error
     for task in schema.tasks:
@@ -103,6 +129,8 @@ def convert_table(
         mask = _get_column(table, task.mask, mask_role, file, list_columns) if task.mask else None
         try:
             columns[task.label_column] = _convert_label(array, mask, task, masks, clamp)
+        except LabelStringError as error:
+            raise _wrong_type(file, task.label, error, f"a label ({LABEL_STRINGS})") from error
         except (pa.ArrowException, TypeError, ValueError) as error:
             raise _wrong_type(file, task.label, array.type, "a label (a number or a boolean)") from error
     return columns, masks.select_rows(slice(None))
@@ -144,20 +172,23 @@ def _get_column(
         available = list(list_columns() if list_columns else table.column_names)
         similar = difflib.get_close_matches(name, available, 1)
         shown = ", ".join(available[:_MAX_LISTED_NAMES]) + (" …" if len(available) > _MAX_LISTED_NAMES else "")
-        raise UserError(
+        raise ColumnError(
+            name,
             f"{file}: column '{name}', {role}, is missing; the file has {shown}"
-            + (f"; did you mean '{similar[0]}'?" if similar else "; correct the schema or the file")
+            + (f"; did you mean '{similar[0]}'?" if similar else "; correct the schema or the file"),
         )
     if len(indices) > 1:
-        raise UserError(
-            f"{file}: expected one column '{name}', {role}, got {len(indices)}; remove or rename the others"
+        raise ColumnError(
+            name,
+            f"{file}: expected one column '{name}', {role}, got {len(indices)}; remove or rename the others",
         )
     return to_single_array(table.column(indices[0]))
 
 
-def _wrong_type(file: str, column: str, kind: pa.DataType, expected: str) -> UserError:
-    return UserError(
-        f"{file}: column '{column}' should be {expected}, but the file has {kind}; correct the schema or the file"
+def _wrong_type(file: str, column: str, received: object, expected: str) -> UserError:
+    return ColumnError(
+        column,
+        f"{file}: column '{column}' should be {expected}, but the file has {received}; correct the schema or the file",
     )
 
 
@@ -176,11 +207,12 @@ def _convert_feature(
         ids, too_long = _convert_bag(array, feature) if is_bag else _convert_ids(array, feature.dtype)
         masks.add_faulty(f"{feature.name}: string longer than {LONGEST_STRING:,} bytes", too_long)
         return ids
-    if feature.width == 1:
+    if feature.width == 1 and not is_list(array.type):
         numbers = to_float32(array)
     else:
         numbers, wrong_length = _convert_vectors(array, feature.width)
-        masks.add_faulty(f"{feature.name}: not {feature.width} numbers", wrong_length)
+        numbers = numbers if feature.width > 1 else numbers[:, 0]
+        masks.add_faulty(f"{feature.name}: not {pluralize(feature.width, 'number')}", wrong_length)
     numbers = _check_bounds(numbers, feature.bounds, f"{feature.name}: out of range", masks, clamp)
     # With a default, NaN is a missing value and not a fault.
     invalid = np.isinf(numbers) if feature.default is not None else ~np.isfinite(numbers)
@@ -189,7 +221,8 @@ def _convert_feature(
 
 
 def _convert_label(array: pa.Array, mask: pa.Array | None, task: Task, masks: FaultMasks, clamp: bool) -> np.ndarray:
-    label = to_float32(array)
+    is_word = task.kind == "binary" and task.label_threshold is None and is_text_column(array.type)
+    label = convert_label_strings(array) if is_word else to_float32(array)
     if mask is not None:
         has_label = np.nan_to_num(to_float32(mask), nan=0.0) != 0
         label = np.where(has_label, label, np.float32(np.nan))

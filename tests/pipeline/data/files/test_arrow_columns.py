@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -53,6 +55,14 @@ class TestColumns:
             ({"scores": pa.array([[float(i), -float(i)] for i in range(8)])}, "scores"),
             ({"click": pa.array([1, 0] * 4)}, "click"),
             ({"click": pa.array([1.0, 0.0] * 4)}, "click"),
+            ({"click": pa.array(["true", " False "] * 4)}, "click"),
+            ({"click": pa.array(["Y", "n"] * 4).dictionary_encode()}, "click"),
+            ({"click": pa.array([b"1", b"0"] * 4)}, "click"),
+            ({"user": pa.array([Decimal(i) for i in range(8)], pa.decimal128(20, 0))}, "user"),
+            ({"user": pa.array([Decimal(i) for i in range(8)], pa.decimal32(5, 0))}, "user"),
+            ({"country": make_table(8)["country"].cast(pa.string_view())}, "country"),
+            ({"country": make_table(8)["country"].cast(pa.binary_view())}, "country"),
+            ({"history": pa.array(make_table(8)["history"].to_pylist(), pa.list_view(pa.int64()))}, "history"),
         ],
     )
     def test_equal_values_of_another_type_give_equal_columns(self, log, parquet_schema_file, replaced, name):
@@ -69,7 +79,12 @@ class TestColumns:
             ({"age": pa.array(["1"] * 8)}, "column 'age' should be numbers, but the file has string"),
             ({"country": pa.array([0.5] * 8)}, "column 'country' should be strings, but the file has double"),
             ({"history": pa.array([1] * 8)}, "column 'history' should be lists of whole numbers"),
-            ({"click": pa.array(["yes"] * 8)}, "column 'click' should be a label (a number or a boolean)"),
+            (
+                {"click": pa.array(["yes", "maybe"] * 4)},
+                "column 'click' should be a label (a number, a boolean, or one of the strings 1, true, t, yes, y, 0, false, f, "
+                "no, n), but the file has the string 'maybe'",
+            ),
+            ({"minutes": pa.array(["1"] * 8)}, "column 'minutes' should be a label (a number or a boolean), but"),
         ],
     )
     def test_a_wrong_type_is_refused_with_file_column_and_both_types(self, log, replaced, message):
@@ -91,6 +106,26 @@ class TestColumns:
             log({"a.parquet": named}, periods=1).block(0, 0)
         with pytest.raises(UserError, match=r"is missing; the file has other, too"):
             log({"a.parquet": pa.table({"other": [1], "too": [2]})}, periods=1).block(0, 0)
+
+
+def test_a_list_of_one_number_is_a_number_and_a_column_of_nulls_has_empty_bags():
+    features = (Feature("x", "numerical", default=0.0), Feature("bag", "bag", num_ids=9, width=2))
+    table = pa.table({"x": pa.array([[1.5], None, [None], [1, 2]], pa.list_(pa.float64())), "bag": pa.nulls(4)})
+    columns, masks = convert_table(
+        table.append_column("y", [[0, 1, 0, 1]]), Schema(features, (Task("y", "binary"),)), ""
+    )
+    np.testing.assert_array_equal(columns["x"], np.array([1.5, np.nan, np.nan, 1], np.float32))
+    assert columns["bag"].tolist() == [[-1, -1]] * 4
+    assert {reason: rows.tolist() for reason, rows in masks.faulty.items()} == {
+        "x: not 1 number": [False, False, False, True]
+    }
+
+
+def test_an_empty_string_is_a_missing_label():
+    table = pa.table({"x": [1.0] * 3, "y": ["no", "", None]})
+    columns, masks = convert_table(table, Schema((Feature("x", "numerical"),), (Task("y", "binary"),)), "")
+    np.testing.assert_array_equal(columns["y"], [0, np.nan, np.nan])
+    assert not masks
 
 
 def test_a_binary_label_can_be_a_threshold_of_a_number():
