@@ -77,8 +77,9 @@ class TaskMetrics(tf_keras.metrics.Metric):
 
     def add_loss_sum(self, loss: tf.Tensor) -> None:
         """Adds the summed loss of the rows of the last update, a scalar."""
-        index = _SUMS.index("loss")
-        self._sums.assign_add(tf.one_hot(index, len(_SUMS), dtype=tf.float64) * tf.cast(loss, tf.float64))
+        is_loss = tf.constant([name == "loss" for name in _SUMS])
+        # Not a product with 0 and 1, because 0 times a loss that is not finite would make the other sums NaN.
+        self._sums.assign_add(tf.where(is_loss, tf.cast(loss, tf.float64), 0.0))
 
     def reset_state(self) -> None:
         """Resets all sums to 0."""

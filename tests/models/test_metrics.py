@@ -77,6 +77,9 @@ def test_a_diverged_model_has_the_auc_of_chance_and_a_nan_loss():
     metrics.add_loss_sum(np.nan)
     assert float(metrics.result()["auc/t"]) == 0.5
     assert np.isnan(float(metrics.result()["loss/t"]))
+    # The rows and the labels are known nevertheless, so the loss is not mistaken for that of a task without labels.
+    assert float(metrics.result()["examples/t"]) == 2
+    assert float(metrics.result()["label_mean/t"]) == 0.5
 
 
 def test_reset_clears_all_sums():
