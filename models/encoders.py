@@ -28,9 +28,8 @@ class Encoder(tf_keras.layers.Layer):
       statistics: Mean and standard deviation of each normalized feature.
       name: Name of the layer.
 
-    Input: a mapping from feature name to ``[B]``, or to ``[B, W]`` for a vector and ``[B, L]`` for a bag. Output: ``[B,
-      D]`` in the
-    layer's compute dtype.
+    Input: a mapping from feature name to ``[B]``, or to ``[B, W]`` for a vector and ``[B, L]`` for a bag, of which the
+      encoder reads the first ``feature.width`` values. Output: ``[B, D]`` in the layer's compute dtype.
 
     Raises:
       ValueError: If ``statistics`` lacks a normalized feature, or a feature has a ``vocabulary_size`` instead of a
@@ -63,6 +62,9 @@ class Encoder(tf_keras.layers.Layer):
         """Encodes one column as ``[B, W]`` or ``[B, E]``."""
         if feature.kind == "numerical":
             return self._normalizers[feature.name](column)
+        if feature.kind == "bag":
+            # A log's reader cuts bags as well, so the model sees at most `width` values in training.
+            column = column[:, : feature.width]
         ids = self._ids[feature.table_name](column)
         embeddings = self._tables[feature.table_name](ids)
         if feature.kind == "categorical":
@@ -111,12 +113,14 @@ class Normalizer(tf_keras.layers.Layer):
 
     def call(self, column: tf.Tensor) -> tf.Tensor:
         """Returns the normalized column, ``[B, W]``."""
+        if self._feature.width > 1:
+            column = tf.ensure_shape(column, [None, self._feature.width])
         x_BW = tf.reshape(tf.cast(column, tf.float32), [-1, self._feature.width])
         if self._feature.default is not None:
             x_BW = tf.where(tf.math.is_nan(x_BW), self._feature.default, x_BW)
         low, high = self._feature.bounds
         if (low, high) != (-np.inf, np.inf):
-            # NaN stays NaN, which does not hide a fault of the data.
+            # NaN stays NaN, so that the ranker can mark the row.
             x_BW = tf.clip_by_value(x_BW, low, high)
         if self._feature.normalization == "none":
             return x_BW

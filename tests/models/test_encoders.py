@@ -75,12 +75,21 @@ def test_a_bag_averages_the_values_that_are_present():
     np.testing.assert_allclose(encode({"h": bags}), [[4.0, 5.0], [8.0, 9.0], [0.0, 0.0]])
 
 
-def test_a_bag_can_be_summed_and_can_have_any_length():
+def test_a_bag_is_summed_over_its_first_values_and_can_be_shorter():
     encode = encoder(Feature("h", "bag", width=3, num_ids=4, embedding_width=1, combiner="sum"))
     encode({"h": tf.constant([[0]], tf.int64)})
     encode.trainable_variables[0].assign([[0.0], [1.0], [2.0], [3.0], [4.0]])
-    np.testing.assert_allclose(encode({"h": tf.constant([[0, 1, 2, 3]], tf.int64)}), [[10.0]])
+    np.testing.assert_allclose(encode({"h": tf.constant([[0, 1, 2, 3]], tf.int64)}), [[6.0]])
+    # An unused slot counts, as in a log.
+    np.testing.assert_allclose(encode({"h": tf.constant([[-1, 1, -1, 3]], tf.int64)}), [[2.0]])
     np.testing.assert_allclose(encode({"h": tf.constant([[3]], tf.int64)}), [[4.0]])
+    np.testing.assert_allclose(encode({"h": tf.zeros([1, 0], tf.int64)}), [[0.0]])
+
+
+def test_a_vector_of_another_width_is_refused():
+    encode = encoder(Feature("v", "numerical", width=3, normalization="none"))
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
+        encode({"v": tf.ones([3, 2])})
 
 
 def test_features_with_the_same_table_share_embeddings():
