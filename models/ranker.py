@@ -15,6 +15,7 @@ import tf_keras
 from ..foundation.constant_baseline import constant_cross_entropy, smoothed_share
 from ..foundation.metric_key import MetricKey
 from .encoders import Encoder
+from .finite_rows import separate_rows
 from .heads import Head, LabeledSums
 from .metrics import histogram_auc
 from .schema import Schema
@@ -46,8 +47,8 @@ class MultitaskRanker(tfrs.Model):
       name: Name of the model.
 
     Input: a mapping that contains the schema's features, ``[B]`` or ``[B, L]``; other keys are ignored. Output: a
-      mapping from task to
-    ``[B]``, float32: the probability of a binary task, the value of a regression task.
+      mapping from task to ``[B]``, float32: the probability of a binary task, the value of a regression task. NaN for a
+      row in which a number is missing without a default, is infinite or is too large to compute with.
 
     Raises:
       ValueError: If the statistics lack a normalized feature.
@@ -230,10 +231,12 @@ class MultitaskRanker(tfrs.Model):
 
     def _compute_outputs(self, columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         x = self._encoder({feature.name: columns[feature.name] for feature in self.schema.features})
-        if self._cross:
-            x = self._cross(x)
-        x = self._shared(x)
-        return {head.task.name: head(x) for head in self._heads}
+        x, mark_B1 = separate_rows(x)
+        for trunk in (self._cross, self._shared):
+            if trunk is not None:
+                x, new_mark_B1 = separate_rows(trunk(x))
+                mark_B1 += new_mark_B1
+        return {head.task.name: head(x) + mark_B1 for head in self._heads}
 
     def _update_regularization(self) -> tf.Tensor:
         """Records the regularization loss. Returns this replica's share, because gradients are summed over replicas."""
