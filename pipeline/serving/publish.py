@@ -8,12 +8,13 @@ import os
 import time
 from pathlib import Path
 
+import tensorflow as tf
 import yaml
 from tf_keras.export import ExportArchive
 
 from ...foundation.atomic_files import new_folder
 from ...models.ranker import MultitaskRanker
-from .signatures import make_input_specs
+from .signatures import make_input_specs, strip_null_bytes
 
 
 def export_ranker(ranker: MultitaskRanker, export_dir: str | os.PathLike[str], version: int | None = None) -> Path:
@@ -62,7 +63,11 @@ def _save_model(ranker: MultitaskRanker, folder: Path) -> None:
     # step, the optimizer and Keras's metadata.
     archive = ExportArchive()
     archive.track(ranker)
-    archive.add_endpoint("serving_default", ranker.call, input_signature=[make_input_specs(ranker.schema)])
+
+    def serve(columns: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return ranker.call(strip_null_bytes(columns))
+
+    archive.add_endpoint("serving_default", serve, input_signature=[make_input_specs(ranker.schema)])
     # Suppresses the usage hints that the archive prints.
     with contextlib.redirect_stdout(io.StringIO()):
         archive.write_out(str(folder))

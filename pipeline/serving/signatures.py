@@ -1,6 +1,8 @@
-"""The inputs of an exported ranker."""
+"""The inputs of an exported ranker, and how it reads them."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import tensorflow as tf
 
@@ -23,3 +25,16 @@ def make_input_specs(schema: Schema) -> dict[str, tf.TensorSpec]:
         shape = (None,) if feature.kind == "bag" else feature.shape
         specs[feature.name] = tf.TensorSpec((None, *shape), feature.dtype, feature.name)
     return specs
+
+
+def strip_null_bytes(columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    r"""Removes null bytes at the end of strings, as NumPy does when a log is read.
+
+    Example:
+    >>> strip_null_bytes({"country": tf.constant([b"DE\0\0"])})["country"].numpy().tolist()
+    [b'DE']
+    """
+    return {
+        name: tf.strings.regex_replace(column, "\0+$", "") if column.dtype == tf.string else column
+        for name, column in columns.items()
+    }
