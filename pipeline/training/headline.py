@@ -29,7 +29,7 @@ def format_headline(
       step: The step from which the run continues; 0 for a new run.
 
     Returns:
-      Two lines, and a third for a run that is resumed.
+      Three lines, and a fourth for a run that is resumed.
     """
     sizes = {True: 0, False: 0}
     for variable in ranker.trainable_variables:
@@ -38,10 +38,28 @@ def format_headline(
     lines = [
         f"Log: {pluralize(len(source.days), 'day')} ({len(schedule.holdout_days)} held out), "
         f"{pluralize(len(source.schema.features), 'feature')}, {pluralize(len(source.schema.tasks), 'task')}",
+        format_days(source, schedule),
         f"Ranker: {sizes[False]:,} weights and {sizes[True]:,} embedding weights; rule {config.optimizer.rule}, "
         f"learning rate {config.optimizer.learning_rate:g}, {pluralize(replicas, 'replica')}",
     ]
     return [*lines, f"Resuming at step {step:,} of {schedule.total_steps:,}"] if step else lines
+
+
+def format_days(source: Source, schedule: TrainingSchedule) -> str:
+    """Formats which days are for training and which are held out, with the number of rows.
+
+    The order of the days decides what the run learns from and what it is judged by, so a person should see it first.
+    """
+    uses = {"trains on": schedule.train_days, "holds out": schedule.holdout_days}
+    return "Days: " + "; ".join(f"{use} {_format_range(source, days)}" for use, days in uses.items())
+
+
+def _format_range(source: Source, days: Sequence[int]) -> str:
+    if not days:
+        return "none"
+    names = list(dict.fromkeys([source.days[days[0]], source.days[days[-1]]]))
+    rows = pluralize(sum(sum(source.block_rows(day)) for day in days), "row")
+    return f"{' … '.join(names)} ({pluralize(len(days), 'day')}, {rows})"
 
 
 def format_anomalies(days: Sequence[CheckedDay]) -> list[str]:

@@ -46,6 +46,8 @@ class TrainingSchedule:
         days = range(len(source.days))
         first_holdout_day = max(len(days) - config.data.holdout_days, 0)
         self.train_days, self.holdout_days = days[:first_holdout_day], days[first_holdout_day:]
+        self._holdout_days = config.data.holdout_days
+        self._names = ", ".join(source.days[day] for day in self.holdout_days[:3])
         self._segments: list[Segment] = []
         for day in self.train_days:
             steps = count_steps(sum(source.block_rows(day)), config.data.batch_size)
@@ -59,8 +61,9 @@ class TrainingSchedule:
         """
         if not self.train_days:
             raise UserError(
-                f"data.holdout_days must be less than {len(self.holdout_days)}, the number of days in the log, so that the run "
-                "has a day to train on"
+                f"data.holdout_days must be less than the log's number of days, {len(self.holdout_days)}, got "
+                f"{self._holdout_days}, so no day is left to train on ({self._names}); add days, hold out fewer, or cut the "
+                "rows of all folders into data.files.periods with --config.data.files.day_keys=none"
             )
 
     @property

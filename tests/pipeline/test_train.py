@@ -327,7 +327,7 @@ def test_prints_nothing_of_tensorflow(train, tmp_path):
     foreign = [
         line
         for line in result.stderr.splitlines()
-        if not line.startswith(("Log: 2 days (1 held out)", "Ranker: ", "step "))
+        if not line.startswith(("Log: 2 days (1 held out)", "Days: ", "Ranker: ", "step "))
     ]
     assert not foreign
     assert os.path.isdir(result.stdout.splitlines()[0].partition(": ")[2])

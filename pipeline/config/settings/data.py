@@ -52,11 +52,15 @@ class Files:
 
     Attributes:
       path: A Parquet or TFRecord file, a folder of such files, or a folder with one subfolder per day, named
-        ``day=2026-11-01`` or similar. May start with ``s3://`` or ``gs://``. Also a dataset that TFDS has prepared:
-        ``tfds://NAME[/CONFIG][:VERSION][?split=train+test&data_dir=DIR]``. Each named split is one day.
+        ``day=2026-11-01``, ``year=2026/month=11/day=1`` or similar. May start with ``s3://`` or ``gs://``. Also a
+        dataset that TFDS has prepared: ``tfds://NAME[/CONFIG][:VERSION][?split=train+test&data_dir=DIR]``. Each named
+        split is one day.
       schema: YAML file that names the features and the tasks.
       periods: Number of "days" of equal length into which the rows are cut, in their order, if there are no subfolders
         per day.
+      day_keys: Keys of the subfolders ``key=value`` that name a day, from the longest unit of time to the shortest, such
+        as ``batch`` or ``y,w``. Their values are ordered as dates or numbers, or by the numbers in them. Empty: dates
+        and periods are recognized by their keys and values. ``none``: no folder is a day.
       on_invalid: What to do with a row that has non-finite numbers, or features or labels out of range. ``fail`` ends
         the run. ``skip`` leaves the row out, counts it and writes it to ``quarantine.jsonl``. ``clamp`` sets a number
         outside its bounds to the bound, counts it and writes it to ``quarantine.jsonl``; a row with any other fault is
@@ -65,14 +69,15 @@ class Files:
       checked_rows_per_day: Approximate number of rows of each day that are sampled before the run, to compare the day
         with earlier days. 0: days are not checked.
       on_anomalous_day: What to do about a day that a check finds anomalous. ``warn`` reports it and trains on it,
-        ``skip`` trains without it, ``fail`` ends the run before it begins. A day without rows also ends the run, unless
-        it is skipped.
+        ``skip`` trains without it, ``fail`` ends the run before it begins. A day without rows and
+        rows without a date also end the run, unless they are skipped.
       max_anomalous_share: Largest share of the days that may be skipped. Beyond it, the run fails.
     """
 
     path: str = ""
     schema: str = ""
     periods: int = setting(10, minimum=1)
+    day_keys: tuple[str, ...] = ()
     on_invalid: Literal["fail", "skip", "clamp"] = "fail"
     max_invalid_share: float = setting(0.001, minimum=0, maximum=1)
     checked_rows_per_day: int = setting(32_768, minimum=0)

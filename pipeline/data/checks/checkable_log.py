@@ -48,6 +48,11 @@ class CheckableLog(Protocol):
         """Names of the days without rows, which the log skips."""
         ...
 
+    @property
+    def undated_folders(self) -> Sequence[str]:
+        """Names of the folders of rows without a date, which the log skips."""
+        ...
+
     def block_rows(self, day: int) -> Sequence[int]:
         """Returns the number of rows of each block of a day."""
         ...

@@ -18,6 +18,7 @@ Check = Literal[
     "extra_column",
     "type",
     "empty",
+    "undated",
 ]
 """The name of a check."""
 

@@ -6,16 +6,15 @@ A message gives the value of the day and the usual value, which is the median ov
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import itertools
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from ....foundation.formatting import format_percent, pluralize
+from ..day_names import parse_day
 from .checked_day import Anomaly
 from .column_comparison import compare_column, format_days_before
 from .day_statistics import ColumnStatistics
@@ -27,8 +26,6 @@ WINDOW = 14
 _MIN_ROWS = 200
 # The smallest relevant distances. A weekend day may have half the rows.
 _MIN_LOG_ROWS, _MIN_REPEATED_SHARE = math.log(3.0), 0.02
-
-_DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%Y-%m-%d-%H", "%Y-%m-%dT%H", "%Y%m%d%H", "%Y-%m-%d %H:%M:%S")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +120,7 @@ def _compare_repeated_share(today: DayProfile, previous: Sequence[DayProfile]) -
 
 def _find_gap(today: str, previous: Sequence[str]) -> Iterator[Anomaly]:
     """Finds missing days between the last day and this one, if most days follow each other at the same interval."""
-    times = [time for time in (_parse_time(name) for name in (*previous, today)) if time is not None]
+    times = [time for time in (parse_day(name) for name in (*previous, today)) if time is not None]
     if len(times) <= len(previous) or len(times) < 3:
         return
     steps = [later - earlier for earlier, later in itertools.pairwise(times)]
@@ -133,14 +130,3 @@ def _find_gap(today: str, previous: Sequence[str]) -> Iterator[Anomaly]:
         verb = "is" if missing == 1 else "are"
         text = f"{pluralize(missing, 'day')} {verb} missing between {previous[-1]} and {today}"
         yield Anomaly("missing_day", "", text)
-
-
-def _parse_time(name: str) -> float | None:
-    """Parses a day's name as a time in seconds or as a number; None if it is neither."""
-    value = name.rpartition("=")[2]
-    for date_format in _DATE_FORMATS:
-        try:
-            return datetime.datetime.strptime(value, date_format).replace(tzinfo=datetime.timezone.utc).timestamp()
-        except ValueError:
-            continue
-    return float(value) if re.fullmatch(r"\d{1,9}", value) else None

@@ -34,7 +34,7 @@ def check_days(
       report_progress: Called after each day with the number of days checked so far and of all days.
 
     Returns:
-      The days in order, those without rows at the end.
+      The days in order, those without rows or without a date at the end.
 
     Raises:
       UserError: If a day of ``previous`` changed or is missing, or if the policy refuses the log.
@@ -71,7 +71,8 @@ def check_days(
     no_rows = Anomaly("empty", "", "the day has no rows")
     checked += [CheckedDay(name, 0, 0, 0, {}, (no_rows,), skipped=True) for name in log.empty_days]
     _apply_policy(checked, settings, {names[index] for index in new_days})
-    return checked
+    no_date = Anomaly("undated", "", "the rows have no date")
+    return checked + [CheckedDay(name, 0, 0, 0, {}, (no_date,), skipped=True) for name in log.undated_folders]
 
 
 def _check_unchanged(log: CheckableLog, earlier: Mapping[str, CheckedDay]) -> None:

@@ -14,6 +14,7 @@ import tensorflow as tf
 from ....foundation.atomic_files import new_file, new_folder
 from ....foundation.formatting import first_line
 from ...config.errors import UserError
+from .folder_levels import NO_DAY_KEYS
 from .layout import FileFormat, LogLayout, detect_format, find_layout
 from .parquet_writer import write_parquet
 from .tfrecord_writer import write_tfrecord
@@ -48,7 +49,8 @@ def convert_log(
       UserError: If the source does not exist or cannot be read, a column has no counterpart in the target's format, or
         the target exists or cannot be written.
     """
-    layout = find_layout(source)
+    # Any folders are converted, also those that a run would not train on.
+    layout = find_layout(source, (NO_DAY_KEYS,))
     target_format = target_format or ("tfrecord" if layout.format == "parquet" else "parquet")
     is_single_file = layout.files == [layout.root]
     final = _check_target(source, target, target_format, layout, is_single_file)
@@ -92,29 +94,24 @@ def _check_target(source: str, target: str, target_format: FileFormat, layout: L
 
 @contextlib.contextmanager
 def _new_log_folder(final: Path, layout: LogLayout) -> Iterator[Path]:
-    """Like :func:`.new_folder`, with a folder for each day, so that the target keeps days without files."""
+    """Like :func:`.new_folder`, with all folders of the log, so that the target keeps days without files."""
     with new_folder(final, f".{final.name}.{os.getpid()}") as temporary:
-        for name in _list_day_folders(layout):
-            (temporary / name).mkdir(parents=True, exist_ok=True)
+        for folder in layout.folders:
+            (temporary / posixpath.relpath(folder, layout.root)).mkdir(parents=True, exist_ok=True)
         yield temporary
 
 
-def _list_day_folders(layout: LogLayout) -> list[str]:
-    """Returns the folder of each day in the target. Splits of a dataset are numbered, so that they keep their order."""
+def _list_split_folders(layout: LogLayout) -> list[str]:
+    """Returns the folder of each split of a dataset in the target. Splits are numbered, so that they keep their order."""
     digits = len(str(len(layout.days) - 1))
-    return [
-        name if "=" in name or not name else f"split={i:0{digits}}-{name}" for i, (name, _) in enumerate(layout.days)
-    ]
+    return [f"split={i:0{digits}}-{name}" if name else "" for i, (name, _) in enumerate(layout.days)]
 
 
 def _list_target_names(source: str, layout: LogLayout, target_format: FileFormat) -> Sequence[Path]:
     """Returns the path of each file relative to the target."""
     names = []
-    for folder, (day, files) in zip(_list_day_folders(layout), layout.days, strict=True):
-        for file in files:
-            name = _replace_suffix(posixpath.relpath(file, layout.root), target_format)
-            # The file's path already contains the folder of a day, but not the folder of a split.
-            names.append(Path(name) if folder == day else Path(folder, name))
+    for folder, (_, files) in zip(_list_split_folders(layout), layout.days, strict=True):
+        names += [Path(folder, _replace_suffix(posixpath.relpath(file, layout.root), target_format)) for file in files]
     duplicate = next((name for name in names if names.count(name) > 1), None)
     if duplicate:
         raise UserError(f"{source}: two files would be written to {duplicate}; rename one of them")

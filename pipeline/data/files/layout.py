@@ -19,10 +19,11 @@ from ...config.errors import UserError
 from ..tfds.address import SCHEME as TFDS_SCHEME
 from ..tfds.address import find_dataset
 from ..tfds.features import ColumnMetadata
+from .day_folders import sort_into_days
+from .local_files import list_tree
 
 FileFormat = Literal["parquet", "tfrecord"]
 
-_PARTITION = re.compile(r"[^/=]+=[^/]+")
 _SUFFIXES: dict[str, FileFormat] = {
     ".parquet": "parquet",
     ".tfrecord": "tfrecord",
@@ -43,6 +44,10 @@ class LogLayout:
         name.
       root: The path of the log's file or folder in ``filesystem``.
       infos: Size and modification time of each file, as found.
+      folders: Paths of all folders.
+      undated: The files whose folder says that their date is missing. They belong to no day.
+      partitions: For each file, the values of its folders ``key=value`` that are not part of its day, by key. None is a
+        missing value.
       rows: Expected number of rows of each file, where it is known.
       column_metadata: Metadata of the columns that the files do not contain.
     """
@@ -52,6 +57,9 @@ class LogLayout:
     days: tuple[tuple[str, tuple[str, ...]], ...]
     root: str
     infos: Mapping[str, fs.FileInfo] = dataclasses.field(default_factory=dict)
+    folders: tuple[str, ...] = ()
+    undated: tuple[str, ...] = ()
+    partitions: Mapping[str, Mapping[str, str | None]] = dataclasses.field(default_factory=dict)
     rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
     column_metadata: Mapping[str, ColumnMetadata] = dataclasses.field(default_factory=dict)
 
@@ -61,19 +69,21 @@ class LogLayout:
         return [file for _, files in self.days for file in files]
 
 
-def find_layout(path: str) -> LogLayout:
+def find_layout(path: str, day_keys: Sequence[str] = ()) -> LogLayout:
     """Finds the files of a log and sorts them into days.
 
-    If the folder's subfolders are named ``key=value``, as Spark and BigQuery name them, each is one day, in the order
-    of the names. Deeper folders belong to their day. Files and folders whose names begin with ``.`` or ``_`` are
-    ignored.
+    Folders that name dates or numbered periods are days, in the order of time: ``day=2026-11-01``, ``day=1``,
+    ``year=2026/month=11/day=1``, ``2026/11/01`` and similar. See :func:`.day_folders.sort_into_days`. Files and folders
+    whose names begin with ``.`` or ``_`` are ignored.
 
     Args:
       path: A file or folder, an address such as ``s3://bucket/log`` or ``gs://bucket/log``, or the address of a
         dataset; see :func:`.find_dataset`. If the address names several splits, each split is a day.
+      day_keys: See the setting ``data.files.day_keys``.
 
     Raises:
-      UserError: If the path does not exist, contains no file of a known format, or contains files of both formats.
+      UserError: If the path does not exist, contains no file of a known format, contains files of both formats, or has
+        folders that are not clearly days.
     """
     if path.startswith(TFDS_SCHEME):
         return _find_dataset_layout(path)
@@ -83,17 +93,18 @@ def find_layout(path: str) -> LogLayout:
         raise UserError(f"{path}: no such file or folder")
     if info.type == fs.FileType.File:
         return LogLayout(filesystem, _detect_common_format([root], path), (("", (root,)),), root, {root: info})
-    entries = _get_file_infos(filesystem, fs.FileSelector(root, recursive=True), path)
-    infos = {e.path: e for e in entries if e.type == fs.FileType.File and _is_log_file(e.path, root)}
-    folders = [e.path for e in entries if e.type == fs.FileType.Directory]
-    files = sorted(infos)
-    if not files:
+    infos, folders = _list_log(filesystem, root, path)
+    if not infos:
         raise UserError(
             f"{path}: the folder has no Parquet or TFRecord file (file names must end in {', '.join(_SUFFIXES)})"
         )
-    files_by_day = _group_by_day(files, folders, root, path)
-    days = tuple((name, tuple(day_files)) for name, day_files in sorted(files_by_day.items()))
-    return LogLayout(filesystem, _detect_common_format(files, path), days, root, infos)
+    files = {posixpath.relpath(file, root): file for file in infos}
+    found = sort_into_days(list(files), [posixpath.relpath(folder, root) for folder in folders], path, day_keys)
+    days = tuple((name, tuple(files[file] for file in day_files)) for name, day_files in found.days)
+    partitions = {files[file]: values for file, values in found.partitions.items() if values}
+    undated = tuple(files[file] for file in found.undated)
+    file_format = _detect_common_format(list(infos), path)
+    return LogLayout(filesystem, file_format, days, root, infos, tuple(folders), undated, partitions)
 
 
 def detect_format(path: str) -> FileFormat | None:
@@ -108,23 +119,19 @@ def detect_format(path: str) -> FileFormat | None:
     return next((name for suffix, name in _SUFFIXES.items() if path.endswith(suffix)), None)
 
 
-def _group_by_day(files: Sequence[str], folders: Sequence[str], root: str, path: str) -> dict[str, list[str]]:
-    """Returns the files of each day; the empty name marks a log without folders of days."""
-    by_day: dict[str, list[str]] = {}
-    for file in files:
-        top = posixpath.relpath(file, root).split("/")[0]
-        by_day.setdefault(top if _PARTITION.fullmatch(top) else "", []).append(file)
-    if "" not in by_day:
-        # A day without files stays in the layout, so that it cannot go missing unnoticed.
-        for name in sorted(posixpath.basename(f) for f in folders if posixpath.dirname(f) == root):
-            if _PARTITION.fullmatch(name):
-                by_day.setdefault(name, [])
-    elif len(by_day) > 1:
-        days = ", ".join(sorted(by_day)[1:3])
-        raise UserError(
-            f"{path}: some files are outside the folders of days ({days} …); move them into a day, or name a single folder"
-        )
-    return by_day
+def _list_log(filesystem: fs.FileSystem, root: str, path: str) -> tuple[dict[str, fs.FileInfo], list[str]]:
+    """Returns the files of a log, by path, and its folders. Leaves out hidden ones."""
+    if isinstance(filesystem, fs.LocalFileSystem):
+        tree = list_tree(root, _is_hidden)
+        for link in tree.broken_links:
+            if detect_format(link) or not posixpath.splitext(link)[1]:
+                raise UserError(f"{link}: the symbolic link points to nothing; restore its target, or remove the link")
+        files = [file for file in tree.files if detect_format(file)]
+        return {info.path: info for info in _get_file_infos(filesystem, files, path)}, tree.folders
+    entries = _get_file_infos(filesystem, fs.FileSelector(root, recursive=True), path)
+    shown = [e for e in entries if not any(map(_is_hidden, posixpath.relpath(e.path, root).split("/")))]
+    infos = {e.path: e for e in shown if e.type == fs.FileType.File and detect_format(e.path)}
+    return infos, [e.path for e in shown if e.type == fs.FileType.Directory]
 
 
 def _find_dataset_layout(address: str) -> LogLayout:
@@ -138,7 +145,7 @@ def _find_dataset_layout(address: str) -> LogLayout:
         rows.update(zip(files, (count for _, count in shards), strict=True))
         days.append((name if len(dataset.splits) > 1 else "", tuple(files)))
     infos = {info.path: info for info in _get_file_infos(filesystem, list(rows), address)}
-    return LogLayout(filesystem, "tfrecord", tuple(days), root, infos, rows, dataset.columns)
+    return LogLayout(filesystem, "tfrecord", tuple(days), root, infos, rows=rows, column_metadata=dataset.columns)
 
 
 def _open_filesystem(path: str) -> tuple[fs.FileSystem, str]:
@@ -162,9 +169,9 @@ def _get_file_infos(filesystem: fs.FileSystem, query: list[str] | fs.FileSelecto
         ) from error
 
 
-def _is_log_file(path: str, root: str) -> bool:
-    is_hidden = any(part.startswith((".", "_")) for part in posixpath.relpath(path, root).split("/"))
-    return detect_format(path) is not None and not is_hidden
+def _is_hidden(name: str) -> bool:
+    # As Spark does: a folder is a partition if its key begins with an underscore.
+    return name.startswith(".") or (name.startswith("_") and "=" not in name)
 
 
 def _detect_common_format(files: Sequence[str], path: str) -> FileFormat:

@@ -53,6 +53,7 @@ class FileLog(Source):
     Attributes:
       schema: Names the columns of each block.
       empty_days: Names of days without rows. They are left out of ``days`` if ``on_anomalous_day`` is ``skip``.
+      undated_folders: Folders of rows without a date. They are left out of ``days`` if ``on_anomalous_day`` is ``skip``.
 
     Raises:
       UserError: If a setting is missing, the log or the schema cannot be read, or no day is left.
@@ -77,9 +78,10 @@ class FileLog(Source):
         _check_settings(settings, schema)
         self._settings = settings
         self.schema = read(Schema, settings.schema) if schema is None else schema
-        layout = find_layout(settings.path)
+        layout = find_layout(settings.path, settings.day_keys)
         self._infos = layout.infos
         self._root = layout.root
+        self.undated_folders = _list_undated_folders(layout, settings)
         self._reader = make_reader(layout, self.schema)
         self._days, self.empty_days = divide_into_days(layout, _read_group_rows(self._reader, layout), settings)
         self.exclude_days(excluded_days)
@@ -255,6 +257,22 @@ def _check_settings(settings: Files, schema: Schema | None) -> None:
         raise UserError(
             "data.files.schema is required: the schema's YAML file; `python -m steadyrank.pipeline.describe PATH` proposes one"
         )
+
+
+def _list_undated_folders(layout: LogLayout, settings: Files) -> list[str]:
+    """Returns the folders of rows without a date.
+
+    Raises:
+      UserError: If there are any and the settings do not skip them.
+    """
+    names = [posixpath.relpath(file, layout.root) for file in layout.undated]
+    if names and settings.on_anomalous_day != "skip":
+        raise UserError(
+            f"{settings.path}: {names[0]} is in the folder of rows without a date. A run can neither train on such rows in "
+            "their order nor hold them out. Remove the folder, or train without it: "
+            "--config.data.files.on_anomalous_day=skip"
+        )
+    return list(dict.fromkeys(posixpath.dirname(name) for name in names))
 
 
 def _read_group_rows(reader: FileReader, layout: LogLayout) -> dict[str, list[int]]:

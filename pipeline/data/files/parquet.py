@@ -14,10 +14,12 @@ from ....models.schema import Schema
 from ...config.errors import UserError
 from ..columns import EncodedColumns
 from .arrow_columns import FaultMasks, convert_table, list_log_columns, list_string_columns
+from .partition_columns import PartitionColumns
 from .row_group_cursor import RowGroupCursor, RowGroupPart, divide_row_group, regroup_batches
 
 # The errors that Arrow raises for damaged bytes. Names that are not UTF-8 raise a ValueError.
 _READ_ERRORS = (OSError, pa.ArrowException, ValueError, KeyError, IndexError, MemoryError, OverflowError)
+_NO_PARTITIONS = PartitionColumns({})
 # Buffer size for each column of a large row group.
 _READ_BYTES = 1 << 20
 # Maximum number of large row groups that are open at the same time.
@@ -34,11 +36,18 @@ class ParquetReader:
       filesystem: The file system that holds the files.
       schema: Which columns to read, and how. None: :meth:`read_table` returns all columns, and :meth:`read_columns`
         cannot be called.
+      partitions: Columns whose values are in the names of folders.
     """
 
-    def __init__(self, filesystem: fs.FileSystem, schema: Schema | None):
+    def __init__(
+        self,
+        filesystem: fs.FileSystem,
+        schema: Schema | None,
+        partitions: PartitionColumns = _NO_PARTITIONS,
+    ):
         self._filesystem = filesystem
         self._schema = schema
+        self._partitions = partitions
         self._column_names = list_log_columns(schema) if schema else None
         self._string_columns = list_string_columns(schema) if schema else []
         self._footers: dict[str, tuple[pq.FileMetaData, list[RowGroupPart]]] = {}
@@ -56,9 +65,10 @@ class ParquetReader:
     def column_types(self, file: str) -> dict[str, str]:
         """Returns all columns of a file and their types."""
         try:
-            return {field.name: str(field.type) for field in self._read_footer(file)[0].schema.to_arrow_schema()}
+            fields = self._read_footer(file)[0].schema.to_arrow_schema()
         except _READ_ERRORS as error:
             raise _unreadable(file, "the footer", error) from error
+        return self._partitions.types(file) | {field.name: str(field.type) for field in fields}
 
     def group_signature(self, file: str, group: int) -> Hashable:
         """Returns a value that is equal for groups of equal content and hardly ever equal for others."""
@@ -86,7 +96,7 @@ class ParquetReader:
             raise _unreadable(file, place, error) from error
         if table.num_rows != part.rows and table.num_columns:
             raise _unreadable(file, place, ValueError(f"expected {part.rows} rows, got {table.num_rows}"))
-        return table
+        return self._partitions.add_to(table, file, part.rows)
 
     def _read_row_group(self, file: str, part: RowGroupPart) -> pa.Table:
         footer = self._read_footer(file)[0]

@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from ....models.schema import Schema
 from ..columns import EncodedColumns
-from .arrow_columns import FaultMasks
+from .arrow_columns import FaultMasks, list_log_columns, list_string_columns
 from .layout import LogLayout
 from .parquet import ParquetReader
+from .partition_columns import PartitionColumns
 from .tfrecord import TFRecordReader
 
 
@@ -54,6 +55,8 @@ def make_reader(layout: LogLayout, schema: Schema | None) -> FileReader:
       schema: Which columns to read, and how. None: :meth:`FileReader.read_table` returns all columns, and
         :meth:`FileReader.read_columns` cannot be called.
     """
+    names, strings = (list_log_columns(schema), list_string_columns(schema)) if schema else (None, [])
+    partitions = PartitionColumns(layout.partitions, strings, names)
     if layout.format == "parquet":
-        return ParquetReader(layout.filesystem, schema)
-    return TFRecordReader(layout.filesystem, schema, rows=layout.rows)
+        return ParquetReader(layout.filesystem, schema, partitions)
+    return TFRecordReader(layout.filesystem, schema, rows=layout.rows, partitions=partitions)

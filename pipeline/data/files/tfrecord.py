@@ -16,6 +16,7 @@ from ....models.schema import Schema
 from ...config.errors import UserError
 from ..columns import EncodedColumns
 from .arrow_columns import FaultMasks, convert_table, list_log_columns
+from .partition_columns import PartitionColumns
 from .tf_examples import feature_dtypes, parse_example, parse_examples, to_arrow
 from .tfrecord_framing import HEADER_BYTES, RecordIndex, decompress_gzip, index_records, is_gzip, split_records
 
@@ -25,6 +26,7 @@ NUM_INSPECTED_RECORDS = 1000
 # Decompressed files stay in memory until their total size exceeds this limit; the file that was used last always stays.
 _MAX_DECOMPRESSED_BYTES = 1 << 30
 _SIGNATURE_BYTES = 256
+_NO_PARTITIONS = PartitionColumns({})
 
 
 class TFRecordReader:
@@ -41,6 +43,7 @@ class TFRecordReader:
         determined. 0: all records.
       rows: Expected number of records of a file, where it is known. Without it, a file that was truncated between two
         records looks complete.
+      partitions: Columns whose values are in the names of folders.
     """
 
     def __init__(
@@ -49,9 +52,11 @@ class TFRecordReader:
         schema: Schema | None,
         inspected_records: int = NUM_INSPECTED_RECORDS,
         rows: Mapping[str, int] = MappingProxyType({}),
+        partitions: PartitionColumns = _NO_PARTITIONS,
     ):
         self._filesystem = filesystem
         self._schema = schema
+        self._partitions = partitions
         self._inspected_records = inspected_records
         self._expected_rows = rows
         self._column_names = list_log_columns(schema) if schema else []
@@ -98,7 +103,7 @@ class TFRecordReader:
         present = {name: dtype for name, dtype in dtypes.items() if dtype is not None}
         first_record = group * RECORDS_PER_GROUP
         parsed = parse_examples(file, first_record, records, present) if present else {}
-        return pa.table(
+        table = pa.table(
             {
                 name: to_arrow(parsed[name], name in self._single_value_columns)
                 if name in parsed
@@ -106,6 +111,7 @@ class TFRecordReader:
                 for name in dtypes
             }
         )
+        return self._partitions.add_to(table, file, len(records))
 
     def _get_dtypes(self, file: str) -> dict[str, tf.DType | None]:
         """Returns the dtype of each column to read; None for a column without any value. Missing columns are left out."""
@@ -122,7 +128,7 @@ class TFRecordReader:
             if self._schema and all(dtypes.get(name) is not None for name in self._column_names):
                 break
         for name in self._column_names:
-            if dtypes.get(name) is None:
+            if dtypes.get(name) is None and name not in self._partitions.names:
                 dtypes.update(self._search_column(file, name))
         names = [name for name in self._column_names if name in dtypes] if self._schema else sorted(dtypes)
         with self._lock:

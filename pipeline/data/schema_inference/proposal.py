@@ -53,18 +53,21 @@ class SchemaProposal:
         )
 
 
-def propose_schema(path: str, labels: Sequence[str] = (), rows: int = 200_000) -> SchemaProposal:
+def propose_schema(
+    path: str, labels: Sequence[str] = (), rows: int = 200_000, day_keys: Sequence[str] = ()
+) -> SchemaProposal:
     """Proposes a schema from rows at the beginning, in the middle and at the end of a log.
 
     Args:
       path: A file, a folder or a dataset; see :func:`~..files.layout.find_layout`.
       labels: The columns to predict. Empty: columns whose name and values suggest a label.
       rows: Approximate number of rows to read.
+      day_keys: See the setting ``data.files.day_keys``.
 
     Raises:
       UserError: If there is no log at ``path``, or it cannot be read.
     """
-    log = layout.find_layout(path)
+    log = layout.find_layout(path, day_keys)
     total, sample = read_sample(log, rows, _SAMPLE_PARTS)
     columns = [
         _propose_column(name, sample.column(name), labels, log.column_metadata.get(name, ColumnMetadata()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -22,10 +23,11 @@ def format_proposal(proposal: SchemaProposal, path: str) -> str:
       proposal: The proposal.
       path: The log's path, for the first comment.
     """
-    days = f"{pluralize(len(proposal.days), 'day')}, " if proposal.days[0] else ""
+    days = format_days(proposal.days)
     lines = [
-        f"# Proposed schema for {path} ({days}{pluralize(proposal.rows, 'row')}), based on a sample of "
+        f"# Proposed schema for {path} ({pluralize(proposal.rows, 'row')}), based on a sample of "
         f"{pluralize(proposal.sampled_rows, 'row')}.",
+        f"# {days}",
         "# Correct it, then train with:",
         "#   --config.data.source=files --config.data.files.path=... --config.data.files.schema=THIS_FILE",
         "features:",
@@ -51,6 +53,19 @@ def format_proposal(proposal: SchemaProposal, path: str) -> str:
             f"# left out: {column.exclusion_reason}",
         ]
     return "\n".join(lines) + "\n"
+
+
+def format_days(days: Sequence[str]) -> str:
+    """Formats the days of a log in one sentence, because their order decides what a run is judged by.
+
+    Example:
+    >>> format_days(["day=1", "day=2", "day=10"])
+    '3 days, day=1 … day=10; a run holds out the last (data.holdout_days).'
+    """
+    if not any(days):
+        return "No folders of days; a run cuts the rows into data.files.periods, in the order of the files."
+    names = " … ".join(dict.fromkeys([days[0], days[-1]]))
+    return f"{pluralize(len(days), 'day')}, {names}; a run holds out the last (data.holdout_days)."
 
 
 def _format_item(item: Feature | Task, summary: str) -> list[str]:

@@ -16,6 +16,7 @@ def test_the_headline_describes_log_ranker_and_start(tmp_path):
     schedule = TrainingSchedule(run.config, run.source)
     lines = [
         "Log: 3 days (1 held out), 1 feature, 1 task",
+        "Days: trains on day_0 … day_1 (2 days, 128 rows); holds out day_2 (1 day, 64 rows)",
         "Ranker: 13 weights and 0 embedding weights; rule clippy, learning rate 0.1, 1 replica",
     ]
     assert format_headline(run.config, run.source, run.ranker, schedule, 0) == lines

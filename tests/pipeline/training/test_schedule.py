@@ -43,7 +43,7 @@ def test_nothing_remains_after_the_last_step():
 def test_a_log_without_a_day_to_train_on_is_refused(holdout):
     schedule = make_schedule([20, 25], holdout=holdout)
     assert list(schedule.holdout_days) == [0, 1]
-    with pytest.raises(UserError, match=r"data\.holdout_days must be less than 2, the number of days in the log"):
+    with pytest.raises(UserError, match=rf"less than the log's number of days, 2, got {holdout}, .*\(0, 1\)"):
         schedule.check_train_days()
     make_schedule([20, 25], holdout=1).check_train_days()
 

@@ -2,15 +2,101 @@
 
 from __future__ import annotations
 
+import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
+from steadyrank.models import Feature, Schema, Task
 from steadyrank.pipeline.config import UserError
 from steadyrank.pipeline.config.settings import Files
 from steadyrank.pipeline.data.batching.dataset import make_evaluation_batches
+from steadyrank.pipeline.data.files.conversion import convert_log
 from steadyrank.pipeline.data.files.layout import find_layout
 from steadyrank.pipeline.data.files.log import FileLog
+from steadyrank.pipeline.data.files.sample import read_sample
 from tests.pipeline.data.files.parquet_log import list_user_ids, make_table
+
+
+class TestOtherWriters:
+    """The folders that pyarrow writes; pandas, Spark and Hive write the same."""
+
+    DATES = pa.array([datetime.date(2026, 9, 30), datetime.date(2026, 10, 1), datetime.date(2026, 11, 2), None])
+
+    def write(self, path: Path, style: str | None, *keys: tuple[str, pa.Array]) -> list[tuple[str, int]]:
+        """Writes one row for each date and returns the days and their rows."""
+        table = pa.table({"x": [1, 2, 3, 4], **dict(keys)}).filter(keys[0][1].is_valid())
+        fields = pa.schema([table.schema.field(name) for name, _ in keys])
+        partitioning = ds.partitioning(fields, flavor=style)
+        ds.write_dataset(table, path, format="parquet", partitioning=partitioning)
+        return [(name, len(files)) for name, files in find_layout(str(path)).days]
+
+    @pytest.mark.parametrize(
+        ("style", "names"),
+        [
+            ("hive", ["day=2026-09-30", "day=2026-10-01", "day=2026-11-02"]),
+            (None, ["2026-09-30", "2026-10-01", "2026-11-02"]),
+        ],
+    )
+    def test_dates(self, tmp_path, style, names):
+        assert self.write(tmp_path / "log", style, ("day", self.DATES)) == [(name, 1) for name in names]
+
+    def test_times_are_percent_encoded(self, tmp_path):
+        days = self.write(tmp_path / "log", "hive", ("day", self.DATES.cast(pa.timestamp("us"))))
+        assert [name for name, _ in days] == [
+            f"day=2026-{day}%2000%3A00%3A00.000000" for day in ("09-30", "10-01", "11-02")
+        ]
+
+    @pytest.mark.parametrize(
+        ("style", "names"),
+        [
+            ("hive", ["year=2026/month=9/day=30", "year=2026/month=10/day=1", "year=2026/month=11/day=2"]),
+            (None, ["2026/9/30", "2026/10/1", "2026/11/2"]),
+        ],
+    )
+    def test_year_month_and_day(self, tmp_path, style, names):
+        parts = [(name, getattr(pc, name)(self.DATES)) for name in ("year", "month", "day")]
+        assert self.write(tmp_path / "log", style, *parts) == [(name, 1) for name in names]
+
+    def test_a_null_date_is_no_day(self, tmp_path):
+        table = pa.table({"x": [1, 2], "day": pa.array(["2026-11-01", None])})
+        ds.write_dataset(table, tmp_path / "log", format="parquet", partitioning=["day"], partitioning_flavor="hive")
+        layout = find_layout(str(tmp_path / "log"))
+        assert [name for name, _ in layout.days] == ["day=2026-11-01"]
+        assert [Path(file).parent.name for file in layout.undated] == ["day=__HIVE_DEFAULT_PARTITION__"]
+
+    @pytest.mark.parametrize("file_format", ["parquet", "tfrecord"])
+    def test_inner_keys_are_columns(self, tmp_path, file_format):
+        rows = pa.table({"x": pa.array([1.0, 2.0], pa.float32()), "click": [0, 1]})
+        folders = ("country=DE/hour=05", "country=__HIVE_DEFAULT_PARTITION__/hour=6", "country=%C3%96/hour=10")
+        for i, folder in enumerate(folders):
+            (tmp_path / "log" / f"day={i}" / folder).mkdir(parents=True)
+            pq.write_table(rows, tmp_path / "log" / f"day={i}" / folder / "a.parquet")
+        path = tmp_path / "log"
+        if file_format == "tfrecord":
+            path = tmp_path / "converted"
+            convert_log(str(tmp_path / "log"), str(path))
+        schema = Schema(
+            (
+                Feature("country", "categorical", dtype="string", vocabulary=("DE", "Ö")),
+                Feature("hour", "categorical", num_ids=24),
+                Feature("x", "numerical"),
+            ),
+            (Task("click", "binary"),),
+        )
+        source = FileLog(Files(path=str(path)), schema)
+        blocks = [source.block(day, 0) for day in range(3)]
+        assert source.days == ["day=0", "day=1", "day=2"]
+        assert [block["country"].tolist() for block in blocks] == [[b"DE"] * 2, [b""] * 2, ["Ö".encode()] * 2]
+        assert [block["hour"].tolist() for block in blocks] == [[5, 5], [6, 6], [10, 10]]
+        assert [block["x"].tolist() for block in blocks] == [[1.0, 2.0]] * 3
+        total, sample = read_sample(find_layout(str(path)), rows=6, parts=3)
+        assert total == 6
+        assert sorted(sample.column_names) == ["click", "country", "hour", "x"]
 
 
 class TestDays:
@@ -47,6 +133,43 @@ class TestDays:
             log({"day=1/a.parquet": make_table(5)})
         with pytest.raises(UserError, match="day=2 has no rows"):
             log({"day=1/a.parquet": make_table(5), "day=2/a.parquet": make_table(0)})
+
+    def test_hidden_and_unfinished_files_are_no_part_of_the_log(self, log, tmp_path):
+        source = log({f"day=1/{name}.parquet": make_table(5) for name in ("a", "_temporary/0/b", ".c", "_d")})
+        for name in ("_SUCCESS", "_committed_1", "day=1/.a.parquet.crc", "_delta_log/0.json", "day=1_$folder$"):
+            (tmp_path / "log" / name).parent.mkdir(exist_ok=True)
+            (tmp_path / "log" / name).touch()
+        assert find_layout(str(tmp_path / "log")).days == (("day=1", (str(tmp_path / "log/day=1/a.parquet"),)),)
+        assert source.block_rows(0) == [5]
+
+    def test_a_loop_of_links_repeats_no_row(self, log, tmp_path, parquet_schema_file):
+        log({"day=1/a.parquet": make_table(5), "day=2/a.parquet": make_table(5)})
+        (tmp_path / "log" / "day=1" / "loop").symlink_to(tmp_path / "log")
+        (tmp_path / "log" / "day=latest").symlink_to("day=2")
+        source = FileLog(Files(path=str(tmp_path / "log"), schema=parquet_schema_file))
+        assert [(name, sum(source.block_rows(day))) for day, name in enumerate(source.days)] == [
+            ("day=1", 5),
+            ("day=2", 5),
+        ]
+
+    @pytest.mark.parametrize("name", ["day=3", "day=1/b.parquet"])
+    def test_a_link_that_points_to_nothing_is_refused(self, log, tmp_path, name):
+        log({"day=1/a.parquet": make_table(5)})
+        (tmp_path / "log" / name).symlink_to("gone")
+        with pytest.raises(UserError, match=f"{name}: the symbolic link points to nothing"):
+            find_layout(str(tmp_path / "log"))
+
+    def test_rows_without_a_date_are_refused_or_skipped(self, log):
+        files = {f"day={day}/a.parquet": make_table(5) for day in (1, 2, "__HIVE_DEFAULT_PARTITION__")}
+        with pytest.raises(
+            UserError, match=r"day=__HIVE_DEFAULT_PARTITION__/a.parquet is in the folder of rows without a"
+        ):
+            log(files)
+        source = log(files, on_anomalous_day="skip", checked_rows_per_day=0)
+        assert source.days == ["day=1", "day=2"]
+        undated = source.check_days()[-1]
+        assert (undated.name, undated.skipped) == ("day=__HIVE_DEFAULT_PARTITION__", True)
+        assert undated.anomaly_lines() == ["Skipped day=__HIVE_DEFAULT_PARTITION__: the rows have no date"]
 
     @pytest.mark.parametrize(
         ("files", "message"),
