@@ -248,7 +248,8 @@ def _check_bounds(
     if not exceeds.any():
         return numbers
     if not clamp:
-        masks.add_faulty(reason, exceeds)
+        # An infinite number has a reason of its own.
+        masks.add_faulty(reason, exceeds & np.isfinite(numbers))
         return numbers
     masks.add_clamped(reason, exceeds)
     return np.clip(numbers, np.float32(low), np.float32(high))

@@ -17,6 +17,7 @@ from .id_encoding import (
     choose_string_encoding,
     count_strings,
 )
+from .number_columns import choose_bounds
 
 # A bag is as wide as the lists require, except that it truncates this share of them, and at most _MAX_BAG_WIDTH wide.
 _TRUNCATED_SHARE, _MAX_BAG_WIDTH = 0.01, 50
@@ -39,9 +40,11 @@ def propose_list_column(name: str, array: pa.Array, missing_text: str) -> Column
         return ColumnProposal(name, summary, exclusion_reason="every list is empty.")
     if pa.types.is_floating(kind) and lengths.min() == lengths.max():
         default = 0.0 if array.null_count else None
-        return ColumnProposal(
-            name, summary, feature=make_feature(name, "numerical", width=int(lengths[0]), default=default)
-        )
+        numbers = values.to_numpy(zero_copy_only=False).astype(np.float64)
+        numbers = numbers[np.isfinite(numbers)]
+        bounds = choose_bounds(float(numbers.min()), float(numbers.max())) if numbers.size else {}
+        feature = make_feature(name, "numerical", width=int(lengths[0]), default=default, **bounds)
+        return ColumnProposal(name, summary, feature=feature)
     if pa.types.is_integer(kind):
         numbers = values.to_numpy(zero_copy_only=False)
         distinct, low, high = len(np.unique(numbers)), int(numbers.min()), int(numbers.max())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 
 import numpy as np
@@ -27,6 +28,9 @@ _MIN_LARGE_ID = 10_000
 _MIN_NUMBERED_ROWS = 1000
 # A counter has a tail: its largest value is more than this many times its median and this share of its mean.
 _TAIL_FACTOR, _MEAN_DIVISOR = 20, 5
+# The bounds are this many times the sample's range away from its values, so that hardly any row of the log exceeds them.
+# The tail of a counter is longer in the whole log than in a sample.
+_BOUND_RANGES, _TAIL_BOUND_RANGES = 10, 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +56,7 @@ class _Numbers:
         finite = values[np.isfinite(values)]
         if not finite.size:
             return None
-        low, median, high = np.quantile(finite, [0, 0.5, 1])
+        low, median, high = np.quantile(finite, [0, 0.5, 1]).tolist()
         return cls(values, finite, is_integer, array.null_count > 0, low, median, high, len(np.unique(finite)))
 
     @property
@@ -147,4 +151,28 @@ def _choose_feature(name: str, numbers: _Numbers) -> Feature:
         # do not.
         normalization="log" if numbers.has_tail else "standard",
         default=float(f"{numbers.median:.4g}") if has_missing else None,
+        **choose_bounds(numbers.low, numbers.high, numbers.has_tail),
     )
+
+
+def choose_bounds(low: float, high: float, has_tail: bool = False) -> dict[str, float]:
+    """Returns a ``minimum`` and a ``maximum`` far outside the values of a sample.
+
+    A served number beyond them, such as a value in another unit, is clipped, so that the prediction does not depend on
+    its size. Empty if all values are equal or the bounds exceed the range of float32.
+
+    Args:
+      low: The smallest value of the sample.
+      high: The largest value.
+      has_tail: Whether the column is a counter with a long tail.
+
+    Example:
+    >>> choose_bounds(18.0, 79.0)
+    {'minimum': -590.0, 'maximum': 690.0}
+    """
+    margin = (high - low) * (_TAIL_BOUND_RANGES if has_tail else _BOUND_RANGES)
+    largest = max(abs(low), abs(high)) + margin
+    if not margin or largest > float(np.finfo(np.float32).max):
+        return {}
+    digits = 1 - math.floor(math.log10(margin))
+    return {"minimum": round(low - margin, digits), "maximum": round(high + margin, digits)}

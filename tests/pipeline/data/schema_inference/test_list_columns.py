@@ -14,6 +14,7 @@ def propose(values: list, kind: pa.DataType) -> ColumnProposal:
 def test_numbers_of_one_length_become_a_vector():
     feature = propose([[1.0, 2.0], [3.0, 4.0]], pa.float32()).feature
     assert (feature.kind, feature.width, feature.default) == ("numerical", 2, None)
+    assert feature.bounds == (-29.0, 34.0)
     assert propose([[1.0, 2.0], None], pa.float32()).feature.default == 0.0
 
 

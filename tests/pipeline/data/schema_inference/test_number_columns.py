@@ -3,9 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from steadyrank.pipeline.data.schema_inference.column_proposal import ColumnProposal
-from steadyrank.pipeline.data.schema_inference.number_columns import propose_number_column
+from steadyrank.pipeline.data.schema_inference.number_columns import choose_bounds, propose_number_column
 
 RNG = np.random.default_rng(0)
 
@@ -87,3 +89,31 @@ def test_missing_numbers_get_the_median_as_default():
     assert propose("height", [1.5, None, 3.5]).feature.default == 2.5
     assert propose("height", [1.5, np.nan, 3.5]).feature.default == 2.5
     assert propose("height", [1.5, 3.5]).feature.default is None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "has_tail", "bounds"),
+    [
+        (18.0, 79.0, False, (-590.0, 690.0)),
+        (0.0, 500.0, True, (-500_000.0, 500_000.0)),
+        (1.6e9, 1.6e9 + 100, False, (1.6e9 - 1000, 1.6e9 + 1100)),
+        (-1e-6, 1e-6, False, (-2.1e-5, 2.1e-5)),
+        (-3e38, 3e38, False, (None, None)),
+        (5.0, 5.0, False, (None, None)),
+    ],
+)
+def test_bounds_are_far_outside_the_values(low, high, has_tail, bounds):
+    proposed = choose_bounds(low, high, has_tail)
+    assert (proposed.get("minimum"), proposed.get("maximum")) == pytest.approx(bounds)
+
+
+@given(st.floats(-1e30, 1e30), st.floats(-1e30, 1e30), st.booleans())
+def test_no_value_of_the_sample_exceeds_the_bounds(one, other, has_tail):
+    bounds = choose_bounds(min(one, other), max(one, other), has_tail)
+    assert bounds.get("minimum", -np.inf) <= min(one, other)
+    assert bounds.get("maximum", np.inf) >= max(one, other)
+
+
+def test_a_numerical_feature_has_bounds():
+    feature = propose("height", [1.5, None, 3.5, np.inf]).feature
+    assert feature.bounds == (-18.0, 24.0)
