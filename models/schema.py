@@ -19,6 +19,7 @@ from __future__ import annotations
 import dataclasses
 import keyword
 import re
+from collections import Counter
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -139,14 +140,16 @@ class Feature:
         if self.num_ids and self.dtype != "int64":
             raise ValueError(f"{subject}: num_ids needs dtype int64, got {self.dtype}")
         value_type = int if self.dtype == "int64" else str
-        for i, value in enumerate(self.vocabulary):
+        known = set()
+        for value in self.vocabulary:
             if type(value) is not value_type:
                 raise ValueError(
                     f"{subject}: a vocabulary for dtype {self.dtype} must contain {value_type.__name__} values, "
                     f"got {value!r}"
                 )
-            if value in self.vocabulary[:i]:
+            if value in known:
                 raise ValueError(f"{subject}: the vocabulary holds {value!r} twice")
+            known.add(value)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -336,9 +339,9 @@ def _check_name(noun: str, name: str) -> None:
 def _check_unique_names(noun: str, names: list[str]) -> None:
     if not names:
         raise ValueError(f"a schema needs at least one {noun}, got none")
-    for i, name in enumerate(names):
-        if name in names[:i]:
-            raise ValueError(f"two {noun}s are named '{name}'; each name must be unique")
+    repeated = next((name for name, count in Counter(names).items() if count > 1), None)
+    if repeated is not None:
+        raise ValueError(f"two {noun}s are named '{repeated}'; each name must be unique")
 
 
 def _check_names_differ_in_more_than_case(names: list[str]) -> None:

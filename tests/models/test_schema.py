@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from steadyrank.models import Feature, Schema, Task
@@ -87,3 +89,12 @@ def test_a_mistake_is_refused_in_one_line(make, problem):
     with pytest.raises(ValueError, match=problem) as error:
         make()
     assert "\n" not in str(error.value)
+
+
+def test_a_repeated_value_of_a_long_vocabulary_is_found_in_linear_time():
+    words = tuple(f"w{i}" for i in range(200_000))
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match="the vocabulary holds 'w199999' twice"):
+        Feature("f", "categorical", dtype="string", vocabulary=(*words, words[-1]))
+    # A search of the list for each value takes minutes.
+    assert time.perf_counter() - start < 5

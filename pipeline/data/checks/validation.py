@@ -77,13 +77,13 @@ def check_days(
 
 def _check_unchanged(log: CheckableLog, earlier: Mapping[str, CheckedDay]) -> None:
     """Raises a UserError if a day that an earlier process checked is missing or its files changed."""
-    names = list(log.days)
+    positions = {name: index for index, name in enumerate(log.days)}
     for name, day in earlier.items():
         if not day.rows:
             continue
-        if name not in names:
+        if name not in positions:
             raise UserError(f"{name} is no longer in the log that this run started on; restore it, or start a new run")
-        index = names.index(name)
+        index = positions[name]
         if log.content(index) != day.content:
             rows, files = sum(log.block_rows(index)), len(log.day_files(index))
             raise UserError(

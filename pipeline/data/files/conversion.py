@@ -6,6 +6,7 @@ import contextlib
 import os
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -112,7 +113,7 @@ def _list_target_names(source: str, layout: LogLayout, target_format: FileFormat
     names = []
     for folder, (_, files) in zip(_list_split_folders(layout), layout.days, strict=True):
         names += [Path(folder, _replace_suffix(posixpath.relpath(file, layout.root), target_format)) for file in files]
-    duplicate = next((name for name in names if names.count(name) > 1), None)
+    duplicate = next((name for name, count in Counter(names).items() if count > 1), None)
     if duplicate:
         raise UserError(f"{source}: two files would be written to {duplicate}; rename one of them")
     return names
