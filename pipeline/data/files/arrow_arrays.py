@@ -147,7 +147,7 @@ def to_strings(array: pa.Array) -> tuple[DictionaryColumn, np.ndarray]:
         return DictionaryColumn(np.zeros(1, "S1"), np.zeros(len(array), np.int32)), np.zeros(len(array), bool)
     value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
     if not is_text(value_type):
-        if not (pa.types.is_integer(value_type) or pa.types.is_boolean(value_type)):
+        if not (pa.types.is_integer(value_type) or pa.types.is_boolean(value_type) or is_whole_decimal(value_type)):
             raise TypeError(kind)
         array = pc.cast(array if value_type == kind else array.dictionary_decode(), pa.string())
     if not pa.types.is_dictionary(array.type):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pyarrow as pa
 
-from ....foundation.formatting import pluralize
+from ....foundation.formatting import first_line, pluralize
 from ....models.schema import MISSING_INTEGER, Feature, Schema, Task
 from ...config.errors import UserError
 from ..columns import DictionaryColumn, EncodedColumns
@@ -23,11 +23,13 @@ from .arrow_arrays import (
     to_single_array,
     to_strings,
 )
-from .label_strings import LABEL_STRINGS, LabelStringError, convert_label_strings, is_text_column
+from .label_strings import LABEL_STRINGS, LabelStringError, convert_label_strings, convert_mask, is_text_column
 
 # For each reason, which rows it applies to, bool [rows].
 RowMasks = dict[str, np.ndarray]
 _MAX_LISTED_NAMES = 8
+# The square of a larger number, and a sum of many such squares, overflows float32.
+_LARGEST_LABEL = 1e16
 
 
 class ColumnError(UserError):
@@ -120,15 +122,15 @@ def convert_table(
                 feature.log_column, f"{file}: column '{feature.log_column}' is damaged: {error}; replace the file"
             ) from error
         except (pa.ArrowException, TypeError, ValueError) as error:
-            raise _wrong_type(file, feature.log_column, array.type, _describe_feature_type(feature)) from error
+            received = f"{array.type} ({first_line(error)})" if isinstance(error, pa.ArrowInvalid) else array.type
+            raise _wrong_type(file, feature.log_column, received, _describe_feature_type(feature)) from error
     for task in schema.tasks:
         if task.label_column in columns:
             continue
         array = _get_column(table, task.label, f"the label of task '{task.name}'", file, list_columns)
-        mask_role = f"the mask of task '{task.name}'"
-        mask = _get_column(table, task.mask, mask_role, file, list_columns) if task.mask else None
+        has_label = _read_mask(table, task, file, list_columns) if task.mask else None
         try:
-            columns[task.label_column] = _convert_label(array, mask, task, masks, clamp)
+            columns[task.label_column] = _convert_label(array, has_label, task, masks, clamp)
         except LabelStringError as error:
             raise _wrong_type(file, task.label, error, f"a label ({LABEL_STRINGS})") from error
         except (pa.ArrowException, TypeError, ValueError) as error:
@@ -185,10 +187,23 @@ def _get_column(
     return to_single_array(table.column(indices[0]))
 
 
-def _wrong_type(file: str, column: str, received: object, expected: str) -> UserError:
+def _read_mask(table: pa.Table, task: Task, file: str, list_columns: Callable[[], Iterable[str]] | None) -> np.ndarray:
+    """Returns which rows have a label, bool ``[rows]``."""
+    role = f"the mask of task '{task.name}'"
+    array = _get_column(table, task.mask, role, file, list_columns)
+    try:
+        return convert_mask(array)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        received = error if isinstance(error, LabelStringError) else array.type
+        expected = f"true where a row has a label ({LABEL_STRINGS})"
+        raise _wrong_type(file, task.mask, received, expected, f", {role},") from error
+
+
+def _wrong_type(file: str, column: str, received: object, expected: str, role: str = "") -> UserError:
     return ColumnError(
         column,
-        f"{file}: column '{column}' should be {expected}, but the file has {received}; correct the schema or the file",
+        f"{file}: column '{column}'{role} should be {expected}, but the file has {received}; correct the schema or the "
+        "file",
     )
 
 
@@ -220,15 +235,20 @@ def _convert_feature(
     return numbers
 
 
-def _convert_label(array: pa.Array, mask: pa.Array | None, task: Task, masks: FaultMasks, clamp: bool) -> np.ndarray:
+def _convert_label(
+    array: pa.Array, has_label: np.ndarray | None, task: Task, masks: FaultMasks, clamp: bool
+) -> np.ndarray:
+    """Returns the labels, NaN where there is none. ``has_label``: which rows have one; None if the task has no mask."""
     is_word = task.kind == "binary" and task.label_threshold is None and is_text_column(array.type)
     label = convert_label_strings(array) if is_word else to_float32(array)
-    if mask is not None:
-        has_label = np.nan_to_num(to_float32(mask), nan=0.0) != 0
+    if has_label is not None:
         label = np.where(has_label, label, np.float32(np.nan))
     reason = f"{task.label}: out of range"
     label = _check_bounds(label, task.bounds, reason, masks, clamp)
-    masks.add_faulty(reason, np.isinf(label))
+    # The loss of a larger label is infinite.
+    masks.add_faulty(
+        reason, np.abs(label) > (_LARGEST_LABEL if task.kind == "regression" else np.finfo(np.float32).max)
+    )
     return (
         label
         if task.label_threshold is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from .arrow_arrays import is_text, to_strings
+from .arrow_arrays import is_text, to_float32, to_strings
 
 POSITIVE_STRINGS, NEGATIVE_STRINGS = ("1", "true", "t", "yes", "y"), ("0", "false", "f", "no", "n")
 """The strings that are 1 and those that are 0, whatever their case. An empty string is a missing label."""
@@ -43,3 +43,20 @@ def convert_label_strings(array: pa.Array) -> np.ndarray:
         word = column.values[column.indices[int(np.argmax(labels < 0))]]
         raise LabelStringError(f"the string {word.decode('utf-8', 'replace')!r}")
     return labels
+
+
+def convert_mask(array: pa.Array) -> np.ndarray:
+    """Returns which values of a mask are set, bool ``[R]``: a number other than 0, true, or a string that means 1.
+
+    A null, NaN and an empty string are not set.
+
+    Raises:
+      LabelStringError: If a string is none of the known ones.
+      TypeError: If the array holds neither numbers nor booleans nor strings.
+
+    Example:
+    >>> convert_mask(pa.array([1.0, 0.5, 0.0, None, np.nan])).tolist()
+    [True, True, False, False, False]
+    """
+    numbers = convert_label_strings(array) if is_text_column(array.type) else to_float32(array)
+    return np.nan_to_num(numbers, nan=0.0) != 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 from decimal import Decimal
 
 import numpy as np
@@ -145,3 +147,96 @@ def test_a_binary_label_can_be_a_threshold_of_a_number():
             ValueError, match=r"label_threshold (is allowed for binary tasks only|must be a finite number)"
         ):
             Task(*wrong)
+
+
+_DAY = datetime.datetime(2026, 11, 1)
+
+
+class TestMasksAndLabels:
+    def _convert(self, task: Task, **columns: pa.Array):
+        table = pa.table({"x": pa.array(np.zeros(len(next(iter(columns.values()))))), **columns})
+        return convert_table(table, Schema((Feature("x", "numerical"),), (task,)), "a.parquet")
+
+    @pytest.mark.parametrize(
+        ("mask", "has_label"),
+        [
+            (pa.array([1.0, 0.5, 0.0, None, np.nan]), [1, 1, 0, 0, 0]),
+            (pa.array([True, None, False]), [1, 0, 0]),
+            (pa.array([2, 0, -1], pa.int8()).dictionary_encode(), [1, 0, 1]),
+            (pa.array(["yes", "FALSE", "1", "", None]), [1, 0, 1, 0, 0]),
+            (pa.nulls(2), [0, 0]),
+        ],
+    )
+    def test_a_mask_of_any_suitable_type_marks_the_rows_with_a_label(self, mask, has_label):
+        columns, masks = self._convert(Task("y", "binary", mask="m"), y=pa.array(np.ones(len(mask))), m=mask)
+        np.testing.assert_array_equal(columns["y.label"], np.where(has_label, 1.0, np.nan))
+        assert not masks
+
+    @pytest.mark.parametrize(
+        ("mask", "received"),
+        [
+            (pa.array([_DAY] * 2), r"timestamp\[us\]"),
+            (pa.array(["seen", "no"]), "the string 'seen'"),
+            (pa.array([[1], [0]]), r"list<"),
+        ],
+    )
+    def test_a_mask_of_another_type_is_named_with_its_task_and_not_the_label(self, mask, received):
+        with pytest.raises(UserError) as raised:
+            self._convert(Task("y", "binary", mask="m"), y=pa.array([0, 1]), m=mask)
+        assert re.search(
+            rf"column 'm', the mask of task 'y', should be true where.*but the file has {received}", str(raised.value)
+        )
+
+    @pytest.mark.parametrize(
+        ("label", "expected", "faulty"),
+        [
+            (pa.array([0, 2]), [0, 2], [False, True]),
+            (pa.array([-1, 1]), [-1, 1], [True, False]),
+            (pa.array(np.array([0, 1, np.nan], np.float16)), [0, 1, np.nan], None),
+            (pa.array([True, None]), [1, np.nan], None),
+            (pa.array([Decimal("1"), Decimal("0")]), [1, 0], None),
+        ],
+    )
+    def test_a_binary_label_other_than_0_to_1_is_a_fault(self, label, expected, faulty):
+        columns, masks = self._convert(Task("y", "binary"), y=label)
+        np.testing.assert_array_equal(columns["y"], np.array(expected, np.float32))
+        assert {reason: mask.tolist() for reason, mask in masks.faulty.items()} == (
+            {"y: out of range": faulty} if faulty else {}
+        )
+
+    def test_a_regression_label_whose_square_overflows_is_a_fault(self):
+        _, masks = self._convert(Task("y", "regression"), y=pa.array([1e15, 3e38, -3e38, np.inf, np.nan, 1e39]))
+        assert masks.faulty["y: out of range"].tolist() == [False, True, True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("feature", "column", "expected"),
+    [
+        (Feature("a", "numerical", width=2), pa.array([[Decimal("1.5"), Decimal("2")]]), [[1.5, 2.0]]),
+        (Feature("a", "bag", width=2, num_ids=5), pa.array([[Decimal("3")]]), [[3, -1]]),
+        (Feature("a", "bag", "string", width=2, hash_buckets=5), pa.array([[Decimal("3")]]), [[b"3", b""]]),
+        (Feature("a", "categorical", "string", hash_buckets=5), pa.array([Decimal("3"), None]), [b"3", b""]),
+        (Feature("a", "bag", width=2, num_ids=5), pa.array([[], None], pa.list_(pa.null())), [[-1, -1], [-1, -1]]),
+        (Feature("a", "bag", "string", width=2, hash_buckets=5), pa.nulls(2), [[b"", b""], [b"", b""]]),
+        (Feature("a", "bag", width=3, num_ids=5), pa.array([[-5, 99, None]]), [[-5, 99, -1]]),
+        (
+            Feature("a", "bag", "string", width=2, hash_buckets=5),
+            pa.array([["a"], ["b", "a"]], pa.list_(pa.dictionary(pa.int8(), pa.string()))),
+            [[b"a", b""], [b"b", b"a"]],
+        ),
+        (Feature("a", "bag", "string", width=2, hash_buckets=5), pa.array([[b"\xff", b"a"]]), [[b"\xff", b"a"]]),
+        (Feature("a", "numerical"), pa.array(np.array([1, 2], np.float16)), [1.0, 2.0]),
+    ],
+)
+def test_unusual_but_suitable_values_are_read(feature, column, expected):
+    table = pa.table({"a": column, "y": pa.array(np.zeros(len(column)))})
+    columns, masks = convert_table(table, Schema((feature,), (Task("y", "binary"),)), "a.parquet")
+    assert decode_columns(columns)["a"].tolist() == expected
+    assert not masks
+
+
+def test_a_number_that_is_not_whole_is_named():
+    table = pa.table({"a": [1.0, 3.5], "y": [0, 1]})
+    schema = Schema((Feature("a", "categorical", num_ids=5),), (Task("y", "binary"),))
+    with pytest.raises(UserError, match=r"column 'a' should be whole numbers, but the file has double \(.*3\.5"):
+        convert_table(table, schema, "a.parquet")
