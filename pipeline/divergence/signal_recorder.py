@@ -4,6 +4,9 @@ A signal is a scalar per step, such as the loss of a task. For each signal, the 
 steps, the mean and deviation, the number of values that are not finite, and the number of consecutive steps above the
 signal's limit. So a reader detects a spike of a single step even after a hundred steps. The statistics are a few small
 variables. A step updates them with vector operations, for any number of signals.
+
+The mean over a few rows varies more than the mean over many. The last batch of an epoch is often short, so a signal may
+carry its number of rows: a step with less than half of the usual rows counts only if its value is not finite.
 """
 
 from __future__ import annotations
@@ -18,9 +21,11 @@ import tensorflow as tf
 from .signal_statistics import SignalStatistics, WindowStatistics
 
 # Columns of the two tables. Each row is a signal.
-_MINIMUM, _MAXIMUM, _SUM, _SQUARES = range(4)
+_MINIMUM, _MAXIMUM, _SUM, _SQUARES, _USUAL_ROWS = range(5)
 _FINITE, _MINIMUM_STEP, _MAXIMUM_STEP, _NONFINITE, _FIRST_NONFINITE_STEP, _LONGEST_RUN, _RUN_LENGTH = range(7)
 _NO_STEP = -1
+# A mean over less than this share of the usual rows is left out. The usual rows follow each step by this weight.
+_SHORT_SHARE, _ROWS_WEIGHT = 0.5, 0.1
 
 
 class Signal(NamedTuple):
@@ -29,14 +34,16 @@ class Signal(NamedTuple):
     Attributes:
       name: ``kind/subject``, such as ``loss/click``.
       value: The scalar. NaN and infinity are counted, but do not enter the statistics of the finite values.
-      limit: Consecutive steps above the limit, or with a NaN, form a run. Default: no limit.
+      limit: Consecutive steps above the limit, or not finite, form a run. Default: no limit.
       is_present: A scalar tensor: whether the step has a value. Default: every step has one.
+      rows: A scalar tensor: the number of rows that the value is a mean of. Default: unknown.
     """
 
     name: str
     value: tf.Tensor
     limit: float = math.inf
     is_present: tf.Tensor | None = None
+    rows: tf.Tensor | None = None
 
 
 class SignalRecorder(tf.Module):
@@ -83,26 +90,30 @@ class SignalRecorder(tf.Module):
         slots, recorded = list(by_slot), list(by_slot.values())
         values, is_present = _stack_values(recorded)
         limits = tf.constant([signal.limit for signal in recorded], tf.float64)
+        rows = tf.stack([tf.cast(0 if signal.rows is None else signal.rows, tf.float64) for signal in recorded])
         count_step = self.steps.assign_add(1, read_value=False)
         with tf.control_dependencies([count_step] if count_step is not None else []):
             step = tf.convert_to_tensor(self.steps)
         numbers, integers = tf.convert_to_tensor(self._numbers), tf.convert_to_tensor(self._integers)
-        updated = _update(tf.gather(numbers, slots), tf.gather(integers, slots), values, limits, is_present, step)
-        rows = [[slot] for slot in slots]
+        operands = (tf.gather(numbers, slots), tf.gather(integers, slots), values, limits, is_present, rows)
+        updated = _update(*operands, step)
+        indices = [[slot] for slot in slots]
         for variable, table, update in zip((self._numbers, self._integers), (numbers, integers), updated, strict=True):
-            variable.assign(tf.tensor_scatter_nd_update(table, rows, update), read_value=False)
+            variable.assign(tf.tensor_scatter_nd_update(table, indices, update), read_value=False)
 
     def read(self) -> WindowStatistics:
         """Returns the statistics of the steps since the last call and starts a new window.
 
-        Runs continue across windows.
+        Runs and the usual rows continue across windows.
         """
         numbers, integers, steps = (
             tf.convert_to_tensor(variable).numpy() for variable in (self._numbers, self._integers, self.steps)
         )
         empty = _make_empty_integers(self._capacity)
         empty[:, _RUN_LENGTH] = empty[:, _LONGEST_RUN] = integers[:, _RUN_LENGTH]
-        self._numbers.assign(_make_empty_numbers(self._capacity))
+        empty_numbers = _make_empty_numbers(self._capacity)
+        empty_numbers[:, _USUAL_ROWS] = numbers[:, _USUAL_ROWS]
+        self._numbers.assign(empty_numbers)
         self._integers.assign(empty)
         self.steps.assign(0)
         signals = {name: _make_statistics(numbers[slot], integers[slot]) for name, slot in self._slots.items()}
@@ -177,20 +188,23 @@ def _update(
     values: tf.Tensor,
     limits: tf.Tensor,
     is_present: tf.Tensor,
+    rows: tf.Tensor,
     step: tf.Tensor,
 ) -> list[tf.Tensor]:
-    """Returns the rows of signals after one more step: numbers ``[signals, 4]`` and integers ``[signals, 7]``."""
-    minimum, maximum, total, squares = tf.unstack(numbers, axis=1)
+    """Returns the rows of signals after one more step: numbers ``[signals, 5]`` and integers ``[signals, 7]``."""
+    minimum, maximum, total, squares, usual_rows = tf.unstack(numbers, axis=1)
     finite, minimum_step, maximum_step, nonfinite, first_nonfinite_step, longest_run, run_length = tf.unstack(
         integers, axis=1
     )
     # NaN compares as neither below nor above a number, so it never becomes an extreme.
-    is_finite = is_present & tf.math.is_finite(values)
     is_nonfinite = is_present & ~tf.math.is_finite(values)
+    has_rows = is_present & (rows > 0)
+    is_present = is_nonfinite | (is_present & ~(has_rows & (rows < _SHORT_SHARE * usual_rows)))
+    is_finite = is_present & ~is_nonfinite
+    mean_rows = tf.where(usual_rows > 0, usual_rows + _ROWS_WEIGHT * (rows - usual_rows), rows)
     finite_values = tf.where(is_finite, values, 0.0)
     is_lower, is_higher = is_finite & (values < minimum), is_finite & (values > maximum)
-    # TensorFlow rewrites `not (a <= b)` to `a > b`. The two differ for NaN.
-    is_above = is_present & ((values > limits) | tf.math.is_nan(values))
+    is_above = is_nonfinite | (is_finite & (values > limits))
     run_length = tf.where(is_present, tf.where(is_above, run_length + 1, 0), run_length)
     return [
         tf.stack(
@@ -199,6 +213,7 @@ def _update(
                 tf.where(is_higher, values, maximum),
                 total + finite_values,
                 squares + tf.square(finite_values),
+                tf.where(has_rows, mean_rows, usual_rows),
             ],
             axis=1,
         ),
@@ -218,7 +233,7 @@ def _update(
 
 
 def _make_empty_numbers(capacity: int) -> np.ndarray:
-    return np.tile(np.array([np.inf, -np.inf, 0, 0], np.float64), (capacity, 1))
+    return np.tile(np.array([np.inf, -np.inf, 0, 0, 0], np.float64), (capacity, 1))
 
 
 def _make_empty_integers(capacity: int) -> np.ndarray:

@@ -8,16 +8,18 @@ from typing import Any
 from ....foundation.metric_key import MetricKey
 from ....foundation.run_terms import EventKind, Health, Verdict
 from ..event import Event
-from ..signal_statistics import SignalStatistics, WindowStatistics
+from ..signal_statistics import WindowStatistics
 from .feature_shifts import FeatureShiftDetector
 from .layer_checks import LayerChecks
+from .loss_checks import LossChecks
 from .publication_checks import compute_safe_auc, find_bad_loss, find_collapsed_auc, is_at_chance, list_tasks
 from .recent_shifts import RecentShifts
-from .spikes import compute_alarm_threshold, find_spike
-from .step_losses import MIN_RUN, Window, check_step_losses, find_lost_skill, has_no_skill
+from .spikes import compute_alarm_threshold
+from .step_losses import Window
 from .task_range import TaskRange
 from .task_state import TaskState
 from .thresholds import Thresholds
+from .weight_state import WeightState
 
 _FINAL_KINDS: tuple[EventKind, ...] = ("chance", "nonfinite")
 # Events of these kinds do not change the verdict.
@@ -31,8 +33,6 @@ _REMARK_KINDS: tuple[EventKind, ...] = (
 )
 # Events of these kinds get no explanation by a feature shift.
 _UNEXPLAINED_KINDS: tuple[EventKind, ...] = ("feature_shift", "micro_divergence", "recovery")
-# After this many consecutive windows with a spike, spikes are usual.
-_USUAL_SPIKE_WINDOWS = 4
 
 
 class Detector:
@@ -44,16 +44,16 @@ class Detector:
     - *windows* (:meth:`observe_window`): statistics of the measurements of single steps;
     - *publications* (:meth:`observe_metrics`): metrics over many steps, such as AUC. Without probes, they are the only input.
 
-    A task is *out of range* if its loss is not finite, if its loss is far above the loss of a constant prediction, or
-    if its AUC was clearly above chance and has fallen back to chance. A task that returns to its range had a
-    *micro-divergence*. If it stays out of range longer than the patience, the divergence is *full* until the task
-    recovers.
+    A task is *out of range* if its loss is not finite, if its loss is far above the loss of a constant prediction and
+    does not fall, or if its AUC was clearly above chance and has fallen back to chance. A task that returns to its
+    range had a *micro-divergence*. If it stays out of range longer than the patience, the divergence is *full* until
+    the task recovers. Weights that are not finite are a full divergence at once (:meth:`observe_weights`).
 
     Args:
       thresholds: The settings. Default: :class:`Thresholds` with its defaults.
 
     Attributes:
-      events: All events so far, in the order of detection.
+      events: All events so far, in the order of their steps.
       last_publication_step: The step of the last publication.
 
     Example:
@@ -69,6 +69,8 @@ class Detector:
         self.events: list[Event] = []
         self.last_publication_step = 0
         self._tasks: dict[str, TaskState] = {}
+        self._losses = LossChecks(self.thresholds, self._task)
+        self._weights = WeightState()
         self._layers = LayerChecks(self.thresholds)
         self._feature_shifts = FeatureShiftDetector()
         self._recent_shifts = RecentShifts()
@@ -76,8 +78,7 @@ class Detector:
     @property
     def verdict(self) -> Verdict:
         """``full`` while a task is fully diverged; otherwise ``micro`` if a task was ever out of range; otherwise ``healthy``."""
-        is_full = any(state.range.is_full for state in self._tasks.values())
-        if is_full or any(event.kind in _FINAL_KINDS for event in self.events):
+        if self.health == "full" or any(event.kind in _FINAL_KINDS for event in self.events):
             return "full"
         return "micro" if any(event.kind not in _REMARK_KINDS for event in self.events) else "healthy"
 
@@ -85,14 +86,14 @@ class Detector:
     def health(self) -> Health:
         """The current state of training: ``healthy``, ``out_of_range`` or ``full``."""
         ranges = [state.range for state in self._tasks.values()]
-        if any(task.is_full for task in ranges):
+        if self._weights.since is not None or any(task.is_full for task in ranges):
             return "full"
         return "out_of_range" if any(task.since is not None for task in ranges) else "healthy"
 
     @property
     def out_of_range_since(self) -> int | None:
         """The first step of the current out-of-range period; None if all tasks are in range."""
-        steps = (state.range.since for state in self._tasks.values())
+        steps = [self._weights.since, *(state.range.since for state in self._tasks.values())]
         return min((step for step in steps if step is not None), default=None)
 
     def compute_alarm_thresholds(self) -> dict[str, float]:
@@ -103,23 +104,42 @@ class Detector:
             thresholds[str(MetricKey(kind, task))] = value
         return thresholds
 
-    def observe_window(self, before: int, window: WindowStatistics) -> list[Event]:
+    def observe_window(self, before: int, window: WindowStatistics, learning_rate: float | None = None) -> list[Event]:
         """Judges a window of steps.
 
         Args:
           before: Number of training steps before the window.
           window: The statistics of its signals; see :mod:`~...probes`.
+          learning_rate: The learning rate at the end of the window, if known. While it rises to its first maximum, a
+            loss that does not fall yet is no divergence.
+
+        Returns:
+          The new events in the order of their steps, which :attr:`events` includes as well.
+        """
+        if self._weights.since is not None:
+            # No loss means anything until the weights are finite again.
+            return []
+        signals, end = window.signals, before + window.steps
+        events = self._recent_shifts.add(self._feature_shifts.observe_window(before, signals))
+        events += self._layers.find_nonfinite(before, signals)
+        events += self._losses.observe_window(Window(before, window.steps), signals, learning_rate)
+        events = [self._explain(event) for event in events] + self._layers.find_dead(end, signals)
+        return self._add(events)
+
+    def observe_weights(self, step: int, since: int, layers: Sequence[str]) -> list[Event]:
+        """Judges whether the weights are finite after a step.
+
+        Weights that are not finite do not return to finite values by themselves, so they are a full divergence at once.
+
+        Args:
+          step: The step.
+          since: The first step that may have made them not finite.
+          layers: The layers with weights that are not finite, in the model's order. Empty if all weights are finite.
 
         Returns:
           The new events, which :attr:`events` includes as well.
         """
-        signals, end = window.signals, before + window.steps
-        events = self._recent_shifts.add(self._feature_shifts.observe_window(before, signals))
-        events += self._layers.find_nonfinite(before, signals)
-        events += self._observe_losses(Window(before, window.steps), signals)
-        events = [self._explain(event) for event in events] + self._layers.find_dead(end, signals)
-        self.events += events
-        return events
+        return self._add(self._weights.observe(step, since, layers))
 
     def observe_metrics(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
         """Judges one publication of metrics.
@@ -143,8 +163,7 @@ class Detector:
             events += self._observe_task_metrics(task, step, metrics, tasks_with_auc, collapsed_tasks)
         events += self._layers.find_over_clipped(step, step - self.last_publication_step, metrics)
         self.last_publication_step = step
-        self.events += events
-        return events
+        return self._add(events)
 
     def skip_publication(self, step: int) -> None:
         """Records a publication without judging it."""
@@ -170,24 +189,26 @@ class Detector:
         if tasks and not events and all(is_at_chance(task, metrics) for task in tasks):
             evidence_of_chance = "on held-out data, no task is predicted better than by a constant"
             events.append(Event(step, "chance", "", evidence_of_chance, values={"held_out": 1.0}))
-        self.events += events
-        return events
+        return self._add(events)
 
     def record(self, event: Event) -> Event:
         """Adds an event from outside, such as a rollback. The kind ``nonfinite`` is a full divergence."""
-        self.events.append(event)
+        self._add([event])
         return event
 
     def reset_after_rollback(self) -> None:
         """Marks every task as in range. Keeps the events and the usual losses."""
         for state in self._tasks.values():
             state.range.reset()
+        self._weights.reset()
         self._layers.reset()
 
     def get_state(self) -> dict[str, Any]:
         """Returns the whole state as plain types, for a checkpoint."""
         return {
             "tasks": {task: state.get_state() for task, state in self._tasks.items()},
+            "highest_rate": self._losses.highest_rate,
+            "weights": self._weights.get_state(),
             "layers": self._layers.get_state(),
             "feature_shifts": self._feature_shifts.get_state(),
             "recent_shifts": self._recent_shifts.get_state(),
@@ -198,74 +219,22 @@ class Detector:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Does the inverse of :meth:`get_state`."""
         self._tasks = {task: TaskState.from_state(known) for task, known in state["tasks"].items()}
+        self._losses.highest_rate = state["highest_rate"]
+        self._weights = WeightState(**state["weights"])
         self._layers.set_state(state["layers"])
         self._feature_shifts.set_state(state["feature_shifts"])
         self._recent_shifts.set_state(state["recent_shifts"])
         self.last_publication_step = state["last_publication_step"]
         self.events = [Event(**event) for event in state["events"]]
 
+    def _add(self, events: Sequence[Event]) -> list[Event]:
+        """Adds events and returns them, both in the order of their steps."""
+        added = sorted(events, key=lambda event: event.step)
+        self.events = sorted([*self.events, *added], key=lambda event: event.step)
+        return added
+
     def _task(self, task: str) -> TaskState:
         return self._tasks.setdefault(task, TaskState(TaskRange(task)))
-
-    def _observe_losses(self, window: Window, signals: Mapping[str, SignalStatistics]) -> list[Event]:
-        """Judges the losses of all tasks over a window."""
-        normalized_losses = _select(signals, "normalized_loss")
-        losses = _select(signals, "loss")
-        if len(losses) > 1:
-            # The sum adds no information to the tasks' losses.
-            losses.pop("", None)
-        # Harder labels reduce the skill of one task. A divergence reduces the skill of all tasks that share layers.
-        lost_skill_tasks = [
-            task
-            for task, signal in normalized_losses.items()
-            if find_lost_skill(self._task(task), signal, self.thresholds)
-        ]
-        most_lost_skill = 2 * len(lost_skill_tasks) >= len(normalized_losses)
-        unskilled_tasks = [task for task, signal in normalized_losses.items() if has_no_skill(self._task(task), signal)]
-        events: list[Event] = []
-        for task, loss in losses.items():
-            is_stuck = task in unskilled_tasks and 2 * len(unskilled_tasks) >= len(normalized_losses)
-            events += self._observe_task_loss(
-                self._task(task), window, loss, normalized_losses.get(task), most_lost_skill, is_stuck
-            )
-        return events
-
-    def _observe_task_loss(
-        self,
-        state: TaskState,
-        window: Window,
-        loss: SignalStatistics,
-        normalized_loss: SignalStatistics | None,
-        most_lost_skill: bool,
-        is_stuck: bool,
-    ) -> list[Event]:
-        """Judges the loss of one task over a window.
-
-        ``is_stuck``: the task is unlikely to recover without a rollback.
-        """
-        may_lose_skill = most_lost_skill or "steps" in state.range.out_since
-        out_of_range = check_step_losses(
-            state, window, loss, normalized_loss, may_lose_skill=may_lose_skill, thresholds=self.thresholds
-        )
-        if out_of_range is not None and (out_of_range.run_length >= MIN_RUN or "steps" in state.range.out_since):
-            patience = self.thresholds.patience_steps
-            steps_out = window.end - out_of_range.since + 1
-            is_full = out_of_range.run_length >= patience or (is_stuck and steps_out >= patience)
-            events = state.range.mark_out_of_range(
-                "steps", out_of_range.since, window.end, out_of_range.evidence, is_full
-            )
-        else:
-            # A task has returned once it stays in range for a whole window.
-            events = [] if out_of_range is not None else state.range.mark_in_range("steps", window.end)
-            spike = find_spike(state, window.before, loss, normalized_loss, self.thresholds)
-            events += [] if spike is None else [spike]
-            state.spike_windows = 0 if spike is None else state.spike_windows + 1
-        # A window with a spike would hide the next spike. After several such windows, spikes are usual.
-        if state.range.since is None and not 0 < state.spike_windows < _USUAL_SPIKE_WINDOWS:
-            state.losses.append(loss)
-            if normalized_loss is not None:
-                state.normalized_losses.append(normalized_loss)
-        return events
 
     def _observe_task_metrics(
         self,
@@ -303,9 +272,3 @@ class Detector:
             since = self._task(event.task).range.since
             start_step = event.step if since is None else since
         return self._recent_shifts.explain(event, start_step)
-
-
-def _select(signals: Mapping[str, SignalStatistics], kind: str) -> dict[str, SignalStatistics]:
-    """Returns the signals of one kind, by subject."""
-    keys = {name: MetricKey.parse(name) for name in signals}
-    return {key.subject: signals[name] for name, key in keys.items() if key.kind == kind}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ..signal_statistics import SignalStatistics
 
@@ -41,9 +42,13 @@ class LossHistory:
 
     Attributes:
       windows: Mean, standard deviation and maximum of each window, the newest last.
+      start: The mean of the first window; 0 before it.
+      largest: The largest absolute mean of all windows so far.
     """
 
     windows: list[_Window] = dataclasses.field(default_factory=list)
+    start: float = 0.0
+    largest: float = 0.0
 
     def __bool__(self) -> bool:
         return bool(self.windows)
@@ -51,6 +56,8 @@ class LossHistory:
     def append(self, loss: SignalStatistics) -> None:
         """Adds a window, unless it has no finite value."""
         if loss.finite_count:
+            self.start = self.start if self.windows else loss.mean
+            self.largest = max(self.largest, abs(loss.mean))
             self.windows = [*self.windows, _Window(loss.mean, loss.deviation, loss.maximum)][-_MAX_WINDOWS:]
 
     @property
@@ -76,11 +83,11 @@ class LossHistory:
         usual = self.usual
         return math.inf if usual is None else usual.mean + max(deviations * usual.deviation, reaches * usual.reach)
 
-    def get_state(self) -> list[list[float]]:
-        """Returns the windows as plain types."""
-        return [list(window) for window in self.windows]
+    def get_state(self) -> dict[str, Any]:
+        """Returns the whole state as plain types."""
+        return {"windows": [list(window) for window in self.windows], "start": self.start, "largest": self.largest}
 
     @classmethod
-    def from_state(cls, state: list[list[float]]) -> LossHistory:
+    def from_state(cls, state: Mapping[str, Any]) -> LossHistory:
         """Does the inverse of :meth:`get_state`."""
-        return cls([_Window(*window) for window in state])
+        return cls([_Window(*window) for window in state["windows"]], state["start"], state["largest"])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 from ..event import Event, Evidence, format_number, join_sentences
 from ..signal_statistics import SignalStatistics
+from .step_losses import compute_limit
 from .task_state import TaskState
 from .thresholds import Thresholds
 
@@ -66,7 +65,7 @@ def compute_alarm_threshold(state: TaskState, thresholds: Thresholds) -> tuple[s
     if not state.normalized_losses:
         return "loss", state.losses.compute_spike_threshold(deviations)
     # Not the loss, because a high loss that the labels explain is not a bad step.
-    limit = thresholds.loss_ratio if state.has_learned else math.inf
+    limit = compute_limit(state, thresholds)
     return "normalized_loss", min(state.normalized_losses.compute_spike_threshold(deviations), limit)
 
 

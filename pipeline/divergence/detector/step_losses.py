@@ -1,14 +1,19 @@
 """Judges the losses of the single steps of one window.
 
-A task is out of range if its loss is far above the loss of a constant prediction on the same rows (a normalized loss
-above ``loss_ratio``), or if it has lost most of its lead over the constant prediction. Both compare losses on the same
-rows, so a shift of the labels alone raises no alarm. If the loss of a constant prediction is unknown, a loss far above
-its usual value counts.
+A task is out of range if one of these holds:
+
+- Its loss is not finite.
+- Its loss is far above the loss of a constant prediction on the same rows (a normalized loss above ``loss_ratio``), and
+  above its own earlier level. A loss that started there counts only after it has stopped to fall for a long time.
+- It has lost most of its lead over the constant prediction.
+- The loss of a constant prediction is unknown, and the loss is far above all earlier windows, or has returned from less
+  than a tenth of its start to its start.
+
+The normalized loss compares losses on the same rows, so a shift of the labels alone raises no alarm.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import NamedTuple
 
@@ -21,8 +26,13 @@ from .thresholds import Thresholds
 MIN_RUN = 3
 """Smallest number of consecutive out-of-range steps that counts as a divergence. Fewer are a spike."""
 
-# Factor of the patience for a model that has not begun to learn.
-_PATIENCE_AT_START = 8
+PATIENCE_AT_START = 8
+"""Factor of the patience for a model whose loss was never in range."""
+
+# A loss in range may rise to this multiple of its lowest level, even above ``loss_ratio``.
+_LEVEL_GROWTH = 1.5
+# Without a known constant: a loss that fell below a tenth of its start and returned to it has collapsed.
+_LEARNED_SHARE, _COLLAPSED_SHARES = 0.1, (0.9, 1.5)
 
 
 class Window(NamedTuple):
@@ -65,40 +75,45 @@ def check_step_losses(
     may_lose_skill: bool,
     thresholds: Thresholds,
 ) -> OutOfRange | None:
-    """Judges whether a task was out of range in a window. Updates in ``state`` whether the task has begun to learn.
+    """Judges whether a task was out of range in a window.
 
     Args:
-      state: The state of the task.
+      state: The state of the task. Its progress includes the window.
       window: The window.
       loss: The task's loss over the window.
       normalized_loss: The task's normalized loss over the window; None if unknown.
       may_lose_skill: Whether a lost lead over a constant prediction counts.
       thresholds: The detector's settings.
     """
+    if loss.nonfinite_count:
+        return _check_nonfinite(state, window, loss, normalized_loss, thresholds)
     if normalized_loss is None:
         return _check_growth(state, window, loss, thresholds)
-    normalized_loss = _update_learning_state(state, normalized_loss, thresholds)
-    run = normalized_loss.longest_run
-    if not (state.has_learned or normalized_loss.nonfinite_count):
-        run = max(run - _PATIENCE_AT_START * thresholds.patience_steps, 0)
+    stalled = _count_stalled_steps(state, thresholds)
+    run = max(_count_run(state, normalized_loss, thresholds), stalled)
     lost_skill = find_lost_skill(state, normalized_loss, thresholds) if may_lose_skill else None
     if not run and lost_skill is None:
         return None
     if not run:
         start_step = window.before + 1
+    elif stalled:
+        start_step = window.end - state.progress.stalled_steps + 1
     elif normalized_loss.run_length:
         start_step = window.end - normalized_loss.run_length + 1
     else:
         start_step = window.before + max(normalized_loss.maximum_step - run + 1, 1)
     since = state.range.out_since.get("steps", max(start_step, 1))
-    if loss.nonfinite_count:
-        first = window.before + loss.first_nonfinite_step
-        return OutOfRange(min(since, first), run, Evidence.of("loss not finite"))
     if not run and lost_skill is not None:
         return OutOfRange(since, MIN_RUN, lost_skill)
     ratio = format_number(normalized_loss.maximum)
     text = f"loss {format_number(loss.maximum)}, {ratio} times the loss of a constant prediction"
     return OutOfRange(since, run, Evidence.of(text, loss=loss.maximum, normalized_loss=normalized_loss.maximum))
+
+
+def compute_limit(state: TaskState, thresholds: Thresholds) -> float:
+    """Computes the normalized loss above which a task is out of range."""
+    level = state.progress.level
+    return max(thresholds.loss_ratio, _LEVEL_GROWTH * level) if math.isfinite(level) else thresholds.loss_ratio
 
 
 def find_lost_skill(state: TaskState, normalized_loss: SignalStatistics, thresholds: Thresholds) -> Evidence | None:
@@ -123,37 +138,62 @@ def has_no_skill(state: TaskState, normalized_loss: SignalStatistics) -> bool:
     return steps > 0 and not normalized_loss.minimum <= 1.0 - 0.1 * lead
 
 
-def _update_learning_state(
-    state: TaskState, normalized_loss: SignalStatistics, thresholds: Thresholds
-) -> SignalStatistics:
-    """Updates whether the task has begun to learn. If it begins in this window, earlier steps do not count as a run."""
-    if not normalized_loss.finite_count:
-        return normalized_loss
-    if state.first_normalized_loss is None:
-        state.first_normalized_loss = normalized_loss.minimum
-    is_in_range = normalized_loss.minimum <= thresholds.loss_ratio
-    has_moved_away = normalized_loss.minimum > thresholds.loss_growth * state.first_normalized_loss
-    starts_learning = is_in_range and not state.has_learned
-    state.has_learned = bool(state.has_learned or is_in_range or has_moved_away)
-    return (
-        dataclasses.replace(normalized_loss, longest_run=normalized_loss.run_length)
-        if starts_learning
-        else normalized_loss
-    )
+def _check_nonfinite(
+    state: TaskState,
+    window: Window,
+    loss: SignalStatistics,
+    normalized_loss: SignalStatistics | None,
+    thresholds: Thresholds,
+) -> OutOfRange:
+    """Judges a window with losses that are not finite."""
+    run = loss.longest_run
+    if normalized_loss is not None and (normalized_loss.finite_count or "steps" in state.range.out_since):
+        # Steps that are far too high often come before the first step that is not finite.
+        run = max(run, _count_run(state, normalized_loss, thresholds))
+    first = window.before + loss.first_nonfinite_step
+    if loss.run_length >= window.steps:
+        first = window.end - loss.run_length + 1
+    return OutOfRange(min(state.range.out_since.get("steps", first), first), run, Evidence.of("loss not finite"))
+
+
+def _count_run(state: TaskState, normalized_loss: SignalStatistics, thresholds: Thresholds) -> int:
+    """Returns the length of the longest run of steps far above a constant prediction, if it is unusual for the task."""
+    limit = compute_limit(state, thresholds)
+    # In single batches without a positive, the loss of a constant prediction is very small.
+    usual_maximum = state.normalized_losses.compute_spike_threshold(thresholds.spike_deviations)
+    is_unusual_step = limit <= thresholds.loss_ratio and normalized_loss.maximum > usual_maximum
+    # Not written with >, because these numbers are NaN without a finite step.
+    is_usual_window = state.progress.last <= limit
+    if limit > thresholds.loss_ratio:
+        # A window with few positives has a small constant loss, but no larger loss.
+        is_usual_window |= state.progress.growth <= _LEVEL_GROWTH
+    return 0 if is_usual_window and not is_unusual_step else normalized_loss.longest_run
+
+
+def _count_stalled_steps(state: TaskState, thresholds: Thresholds) -> int:
+    """Returns by how many steps a loss that was never in range has stopped to fall for too long."""
+    progress, ratio = state.progress, thresholds.loss_ratio
+    if not (progress.level > ratio and progress.last > ratio):
+        return 0
+    patience = PATIENCE_AT_START * thresholds.patience_steps
+    return progress.count_stalled_steps(patience, is_out="steps" in state.range.out_since)
 
 
 def _check_growth(
     state: TaskState, window: Window, loss: SignalStatistics, thresholds: Thresholds
 ) -> OutOfRange | None:
     """Judges a loss if the loss of a constant prediction is unknown."""
-    if loss.nonfinite_count:
-        first = window.before + loss.first_nonfinite_step
-        return OutOfRange(first, loss.nonfinite_count, Evidence.of("loss not finite"))
     usual = state.losses.usual
     if usual is None:
         return None
-    limit = max(thresholds.loss_growth * usual.mean, usual.mean + thresholds.spike_deviations * usual.deviation)
-    if loss.mean <= limit:
+    limit = usual.mean + thresholds.spike_deviations * usual.deviation
+    is_far = loss.mean > thresholds.loss_growth * state.losses.largest
+    start = state.losses.start
+    is_collapsed = (
+        abs(usual.mean) <= _LEARNED_SHARE * start
+        and _COLLAPSED_SHARES[0] * start <= loss.mean <= _COLLAPSED_SHARES[1] * start
+    )
+    if loss.mean <= limit or not (is_far or is_collapsed):
         return None
     since = state.range.out_since.get("steps", window.before + 1)
     text = f"loss {format_number(loss.mean)} (was {format_number(usual.mean)})"

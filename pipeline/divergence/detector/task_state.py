@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .loss_history import LossHistory
+from .loss_progress import LossProgress
 from .task_range import TaskRange
 
 
@@ -19,9 +20,7 @@ class TaskState:
       losses: The last windows of its loss.
       normalized_losses: The last windows of its loss divided by the loss of the best constant prediction.
       best_auc: The best AUC of a publication so far, minus its noise.
-      has_learned: Whether the task has begun to learn: its loss was in range at some step, or has grown far beyond its
-        start.
-      first_normalized_loss: The smallest normalized loss of its first window.
+      progress: The course of its normalized loss since the first step.
       spike_windows: Number of consecutive windows with a spike.
     """
 
@@ -29,14 +28,16 @@ class TaskState:
     losses: LossHistory = dataclasses.field(default_factory=LossHistory)
     normalized_losses: LossHistory = dataclasses.field(default_factory=LossHistory)
     best_auc: float = 0.5
-    has_learned: bool = False
-    first_normalized_loss: float | None = None
+    progress: LossProgress = dataclasses.field(default_factory=LossProgress)
     spike_windows: int = 0
 
     def get_state(self) -> dict[str, Any]:
         """Returns the whole state as plain types."""
-        histories = {"losses": self.losses.get_state(), "normalized_losses": self.normalized_losses.get_state()}
-        return dataclasses.asdict(self) | histories
+        return dataclasses.asdict(self) | {
+            "losses": self.losses.get_state(),
+            "normalized_losses": self.normalized_losses.get_state(),
+            "progress": self.progress.get_state(),
+        }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> TaskState:
@@ -45,5 +46,6 @@ class TaskState:
             "range": TaskRange(**state["range"]),
             "losses": LossHistory.from_state(state["losses"]),
             "normalized_losses": LossHistory.from_state(state["normalized_losses"]),
+            "progress": LossProgress.from_state(state["progress"]),
         }
         return cls(**{**state, **restored})

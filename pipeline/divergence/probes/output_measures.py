@@ -58,7 +58,13 @@ def make_signals(measures: Mapping[str, tf.Tensor], loss_ratio: float) -> list[S
         rows = measures.get(str(MetricKey("examples", task)))
         is_present = None if rows is None else rows >= (_MIN_ROWS if is_normalized else 1)
         limit = {"limit": loss_ratio} if is_normalized else {}
-        signals.append(Signal(name, value, is_present=is_present, **limit))
+        signals.append(Signal(name, value, is_present=is_present, rows=rows, **limit))
+        loss = measures.get(str(MetricKey("loss", task)))
+        if is_normalized and loss is not None:
+            # The ratio of their means over several steps is less noisy than the mean of the ratios.
+            parts = {"prediction_loss": loss, "constant_loss": tf.math.divide_no_nan(loss, tf.cast(value, loss.dtype))}
+            for part, number in parts.items():
+                signals.append(Signal(str(MetricKey(part, task)), number, is_present=is_present, rows=rows))
     return signals
 
 

@@ -26,7 +26,7 @@ def summarize(values: Sequence[float] | np.ndarray, limit: float = math.inf, run
     nonfinite_steps = np.flatnonzero(~np.isfinite(series)) + 1
     longest_run = run_length
     for value in series:
-        run_length = run_length + 1 if not value <= limit else 0
+        run_length = run_length + 1 if not (math.isfinite(value) and value <= limit) else 0
         longest_run = max(longest_run, run_length)
 
     def find_step(value: float) -> int:

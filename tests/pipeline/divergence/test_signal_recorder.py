@@ -168,3 +168,28 @@ def test_reading_returns_the_statistics_of_the_first_replica(two_replicas):
     window = recorder.read()
     assert (window.steps, window.signals["a"].maximum, window.signals["a"].finite_count) == (2, 1.0, 2)
     assert recorder.read().steps == 0
+
+
+def test_a_mean_over_few_rows_is_left_out_unless_it_is_not_finite():
+    recorder = SignalRecorder(4)
+    step = tf.function(lambda value, rows: recorder.record([Signal("a", value, 2.0, rows=rows)]), autograph=False)
+    for value, rows in ((1.0, 64), (2.0, 64), (9.0, 31), (3.0, 32), (math.nan, 1)):
+        step(tf.constant(value), tf.constant(rows))
+    signal = recorder.read().signals["a"]
+    assert (signal.finite_count, signal.maximum, signal.nonfinite_count) == (3, 3.0, 1)
+    # The usual rows continue after a read, and in another process.
+    second = SignalRecorder(4)
+    second.set_state(json.loads(json.dumps(recorder.get_state())))
+    tf.function(lambda: second.record([Signal("a", tf.constant(9.0), rows=tf.constant(3))]), autograph=False)()
+    assert second.read().signals["a"].finite_count == 0
+
+
+def test_the_usual_rows_follow_the_batches():
+    recorder = SignalRecorder(4)
+    step = tf.function(lambda rows: recorder.record([Signal("a", tf.constant(1.0), rows=rows)]), autograph=False)
+    counts = []
+    for rows in (1024, *[64] * 40):
+        step(tf.constant(rows))
+        counts.append(recorder.read().signals["a"].finite_count)
+    # 1024 falls by a tenth of the distance to 64 with each step, and is below 128 after 26 of them.
+    assert counts == [1, *[0] * 26, *[1] * 14]

@@ -62,7 +62,11 @@ def test_labels_of_another_structure_are_not_measured():
 def test_the_normalized_loss_needs_32_labeled_rows():
     measures = {"loss/a": tf.constant(1.0), "normalized_loss/a": tf.constant(1.0), "examples/a": tf.constant(31.0)}
     signals = {signal.name: signal for signal in make_signals(measures, loss_ratio=2.0)}
-    assert set(signals) == {"loss/a", "normalized_loss/a"}
     present = {name: bool(signal.is_present) for name, signal in signals.items()}
-    assert present == {"loss/a": True, "normalized_loss/a": False}
+    assert present == {
+        "loss/a": True,
+        "normalized_loss/a": False,
+        "prediction_loss/a": False,
+        "constant_loss/a": False,
+    }
     assert signals["normalized_loss/a"].limit == 2.0
