@@ -1,10 +1,9 @@
-"""Exports the newest checkpoint of a run as a SavedModel, if the run's files show that it is healthy.
+"""Exports the newest checkpoint of a run as a SavedModel, unless the run diverged.
 
     python -m steadyrank.pipeline.export --model_dir=runs/demo --export_dir=models/feed
 
 Exit codes: 0 exported; 2 an error that the user can fix, printed as one line; 3 the run diverged and nothing was
-exported; 4 the health of the checkpoint is not known, for example because the run was killed before it was judged, and
-nothing was exported.
+exported.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from absl import flags
 from .config import command
 from .config.quiet import quiet_import
 
-EXIT_DIVERGED, EXIT_UNKNOWN_HEALTH = 3, 4
+EXIT_DIVERGED = 3
 
 
 def define_flags() -> None:
@@ -31,25 +30,15 @@ def main(arguments: flags.FlagValues) -> int:
     """Exports the model and returns the exit code."""
     with quiet_import():
         from .serving import export_ranker, find_export_blockers
-        from .training.health_evidence import read_health_evidence
-        from .training.restore import restore_ranker
+        from .training.restore import read_verdict, restore_ranker
         from .training.run_directory import RunDirectory
 
     run = RunDirectory(arguments.model_dir)
     ranker, step = restore_ranker(run)
-    evidence = read_health_evidence(run, step)
-    reasons = find_export_blockers(ranker, evidence.verdict)
+    reasons = find_export_blockers(ranker, read_verdict(run))
     if reasons:
         print(f"The model was not exported: {'; '.join(reasons)}", file=sys.stderr)
         return EXIT_DIVERGED
-    if evidence.doubts:
-        print(
-            f"The model was not exported, because its health is not known: {'; '.join(evidence.doubts)}. Continue the run "
-            f"with --resume; it exports the model if it is healthy: python -m steadyrank.pipeline.train "
-            f"--model_dir={arguments.model_dir} --resume",
-            file=sys.stderr,
-        )
-        return EXIT_UNKNOWN_HEALTH
     print(f"SavedModel of step {step:,}: {export_ranker(ranker, arguments.export_dir or run.export)}")
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
@@ -13,11 +14,13 @@ from ...foundation.run_terms import Health, Verdict
 from .bundles import Bundles
 from .detector import Detector
 from .event import Event
-from .keras_compat import runs_in_tensorflow
+from .keras_compat import runs_in_tensorflow, unwrap_optimizer
 from .keras_logs import rename_keras_logs
 from .problems import Problems
 from .published_metrics import OptimizerMetrics, format_signal_metrics
 from .recovery import Rollback, RollbackBudget, SnapshotStore
+from .signal_statistics import WindowStatistics
+from .weight_check import WeightCheck, find_cause
 from .window_reader import WindowReader
 
 Action = Literal["stop", "raise", "rollback"]
@@ -70,10 +73,11 @@ class MonitorBase:
         self._bundles = Bundles(bundles) if isinstance(bundles, str | os.PathLike) else bundles
         self.problems = Problems() if self._bundles is None else self._bundles.problems
         self._reader = WindowReader(self.problems)
+        self._weight_check = WeightCheck()
         self._rollback = Rollback(RollbackBudget(max_rollbacks, learning_rate_factor, warmup_steps), snapshots, every)
         self._optimizer_metrics = OptimizerMetrics()
         self._added_metrics: dict[str, float] = {}
-        self._epoch_began_at = self._last_check = 0
+        self._epoch_began_at = self._last_check = self._weights_checked_at = 0
         self._has_ended = False
 
     # Results.
@@ -123,20 +127,34 @@ class MonitorBase:
 
     # Judgment and action.
 
-    def check_steps(self) -> list[Event]:
-        """Judges the steps since the last check, acts on a full divergence, and returns the new events."""
+    def check_steps(self, read_all_weights: bool = False) -> list[Event]:
+        """Judges the steps since the last check, acts on a full divergence, and returns the new events.
+
+        Args:
+          read_all_weights: Whether to read all cells of large variables; see :mod:`.weight_check`.
+        """
         window = self._reader.take_unchecked(self.step)
-        if not window.steps:
-            return []
         events: list[Event] = []
         with self.problems.guard("judge the steps since the last check"):
-            events = self._detector.observe_window(self.step - window.steps, window)
-        self._act(events)
+            if window.steps:
+                rate = _read_learning_rate(self.model)
+                events += self._detector.observe_window(self.step - window.steps, window, rate)
+        with self.problems.guard("check the weights"):
+            events += self._check_weights(window, read_all_weights)
+        self._act(sorted(events, key=lambda event: event.step))
         if self._bundles is not None and self._reader.has_probes:
             thresholds = self._detector.compute_alarm_thresholds()
             self._reader.set_alarm_thresholds(thresholds, armed=self._bundles.can_save(self.step))
         self._rollback.save_snapshot(self.step, self.health == "healthy")
         return events
+
+    def _check_weights(self, window: WindowStatistics, read_all: bool) -> list[Event]:
+        """Judges whether the weights are finite."""
+        before, self._weights_checked_at = min(self._weights_checked_at, self.step), self.step
+        cause = find_cause(window)
+        layers = self._weight_check.find_broken_layers(self.model, read_all or cause > 0)
+        since = self.step - window.steps + cause if cause else before + 1
+        return self._detector.observe_weights(self.step, min(since, self.step), layers)
 
     def observe_metrics(self, step: int, metrics: Mapping[str, float]) -> list[Event]:
         """Judges one publication of metrics, acts on a full divergence, and returns the new events.
@@ -228,6 +246,8 @@ class MonitorBase:
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Begins a fit."""
         self._optimizer_metrics.begin(self.model.optimizer)
+        with self.problems.guard("check the weights"):
+            self._weight_check.begin(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Begins an epoch."""
@@ -250,12 +270,27 @@ class MonitorBase:
         """Restores the model's methods and its learning rate schedule."""
         self._reader.detach()
         self._rollback.detach()
+        if self.step:
+            self.check_steps(read_all_weights=True)
 
     def _check(self, logs: Mapping[str, Any] | None) -> None:
         self._last_check = self.step
-        self.check_steps()
+        self.check_steps(read_all_weights=not self._reader.has_probes and _has_nonfinite(logs))
         if not self._reader.has_probes and logs:
             self.observe_metrics(self.step, rename_keras_logs(logs))
+
+
+def _read_learning_rate(model: Any) -> float | None:
+    """Returns the current learning rate of a model's optimizer; None if it cannot be read."""
+    try:
+        return float(unwrap_optimizer(model.optimizer).learning_rate)
+    except Exception:
+        # The rate of an optimizer that is not Keras's own may be anything.
+        return None
+
+
+def _has_nonfinite(logs: Mapping[str, Any] | None) -> bool:
+    return any(not math.isfinite(value) for value in rename_keras_logs(logs or {}).values())
 
 
 class _CheckpointedState(tf.train.experimental.PythonState):

@@ -15,6 +15,7 @@ from ...foundation.formatting import first_line
 from ...models.ranker import MultitaskRanker
 from ..config.errors import UserError
 from ..divergence import DivergenceMonitor
+from ..divergence.weight_check import has_finite_state
 
 # The monitor detects a divergence at most this many steps after its start, so older weights are safe for a rollback.
 _MAX_DETECTION_DELAY = 64
@@ -115,6 +116,9 @@ class Checkpoints:
             try:
                 weights.restore(path).expect_partial().assert_existing_objects_matched()
             except _DAMAGE_ERRORS:
+                continue
+            # The checkpoint may be from after the first bad step, but from before the check that found it.
+            if not has_finite_state(self._ranker):
                 continue
             # A rollback restores weights but not the step counter: the run continues with the next batch.
             iterations.assign(steps_taken)

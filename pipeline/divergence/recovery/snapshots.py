@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..keras_compat import list_optimizer_variables, unwrap_optimizer
+from ..weight_check import has_finite_state
 
 
 class SnapshotStore(Protocol):
@@ -44,8 +45,9 @@ class MemorySnapshots:
         self._snapshots: list[tuple[int, list[np.ndarray]]] = []
 
     def save_if_due(self, step: int, is_healthy: bool) -> None:
-        """Saves the current state if training is healthy and the last snapshot is old enough."""
-        if is_healthy and (not self._snapshots or step >= self._snapshots[-1][0] + self._every):
+        """Saves the current state if training is healthy, all numbers are finite, and the last snapshot is old enough."""
+        is_due = not self._snapshots or step >= self._snapshots[-1][0] + self._every
+        if is_healthy and is_due and has_finite_state(self._model):
             values = [np.array(tf.convert_to_tensor(variable)) for variable in _list_training_variables(self._model)]
             self._snapshots = [*self._snapshots, (step, values)][-self._count :]
 
