@@ -114,7 +114,7 @@ class Feature:
             expected = "1" if self.kind == "categorical" else "1 or more"
             raise ValueError(f"{subject}: width of a {self.kind} feature must be {expected}, got {self.width}")
         if self.kind == "numerical":
-            if self.default is not None and not np.isfinite(self.default):
+            if self.default is not None and not _is_float32(self.default):
                 raise ValueError(f"{subject}: default must be a finite number, got {self.default}")
             _check_bounds(subject, self.minimum, self.maximum)
         else:
@@ -363,10 +363,15 @@ def _check_choice(subject: str, value: str, choices: tuple[str, ...]) -> None:
 
 def _check_bounds(subject: str, minimum: float | None, maximum: float | None) -> None:
     for name, bound in (("minimum", minimum), ("maximum", maximum)):
-        if bound is not None and not np.isfinite(bound):
+        if bound is not None and not _is_float32(bound):
             raise ValueError(f"{subject}: {name} must be a finite number, got {bound}")
     if minimum is not None and maximum is not None and minimum > maximum:
         raise ValueError(f"{subject}: minimum must not be above maximum, got {minimum} and {maximum}")
+
+
+def _is_float32(number: float) -> bool:
+    """Returns whether a number is finite in float32, which columns of numbers and labels have."""
+    return abs(number) <= float(np.finfo(np.float32).max)
 
 
 def _replace_missing_bounds(minimum: float | None, maximum: float | None) -> tuple[float, float]:

@@ -53,10 +53,13 @@ def test_the_ranker_clips_features_to_their_bounds():
         ),
         (lambda: Feature("a", "numerical", minimum=2, maximum=1), "minimum must not be above maximum"),
         (lambda: Feature("a", "numerical", maximum=float("inf")), "maximum must be a finite number"),
+        # Infinite in float32.
+        (lambda: Feature("a", "numerical", maximum=1e39), r"maximum must be a finite number, got 1e\+39"),
+        (lambda: Feature("a", "numerical", default=-1e39), r"default must be a finite number, got -1e\+39"),
         (lambda: Task("t", "binary", maximum=1), "are allowed for regression tasks only"),
         (lambda: Task("t", "regression", minimum=float("nan")), "minimum must be a finite number"),
     ],
-    ids=["categorical", "order", "infinite", "binary", "nan"],
+    ids=["categorical", "order", "infinite", "float32", "default", "binary", "nan"],
 )
 def test_invalid_bounds_are_refused(make, problem):
     with pytest.raises(ValueError, match=problem):
