@@ -30,6 +30,7 @@ from absl import flags
 
 from ..foundation.formatting import pluralize
 from .config import command
+from .config.paths import check_new_path
 from .config.quiet import quiet_import
 
 
@@ -43,13 +44,17 @@ def define_flags() -> None:
 
 def main(arguments: flags.FlagValues, source: str, target: str) -> int:
     """Converts the log and returns the exit code."""
+    # Refuse the target before the seconds that TensorFlow takes to load.
+    if "://" not in target:
+        check_new_path(target, target)
     with quiet_import():
         from .data.files.conversion import convert_log
         from .training.progress import ProgressBar
 
+    rows_per_group = arguments.rows_per_group if arguments["rows_per_group"].present else None
     bar = ProgressBar(sys.stderr)
     try:
-        rows, files = convert_log(source, target, arguments.format or None, arguments.rows_per_group, bar.show)
+        rows, files = convert_log(source, target, arguments.format or None, rows_per_group, bar.show)
     finally:
         bar.clear()
     print(f"{pluralize(rows, 'row')} in {pluralize(files, 'file')} of {source} -> {target}")

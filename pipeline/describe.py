@@ -14,11 +14,11 @@ Exit codes: 0 done; 2 an error that the user can fix, printed as one line.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from absl import flags
 
+from ..foundation.atomic_files import write_text
 from .config import UserError, command
+from .config.paths import check_new_path
 from .config.quiet import quiet_import
 
 
@@ -26,18 +26,18 @@ def define_flags() -> None:
     """Defines the command's flags."""
     flags.DEFINE_string("out", "", "File to write the proposal to; it must not exist yet. Empty: print the proposal.")
     flags.DEFINE_list("labels", [], "Columns to predict. Empty: all columns whose name and values suggest a label.")
+    flags.DEFINE_list("day_keys", [], "Keys of the folders of days; see the setting data.files.day_keys.")
     flags.DEFINE_integer("rows", 200_000, "Approximate number of rows to read.", lower_bound=1)
 
 
 def main(arguments: flags.FlagValues, path: str) -> int:
     """Writes or prints the proposal and returns the exit code."""
+    # Refuse the file before the seconds that TensorFlow takes to load.
+    out = check_new_path(f"--out={arguments.out}", arguments.out) if arguments.out else None
     with quiet_import():
         from .data.schema_inference import format_proposal, propose_schema
 
-    out = Path(arguments.out) if arguments.out else None
-    if out is not None and out.exists():
-        raise UserError(f"--out={out} already exists; remove it or choose another file")
-    proposal = propose_schema(path, arguments.labels, arguments.rows)
+    proposal = propose_schema(path, arguments.labels, arguments.rows, arguments.day_keys)
     columns = [column.name for column in proposal.columns]
     unknown = [label for label in arguments.labels if label not in columns]
     if unknown:
@@ -47,7 +47,7 @@ def main(arguments: flags.FlagValues, path: str) -> int:
         print(text, end="")
         return 0
     try:
-        out.write_text(text, encoding="utf-8")
+        write_text(out, text)
     except OSError as error:
         raise UserError(f"--out={out} cannot be written: {error.strerror}") from error
     tasks = ", ".join(column.task.name for column in proposal.columns if column.task)

@@ -1,10 +1,10 @@
-r"""Evaluates the newest checkpoint of a run on days of a log and prints a table.
+"""Evaluates the newest checkpoint of a run on days of a log and prints a table.
 
     python -m steadyrank.pipeline.evaluate --model_dir=runs/demo --days=day_014
-    python -m steadyrank.pipeline.evaluate --model_dir=runs/demo --config=runs/demo/config.yaml \
-        --config.data.simulated.seed=1
+    python -m steadyrank.pipeline.evaluate --model_dir=runs/demo --config.data.simulated.seed=1
 
-Without --config, the command reads the run's log. A log that --config names must have the same schema. For each day and
+Without --config, the command starts from the run's configuration and reads the run's log. A log that settings name
+instead must have the same schema. For each day and
 task, the table shows the AUC (binary task) or RMSE (regression), its value for a constant prediction and, for a
 simulated log, the ceiling: the best value that any ranker can reach.
 
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from .config import Config, UserError, command
-from .config.flags import is_configured
 from .config.quiet import quiet_import
+from .training.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from ..models.schema import Task
@@ -33,20 +33,24 @@ def define_flags() -> None:
     flags.DEFINE_list("days", [], "Names of the days. Empty: the held-out days of the run.")
 
 
+def find_config(arguments: flags.FlagValues) -> str:
+    """Returns the configuration of a command line without ``--config``."""
+    return str(RunDirectory(arguments.model_dir).find_config())
+
+
 def main(arguments: flags.FlagValues, config: Config) -> int:
     """Evaluates the checkpoint, prints the table and returns the exit code."""
+    run = RunDirectory(arguments.model_dir)
+    run_config = run.read_config()
     with quiet_import():
         from .data import open_source
         from .training.evaluation import evaluate_day
         from .training.restore import restore_ranker
-        from .training.run_directory import RunDirectory
         from .training.schedule import TrainingSchedule
 
-    run = RunDirectory(arguments.model_dir)
-    has_own_log = not is_configured(arguments)
-    config = run.read_config() if has_own_log else config
     # Exclude the days that the run skipped.
-    excluded_days = [day.name for day in run.read_log() if day.skipped] if has_own_log else []
+    is_own_log = config.data.files == run_config.data.files
+    excluded_days = [day.name for day in run.read_log() if day.skipped] if is_own_log else []
     source = open_source(config.data, excluded_days=excluded_days)
     days = _find_days(source, arguments.days)
     ranker, step = restore_ranker(run)
@@ -78,4 +82,4 @@ def _format_row(task: Task, metrics: Mapping[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    command(main, define_flags, default_config="demo")
+    command(main, define_flags, default_config="demo", find_config=find_config)

@@ -13,7 +13,9 @@ import sys
 from absl import flags
 
 from .config import command
+from .config.paths import check_folder
 from .config.quiet import quiet_import
+from .training.run_directory import RunDirectory
 
 EXIT_DIVERGED = 3
 
@@ -28,18 +30,25 @@ def define_flags() -> None:
 
 def main(arguments: flags.FlagValues) -> int:
     """Exports the model and returns the exit code."""
+    run = RunDirectory(arguments.model_dir)
+    run.read_config()
+    export_dir = arguments.export_dir or run.export
+    export_dir = check_folder(f"--export_dir={export_dir}", export_dir)
     with quiet_import():
         from .serving import export_ranker, find_export_blockers
+        from .training.plain_path import describe_unloadable
         from .training.restore import read_verdict, restore_ranker
-        from .training.run_directory import RunDirectory
 
-    run = RunDirectory(arguments.model_dir)
     ranker, step = restore_ranker(run)
     reasons = find_export_blockers(ranker, read_verdict(run))
     if reasons:
         print(f"The model was not exported: {'; '.join(reasons)}", file=sys.stderr)
         return EXIT_DIVERGED
-    print(f"SavedModel of step {step:,}: {export_ranker(ranker, arguments.export_dir or run.export)}")
+    exported = export_ranker(ranker, export_dir)
+    print(f"SavedModel of step {step:,}: {exported}")
+    note = describe_unloadable(exported)
+    if note:
+        print(note, file=sys.stderr)
     return 0
 
 

@@ -48,6 +48,8 @@ def main(arguments: flags.FlagValues, role: str) -> int:
         raise UserError(
             f"--dispatcher is for workers only, but ROLE is dispatcher; omit --dispatcher={arguments.dispatcher}"
         )
+    if role == "dispatcher" and arguments["address"].present:
+        raise UserError(f"--address is for workers only, but ROLE is dispatcher; omit --address={arguments.address}")
     with quiet_import():
         import tensorflow as tf
 

@@ -20,6 +20,7 @@ from absl import flags
 
 from ..optimizers.rules import RULES
 from .config import UserError, command
+from .config.paths import expand_home
 from .config.quiet import quiet_import
 
 if TYPE_CHECKING:
@@ -48,10 +49,13 @@ def main(arguments: flags.FlagValues, bundle: str) -> int:
     except ValueError as error:
         received = ",".join(arguments.learning_rate_factors)
         raise UserError(f"--learning_rate_factors must be numbers, got {received}") from error
+    folder = expand_home(bundle)
+    if not folder.is_dir():
+        raise UserError(f"{bundle}: there is no such folder; name a folder MODEL_DIR/bundles/step-NUMBER of a run")
     with quiet_import():
         from .training.replay import replay
 
-    result = replay(bundle, arguments.rules, factors)
+    result = replay(folder, arguments.rules, factors)
     print(f"step {result.bundle.step:,}; alarms: {', '.join(result.bundle.alarms)}")
     print(
         "repeated bit for bit"

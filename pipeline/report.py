@@ -13,6 +13,7 @@ from absl import flags
 
 from .config import command
 from .config.quiet import quiet_import
+from .training.run_directory import RunDirectory
 
 
 def define_flags() -> None:
@@ -22,13 +23,12 @@ def define_flags() -> None:
 
 def main(arguments: flags.FlagValues) -> int:
     """Writes ``report.html`` and returns the exit code."""
-    with quiet_import():
-        from .training.report import write_report
-        from .training.run_directory import RunDirectory
-
     run = RunDirectory(arguments.model_dir)
     # Fails if the folder holds no run.
     run.read_config()
+    with quiet_import():
+        from .training.report import write_report
+
     write_report(run)
     print(f"Report: {run.report_file}")
     return 0

@@ -12,8 +12,8 @@ from __future__ import annotations
 from absl import flags
 
 from .config import Config, command
-from .config.flags import is_configured
 from .config.quiet import quiet_import
+from .training.run_directory import RunDirectory
 
 
 def define_flags() -> None:
@@ -27,15 +27,20 @@ def define_flags() -> None:
     flags.DEFINE_bool("resume", False, "Continue the run in --model_dir with the configuration stored there.")
 
 
+def find_config(arguments: flags.FlagValues) -> str:
+    """Returns the configuration of a command line without ``--config``."""
+    return str(RunDirectory(arguments.model_dir).find_config()) if arguments.resume else arguments.config
+
+
 def main(arguments: flags.FlagValues, config: Config) -> int:
     """Runs the job and returns the exit code."""
     # Loading TensorFlow takes seconds, and a wrong flag should be reported before that.
+    RunDirectory(arguments.model_dir).check(config, arguments.resume)
     with quiet_import():
         from .training.job import run_job
 
-    uses_stored_config = arguments.resume and not is_configured(arguments)
-    return run_job(None if uses_stored_config else config, arguments.model_dir, arguments.resume)
+    return run_job(config, arguments.model_dir, arguments.resume)
 
 
 if __name__ == "__main__":
-    command(main, define_flags, default_config="demo")
+    command(main, define_flags, default_config="demo", find_config=find_config)

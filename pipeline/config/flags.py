@@ -35,6 +35,8 @@ from .help import help_text
 from .settings import Config
 from .text import from_text, is_boolean
 from .tree import build, leaves, merge, to_plain
+from .unused import find_unused, select_source_settings
+from .yaml_files import read_plain
 
 EXIT_USER_ERROR = 2
 
@@ -59,6 +61,7 @@ def command(
     define_flags: Callable[[], None] | None = None,
     *,
     default_config: str,
+    find_config: Callable[[flags.FlagValues], str] | None = None,
 ) -> NoReturn: ...
 
 
@@ -85,6 +88,7 @@ def command(
     define_flags: Callable[[], None] | None = None,
     *,
     default_config: str | None = None,
+    find_config: Callable[[flags.FlagValues], str] | None = None,
     argument: str = "",
     arguments: Sequence[str] = (),
 ) -> NoReturn:
@@ -103,6 +107,8 @@ def command(
       define_flags: Defines the command's own flags with ``flags.DEFINE_…``. It is a function, because several commands
         define the same names and may be imported together.
       default_config: The default of ``--config``: a preset's name or a file. None: the command takes no configuration.
+      find_config: Returns the configuration for a command line without ``--config``, such as the file of the run that
+        another flag names. None: ``default_config``.
       argument: Name of the positional argument, if the command takes exactly one.
       arguments: Names of the positional arguments, in order, if the command takes several.
     """
@@ -129,7 +135,11 @@ def command(
             if len(words) > len(positional):
                 unexpected = words[len(positional)]
                 raise UserError(f"unexpected argument {unexpected!r}; flags start with -- and are written --name=value")
-            return (*words, *(() if default_config is None else (resolve(flags.FLAGS.config, overrides),)))
+            if default_config is None:
+                return (*words,)
+            is_named = find_config is None or flags.FLAGS["config"].present
+            name = flags.FLAGS.config if is_named or find_config is None else find_config(flags.FLAGS)
+            return (*words, resolve(name, overrides))
         except UserError as error:
             sys.exit(_report(error))
 
@@ -208,14 +218,15 @@ def resolve(name_or_path: str, overrides: dict[str, Any]) -> Config:
       overrides: The settings to replace, as a tree of plain values.
 
     Raises:
-      ConfigError: See :func:`.presets.load` and :func:`.tree.build`.
+      ConfigError: If a setting that the file or ``overrides`` give has no effect. See also :func:`.presets.load` and
+        :func:`.tree.build`.
     """
-    return build(Config, merge(to_plain(presets.load(name_or_path)), overrides))
-
-
-def is_configured(flag_values: flags.FlagValues) -> bool:
-    """Whether the command line names a configuration or any of its settings."""
-    return any((name == "config" or name.startswith(_PREFIX)) and flag_values[name].present for name in flag_values)
+    config = build(Config, merge(to_plain(presets.load(name_or_path)), overrides))
+    in_file = {} if name_or_path in presets.PRESETS else select_source_settings(read_plain(name_or_path))
+    problems = list(find_unused(merge(in_file, overrides), config))
+    if problems:
+        raise ConfigError(*problems)
+    return config
 
 
 class _SettingParser(flags.ArgumentParser):

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import yaml
 
 from .errors import ConfigError
+from .paths import expand_home
 from .tree import build, to_plain
 
 T = TypeVar("T")
@@ -26,7 +27,7 @@ def read(cls: type[T], path: str | Path) -> T:
       ConfigError: If the file is missing, empty or not YAML, or does not fit ``cls``. The message starts with the path;
         for malformed YAML also with the line.
     """
-    plain = _read_plain(Path(path).expanduser(), path)
+    plain = read_plain(path)
     try:
         return build(cls, plain)
     except ConfigError as error:
@@ -39,9 +40,10 @@ def to_yaml(config: Any) -> str:
     return yaml.safe_dump(to_plain(config), sort_keys=False)
 
 
-def _read_plain(file: Path, path: str | Path) -> Any:
+def read_plain(path: str | Path) -> dict[str, Any]:
+    """Reads a YAML file as plain values; see :func:`read`."""
     try:
-        plain = yaml.load(file.read_text(encoding="utf-8"), Loader=_StrictLoader)
+        plain = yaml.load(expand_home(path).read_text(encoding="utf-8"), Loader=_StrictLoader)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: there is no such file") from error
     except OSError as error:

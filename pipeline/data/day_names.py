@@ -88,11 +88,11 @@ def parse_date(text: str) -> Date | None:
         if match is None or int(match["year"]) not in _YEARS:
             return None
         parts = {name: int(match[name]) for name in UNITS if name in match.groupdict() and match[name]}
-        start = datetime.datetime(**{"day": 1} | parts, tzinfo=_parse_zone(match["zone"]))  # type: ignore[arg-type]
+        start = datetime.datetime(**{"day": 1} | parts, tzinfo=_parse_zone(match["zone"]))
     except ValueError:
         # A number out of range, such as month 13.
         return None
-    return Date(start.astimezone(datetime.timezone.utc), max(parts, key=UNITS.index), spelling)  # type: ignore[arg-type]
+    return Date(start.astimezone(datetime.timezone.utc), max(parts, key=UNITS.index), spelling)
 
 
 def find_unit(key: str) -> Unit | None:

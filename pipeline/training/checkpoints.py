@@ -16,6 +16,7 @@ from ...models.ranker import MultitaskRanker
 from ..config.errors import UserError
 from ..divergence import DivergenceMonitor
 from ..divergence.weight_check import has_finite_state
+from .plain_path import make_plain_path
 
 # The monitor detects a divergence at most this many steps after its start, so older weights are safe for a rollback.
 _MAX_DETECTION_DELAY = 64
@@ -41,7 +42,8 @@ class Checkpoints:
         self._ranker = ranker
         self._position = tf.Variable(0, dtype=tf.int64, trainable=False, name="batches_trained_on")
         self._checkpoint = tf.train.Checkpoint(ranker=ranker, optimizer=ranker.optimizer, position=self._position)
-        self._path = path
+        self._folder = path
+        self._path = make_plain_path(path, self)
         self._keep = keep
         self._manager = self._make_manager()
         self._monitor: DivergenceMonitor | None = None
@@ -58,6 +60,7 @@ class Checkpoints:
         if step == self._saved_step:
             return
         self._position.assign(step)
+        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._manager.save(checkpoint_number=step)
         self._saved_step = step
         stamp: dict[str, Any] = {"step": step}
@@ -86,13 +89,15 @@ class Checkpoints:
                 # Commands that only read a run have no monitor to restore.
                 self._checkpoint.restore(path).expect_partial().assert_existing_objects_matched()
             except _DAMAGE_ERRORS as error:
-                report(f"Checkpoint {path} cannot be read; trying the one before it. Reason: {first_line(error)}")
+                report(
+                    f"Checkpoint {self._folder / Path(path).name} cannot be read; trying the one before it. Reason: {first_line(error)}"
+                )
                 continue
             self._saved_step = int(self._position)
             return self._saved_step
         if self._manager.checkpoints:
             raise UserError(
-                f"none of the checkpoints in {self._path} can be read; start a new run in another --model_dir"
+                f"none of the checkpoints in {self._folder} can be read; start a new run in another --model_dir"
             )
         return 0
 

@@ -29,7 +29,7 @@ def format_headline(
       step: The step from which the run continues; 0 for a new run.
 
     Returns:
-      Three lines, and a fourth for a run that is resumed.
+      Three lines, one more for a warm-up that does not end, and one more for a run that is resumed.
     """
     sizes = {True: 0, False: 0}
     for variable in ranker.trainable_variables:
@@ -42,6 +42,12 @@ def format_headline(
         f"Ranker: {sizes[False]:,} weights and {sizes[True]:,} embedding weights; rule {config.optimizer.rule}, "
         f"learning rate {config.optimizer.learning_rate:g}, {pluralize(replicas, 'replica')}",
     ]
+    warmup, total = config.optimizer.warmup_steps, schedule.total_steps
+    if warmup > total:
+        lines.append(
+            f"Warning: the warm-up of {warmup:,} steps is longer than the run of {pluralize(total, 'step')}, so the learning "
+            "rate never reaches its value; set a smaller --config.optimizer.warmup_steps"
+        )
     return [*lines, f"Resuming at step {step:,} of {schedule.total_steps:,}"] if step else lines
 
 

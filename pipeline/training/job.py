@@ -25,6 +25,7 @@ from .event_printer import EventPrinter
 from .failures import record_failure
 from .headline import format_anomalies, format_headline
 from .loop import TrainingLoop
+from .plain_path import describe_unloadable
 from .preemption import Preempted
 from .progress import ScanProgress, TrainingProgress
 from .publisher import Publisher
@@ -36,11 +37,11 @@ from .schedule import TrainingSchedule
 EXIT_DONE, EXIT_DIVERGED, EXIT_PREEMPTED = 0, 3, 143
 
 
-def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
+def run_job(config: Config, model_dir: str, resume: bool = False) -> int:
     """Trains a ranker, judges it, publishes it if it did not diverge, and writes the report.
 
     Args:
-      config: The resolved configuration. If None, the run resumes with the configuration stored in ``model_dir``.
+      config: The resolved configuration.
       model_dir: Folder of the run; see :class:`.run_directory.RunDirectory`.
       resume: Whether to continue the run in ``model_dir`` from its newest checkpoint.
 
@@ -55,7 +56,6 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
 
     # 1. Open the run. Write nothing before section 3, so that a mistake leaves no trace.
     run = RunDirectory(model_dir)
-    config = config or run.read_config()
     run.check(config, resume)
     strategy = make_strategy(config.training)
     check_batch_size(config.data.batch_size, strategy)
@@ -137,6 +137,7 @@ def run_job(config: Config | None, model_dir: str, resume: bool = False) -> int:
         progress.print_line(f"The model was not exported: {'; '.join(reasons)}.")
     else:
         print(f"SavedModel: {exported}")
+        progress.print_lines(filter(None, [describe_unloadable(exported)]))
     print(f"Report: {run.report_file}")
     return EXIT_DIVERGED if reasons else EXIT_DONE
 

@@ -1,4 +1,7 @@
-"""The folder of a run, ``model_dir``: its paths, and all files except for metrics and weights."""
+"""The folder of a run, ``model_dir``: its paths, and all files except for metrics and weights.
+
+Importing this module does not import TensorFlow, so that a command can refuse a folder at once.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,38 @@ import json
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from ...foundation.atomic_files import write_json, write_text
+from ...foundation.formatting import pluralize
 from ...foundation.run_terms import DayUse, RunStatus
-from ...models.schema import Schema
 from ..config import Config, UserError, load, read, to_plain, to_yaml
-from ..data.checks.checked_day import CheckedDay
-from .writers import JsonLinesWriter, TensorBoardWriter, Writer, Writers, rewind
+from ..config.paths import check_folder, expand_home
+
+if TYPE_CHECKING:
+    from ...models.schema import Schema
+    from ..data.checks.checked_day import CheckedDay
+    from .writers import Writer
+
+# The settings that a resumed run may change, because they leave the rows and the steps as they are: where the log is,
+# who reads it, and how many faults end the run.
+_RESUMABLE = (
+    "data.files.path",
+    "data.files.schema",
+    "data.files.max_invalid_share",
+    "data.files.max_anomalous_share",
+    "data.movielens.data_dir",
+    "data.service",
+)
 
 
 class RunDirectory:
     """The paths and files of a run. Each write replaces the whole file, so a killed process leaves no partial file.
 
     Args:
-      path: The ``model_dir``.
+      path: The ``model_dir``. ``~`` is the home folder.
 
     Attributes:
       path: The folder.
@@ -43,7 +61,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: str | os.PathLike[str]):
-        self.path = Path(path)
+        self.path = expand_home(path)
         self.config_file = self.path / "config.yaml"
         self.schema_file = self.path / "schema.yaml"
         self.status_file = self.path / "status.json"
@@ -62,11 +80,10 @@ class RunDirectory:
         """Checks that a run with this configuration can start or resume in this folder. Writes nothing.
 
         Raises:
-          UserError: For a new run, if the folder is not empty. To resume, if the folder holds no run or another
-            configuration.
+          UserError: If the folder cannot be written. For a new run, if the folder is not empty. To resume, if the folder
+            holds no run, or one with another configuration.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"--model_dir={self.path} must be a folder, got a file")
+        check_folder(f"--model_dir={self.path}", self.path)
         if resume:
             self._check_same(config)
         elif self.config_file.exists():
@@ -84,9 +101,17 @@ class RunDirectory:
         Raises:
           UserError: If the folder holds no run.
         """
+        return load(str(self.find_config()))
+
+    def find_config(self) -> Path:
+        """Returns the configuration file of the run in this folder.
+
+        Raises:
+          UserError: If the folder holds no run.
+        """
         if not self.config_file.exists():
             raise UserError(f"--model_dir={self.path} holds no run: it has no config.yaml; check the path")
-        return load(str(self.config_file))
+        return self.config_file
 
     def claim(self, config: Config, schema: Schema) -> None:
         """Creates the folder if needed and writes the configuration and the schema, which mark the folder as taken.
@@ -115,6 +140,8 @@ class RunDirectory:
         Raises:
           UserError: If the log's columns or tasks differ from the stored schema.
         """
+        from ...models.schema import Schema
+
         stored = read(Schema, self.schema_file)
         same_tasks = [task.name for task in stored.tasks] == [task.name for task in computed.tasks]
         if stored.columns != computed.columns or not same_tasks:
@@ -139,6 +166,8 @@ class RunDirectory:
           step: The step from which the run continues. Lines of later steps are removed, because the run repeats these
             steps.
         """
+        from .writers import JsonLinesWriter, TensorBoardWriter, Writers, rewind
+
         # The run repeats an evaluation at ``step``, which precedes training on the next batch, but not a publication at
         # ``step``.
         rewind(self.train_metrics, lambda line: line["step"] <= step)
@@ -169,6 +198,8 @@ class RunDirectory:
 
     def read_log(self) -> list[CheckedDay]:
         """Reads the checked days from ``log.json``; empty if the file does not exist."""
+        from ..data.checks.checked_day import CheckedDay
+
         log = _read_json(self.log_file)
         return [] if log is None else [CheckedDay.from_dict(day) for day in log["days"]]
 
@@ -194,13 +225,20 @@ class RunDirectory:
         return {} if status is None else status
 
     def _check_same(self, config: Config) -> None:
-        stored = _flatten(to_plain(self.read_config()))
-        for key, value in _flatten(to_plain(config)).items():
-            if stored[key] != value:
-                raise UserError(
-                    f"--resume: {key} must be {stored[key]}, as in {self.config_file}, got {value}; omit --config to "
-                    "continue with the run's configuration"
-                )
+        stored, given = (_flatten(to_plain(each)) for each in (self.read_config(), config))
+        changed = [key for key in {**stored, **given} if stored.get(key) != given.get(key) and key not in _RESUMABLE]
+        if changed:
+            key = changed[0]
+            others = f" (and {pluralize(len(changed) - 1, 'other setting')} differ)" if len(changed) > 1 else ""
+            raise UserError(
+                f"--resume: {key} must be {_to_text(stored.get(key))}, as in {self.config_file}, got "
+                f"{_to_text(given.get(key))}{others}. A resumed run repeats the steps of one run without a break, so it may "
+                f"only change {', '.join(_RESUMABLE)}; omit the setting, or start a new run in another --model_dir"
+            )
+
+
+def _to_text(value: Any) -> str:
+    return "empty" if value in ("", [], None) else str(value)
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

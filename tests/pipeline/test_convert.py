@@ -61,7 +61,7 @@ def test_a_terminal_shows_a_bar_that_disappears(tmp_path):
     pq.write_table(make_table(20_000), tmp_path / "a.parquet")
     stream = Terminal()
     bar = ProgressBar(stream)
-    convert_log(str(tmp_path / "a.parquet"), str(tmp_path / "b.tfrecord"), None, 1, bar.show)
+    convert_log(str(tmp_path / "a.parquet"), str(tmp_path / "b.tfrecord"), report_progress=bar.show)
     bar.clear()
     lines = stream.getvalue().split("\r\x1b[2K")
     assert lines[1].startswith("[#########")

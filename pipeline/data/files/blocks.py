@@ -56,8 +56,13 @@ def divide_into_days(
       The name and the blocks of each day, and the names of the days without rows.
 
     Raises:
-      UserError: If a day has no rows and ``on_anomalous_day`` is not ``skip``, or if the log has too few rows.
+      UserError: If the log has folders of days and ``periods`` is not its default. If a day has no rows and ``on_anomalous_day`` is not ``skip``, or if the log has too few rows.
     """
+    if layout.days and layout.days[0][0] and settings.periods != Files().periods:
+        raise UserError(
+            f"{settings.path}: data.files.periods = {settings.periods} has no effect, because the log has days "
+            f"({layout.days[0][0]} …); omit it, or set data.files.day_keys=none to cut the rows of all folders into periods"
+        )
     days: list[Day] = []
     empty_days: list[str] = []
     for name, files in layout.days:

@@ -21,6 +21,7 @@ from .parquet_writer import write_parquet
 from .tfrecord_writer import write_tfrecord
 
 _SUFFIX = re.compile(r"(\.parquet|\.tfrecords?)(\.gz)?(-\d{5}-of-\d{5})?$")
+_ROWS_PER_GROUP = 65_536
 _FORMAT_NAMES: dict[FileFormat, str] = {"parquet": "Parquet", "tfrecord": "TFRecord"}
 
 
@@ -28,7 +29,7 @@ def convert_log(
     source: str,
     target: str,
     target_format: FileFormat | None = None,
-    rows_per_group: int = 65_536,
+    rows_per_group: int | None = None,
     report_progress: Callable[[int, int], None] = lambda finished, total: None,
 ) -> tuple[int, int]:
     """Writes all columns of a log in another format. :mod:`steadyrank.pipeline.convert` describes how types change.
@@ -40,7 +41,7 @@ def convert_log(
         ``split=0-train``.
       target: A local file or folder that does not exist yet.
       target_format: The format to write. None: the format other than the source's.
-      rows_per_group: Rows of a Parquet row group.
+      rows_per_group: Rows of a Parquet row group; 65,536 by default.
       report_progress: Called repeatedly with the finished and the total amount of work.
 
     Returns:
@@ -48,12 +49,14 @@ def convert_log(
 
     Raises:
       UserError: If the source does not exist or cannot be read, a column has no counterpart in the target's format, or
-        the target exists or cannot be written.
+        the target exists or cannot be written, or ``rows_per_group`` is set for TFRecord files, which have no groups.
     """
     # Any folders are converted, also those that a run would not train on.
     layout = find_layout(source, (NO_DAY_KEYS,))
     target_format = target_format or ("tfrecord" if layout.format == "parquet" else "parquet")
     is_single_file = layout.files == [layout.root]
+    if target_format == "tfrecord" and rows_per_group is not None:
+        raise UserError("--rows_per_group has no effect on TFRecord files, which have no groups of rows; omit it")
     final = _check_target(source, target, target_format, layout, is_single_file)
     names = [Path()] if is_single_file else _list_target_names(source, layout, target_format)
     try:
@@ -64,7 +67,7 @@ def convert_log(
             if target_format == "tfrecord":
                 rows = write_tfrecord(layout, paths, final.name.endswith(".gz"), report_progress)
             else:
-                rows = write_parquet(layout, paths, rows_per_group, report_progress)
+                rows = write_parquet(layout, paths, rows_per_group or _ROWS_PER_GROUP, report_progress)
             # Checked again at the end, because another process may have created the target during a long conversion.
             if os.path.lexists(final):
                 raise UserError(

@@ -21,6 +21,7 @@ _PARTITION = re.compile(r"([^/=]+)=([^/]*)")
 _NULL_VALUES = {"__HIVE_DEFAULT_PARTITION__", "__NULL__", "__UNPARTITIONED__", ""}
 _NULL_TIMES = {"null", "none", "nan", "nat", "undefined"}
 _MAX_LISTED = 3
+_DATE_UNITS: tuple[Unit, ...] = ("year", "month", "day")
 _DAY = UNITS.index("day")
 NO_DAY_KEYS = "none"
 """The value of ``data.files.day_keys`` that turns folders of days off."""
@@ -151,35 +152,33 @@ def _find_time_level(
             unit = next(iter(dates.values())).unit
             return TimeLevel(index, unit, {value: date.start for value, date in dates.items()}, is_absolute=True)
         problem = f"{log}: the folders mix two spellings of dates, {' and '.join(list(spellings.values())[:2])}"
-        return _ignore_or_raise(is_inner, f"{problem}; rename them to one spelling")
+        if is_inner:
+            return None
+        raise UserError(f"{problem}; rename them to one spelling")
     if key == "split" and times and all(re.fullmatch(r"[0-9]+-.+", value) for value in times):
         # The command ``convert`` numbers the splits of a dataset, so that they keep their order.
         return TimeLevel(index, "day", {value: int(value.split("-")[0]) for value in times})
     if not is_time and 2 * len(dates) <= len(times):
         return None
-    unknown = [value for value in times if value not in dates]
     if all(re.fullmatch(r"[0-9]+", value) for value in times) and not any(len(value) >= 8 for value in dates):
         return TimeLevel(index, unit or "day", {value: int(value) for value in times})
-    folder = next(folder for folder in folders if folder.value == unknown[0])
+    if is_inner:
+        return None
+    unknown = next(value for value in times if value not in dates)
+    folder = next(folder for folder in folders if folder.value == unknown)
     problem = f"{log}: the folder {folder.name} is not a date such as 2026-11-01"
     problem += f", as {next(f.name for f in folders if f.value in dates)} is" if dates else " or a number"
-    return _ignore_or_raise(
-        is_inner,
+    raise UserError(
         f"{problem}, so its place in time is unknown; rename or move the folder, or name the keys of the folders of "
         "days yourself with --config.data.files.day_keys",
     )
-
-
-def _ignore_or_raise(is_inner: bool, problem: str) -> None:
-    if not is_inner:
-        raise UserError(problem)
 
 
 def _find_plain_dates(levels: Sequence[Sequence[Folder]], num_paths: int) -> list[TimeLevel]:
     """Finds dates that have a plain folder for each part, such as ``2026/11/01``."""
     for first in range(len(levels)):
         found: list[TimeLevel] = []
-        for index, unit in zip(range(first, len(levels)), ("year", "month", "day"), strict=False):
+        for index, unit in zip(range(first, len(levels)), _DATE_UNITS, strict=False):
             names = {folder.name for folder in levels[index]}
             is_number = all(re.fullmatch(r"[0-9]{1,4}", name) for name in names)
             if len(levels[index]) < num_paths or not is_number or not all(is_in_unit(int(n), unit) for n in names):
@@ -196,7 +195,7 @@ def _find_named_level(levels: Sequence[Sequence[Folder]], key: str, log: str) ->
         values = [folder.value for folder in folders if folder.key == key and folder.value is not None]
         if values and all(folder.key == key for folder in folders):
             dates = {value: parse_date(value) for value in values}
-            order = {value: date.start for value, date in dates.items() if date is not None}
+            order: dict[str, Any] = {value: date.start for value, date in dates.items() if date is not None}
             if len(order) < len(dates):
                 order = {value: natural_key(value)[:-1] for value in values}
             return TimeLevel(index, find_unit(key) or "day", order)

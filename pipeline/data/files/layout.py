@@ -20,6 +20,7 @@ from ..tfds.address import SCHEME as TFDS_SCHEME
 from ..tfds.address import find_dataset
 from ..tfds.features import ColumnMetadata
 from .day_folders import sort_into_days
+from .folder_levels import NO_DAY_KEYS
 from .local_files import list_tree
 
 FileFormat = Literal["parquet", "tfrecord"]
@@ -86,12 +87,14 @@ def find_layout(path: str, day_keys: Sequence[str] = ()) -> LogLayout:
         folders that are not clearly days.
     """
     if path.startswith(TFDS_SCHEME):
+        _check_no_day_keys(path, "a dataset", day_keys)
         return _find_dataset_layout(path)
     filesystem, root = _open_filesystem(path)
     [info] = _get_file_infos(filesystem, [root], path)
     if info.type == fs.FileType.NotFound:
         raise UserError(f"{path}: no such file or folder")
     if info.type == fs.FileType.File:
+        _check_no_day_keys(path, "a file", day_keys)
         return LogLayout(filesystem, _detect_common_format([root], path), (("", (root,)),), root, {root: info})
     infos, folders = _list_log(filesystem, root, path)
     if not infos:
@@ -117,6 +120,14 @@ def detect_format(path: str) -> FileFormat | None:
     if _TFDS_SHARD.search(path):
         return "tfrecord"
     return next((name for suffix, name in _SUFFIXES.items() if path.endswith(suffix)), None)
+
+
+def _check_no_day_keys(path: str, kind: str, day_keys: Sequence[str]) -> None:
+    if day_keys and tuple(day_keys) != (NO_DAY_KEYS,):
+        raise UserError(
+            f"{path}: data.files.day_keys = {','.join(day_keys)} has no effect, because the log is {kind}; omit it, or name "
+            "the folder above as data.files.path"
+        )
 
 
 def _list_log(filesystem: fs.FileSystem, root: str, path: str) -> tuple[dict[str, fs.FileInfo], list[str]]:

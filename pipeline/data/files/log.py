@@ -170,7 +170,14 @@ class FileLog(Source):
 
     def open_quarantine(self, path: Path) -> None:
         """Writes every faulty or clamped row to this file from now on. Rows that the file already holds count as recorded."""
-        self._quarantine = Quarantine(path)
+        files = {self.relative_name(file): file for file in self._infos}
+
+        def locate(recorded: str) -> str:
+            parts = recorded.split("/")
+            suffixes = ("/".join(parts[i:]) for i in range(len(parts)))
+            return recorded if recorded in self._infos else next((files[s] for s in suffixes if s in files), recorded)
+
+        self._quarantine = Quarantine(path, locate)
         self._count(self._quarantine.recorded_rows)
 
     # The check of days, see :class:`.checks.checkable_log.CheckableLog`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Quarantine:
     Args:
       path: The file, such as ``quarantine.jsonl``; it is created with the first row. None: rows are recorded in memory
         only.
+      locate: Returns the present path of a recorded file, because the log may have moved since.
 
     Attributes:
       recorded_rows: The rows that the file had when it was opened.
@@ -37,7 +38,7 @@ class Quarantine:
     (1, 0)
     """
 
-    def __init__(self, path: Path | None = None):
+    def __init__(self, path: Path | None = None, locate: Callable[[str], str] = lambda file: file):
         self._path = path
         self._recorded: set[tuple[str, int]] = set()
         self.recorded_rows: list[dict[str, Any]] = []
@@ -48,7 +49,7 @@ class Quarantine:
             content = content[: content.rfind(b"\n") + 1]
             file.truncate(len(content))
         self.recorded_rows = [json.loads(line) for line in content.splitlines()]
-        self._recorded = {(row["file"], row["row"]) for row in self.recorded_rows}
+        self._recorded = {(locate(row["file"]), row["row"]) for row in self.recorded_rows}
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Records the new rows and returns them.

@@ -45,6 +45,25 @@ def test_the_newest_checkpoint_is_restored_with_its_step(tmp_path):
     assert not lines
 
 
+@pytest.mark.parametrize("name", ["lr=[0.1,0.2]", "[!a]* back\\slash", "ünï ~"])
+def test_the_folder_may_have_any_name(tmp_path, name):
+    """TensorFlow would read brackets as a pattern, find no checkpoint and start from the beginning."""
+    folder = tmp_path / name / "checkpoints"
+    save_at(folder, 10, 20, 30, 40, 50)
+    assert {path.name.split(".")[0] for path in folder.iterdir()} >= {"checkpoint", "health", "ckpt-50"}
+    other, lines = make_ranker(1), []
+    checkpoints = Checkpoints(folder, other)
+    assert (checkpoints.resume(lines.append), first_weight(other), lines) == (50, 50, [])
+    stamps = json.loads((folder / "health.json").read_text())
+    stamps["ckpt-40"]["health"] = "healthy"
+    (folder / "health.json").write_text(json.dumps(stamps))
+    assert (checkpoints.restore(before=50), first_weight(other)) == (40, 40)
+    for file in folder.glob("ckpt-50.data*"):
+        file.write_bytes(b"")
+    assert (Checkpoints(folder, other).resume(lines.append), first_weight(other)) == (40, 40)
+    assert lines[0].startswith(f"Checkpoint {folder}/ckpt-50 cannot be read")
+
+
 def test_each_remaining_checkpoint_has_a_health_stamp(tmp_path):
     ranker = make_ranker(0)
     checkpoints = Checkpoints(tmp_path, ranker)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 from steadyrank.pipeline.data.checks import Anomaly, CheckedDay
 from steadyrank.pipeline.training.headline import format_anomalies, format_headline
 from steadyrank.pipeline.training.schedule import TrainingSchedule
@@ -22,6 +24,14 @@ def test_the_headline_describes_log_ranker_and_start(tmp_path):
     assert format_headline(run.config, run.source, run.ranker, schedule, 0) == lines
     resumed = format_headline(run.config, run.source, run.ranker, schedule, 12)
     assert resumed == [*lines, "Resuming at step 12 of 16"]
+
+
+def test_a_warm_up_that_does_not_end_is_reported(tmp_path):
+    run = SmallRun(tmp_path)
+    optimizer = dataclasses.replace(run.config.optimizer, warmup_steps=17)
+    config = dataclasses.replace(run.config, optimizer=optimizer)
+    line = format_headline(config, run.source, run.ranker, TrainingSchedule(config, run.source), 0)[-1]
+    assert line.startswith("Warning: the warm-up of 17 steps is longer than the run of 16 steps")
 
 
 def test_each_anomaly_gets_a_line_with_its_day():

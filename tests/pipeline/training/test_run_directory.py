@@ -62,6 +62,35 @@ class TestCheck:
         with pytest.raises(UserError, match=r"training.seed must be 0, as in .*config.yaml, got 5"):
             run.check(with_seed(5), resume=True)
 
+    @pytest.mark.parametrize("name", ["path", "schema"])
+    def test_resume_accepts_another_place_of_the_log(self, run, name):
+        run.claim(Config(), SCHEMA)
+        config = Config()
+        moved = dataclasses.replace(config.data, files=dataclasses.replace(config.data.files, **{name: "elsewhere"}))
+        run.check(dataclasses.replace(config, data=moved), resume=True)
+
+    def test_resume_names_the_setting_that_differs_and_what_may(self, run):
+        run.claim(Config(), SCHEMA)
+        config = Config()
+        optimizer = dataclasses.replace(config.optimizer, learning_rate=0.9)
+        message = r"optimizer.learning_rate must be 0.5, .* got 0.9. .* may only change data.files.path, "
+        with pytest.raises(UserError, match=message):
+            run.check(dataclasses.replace(config, optimizer=optimizer), resume=True)
+        data = dataclasses.replace(config.data, batch_size=8)
+        with pytest.raises(UserError, match=r"data.batch_size .* got 8 \(and 1 other setting differs?\)"):
+            run.check(dataclasses.replace(config, optimizer=optimizer, data=data), resume=True)
+
+    def test_resume_refuses_other_options_of_the_rule(self, run):
+        config = Config()
+        run.claim(config, SCHEMA)
+        optimizer = dataclasses.replace(config.optimizer, rule_options={"relative": 0.25})
+        with pytest.raises(UserError, match=r"optimizer.rule_options.relative must be empty, .* got 0.25"):
+            run.check(dataclasses.replace(config, optimizer=optimizer), resume=True)
+
+    def test_the_home_folder_is_expanded(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        assert RunDirectory("~/x").path == tmp_path / "x"
+
 
 def test_the_claimed_folder_holds_configuration_and_schema(run):
     run.claim(with_seed(3), SCHEMA)

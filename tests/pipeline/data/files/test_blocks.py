@@ -47,6 +47,11 @@ class TestDays:
         with pytest.raises(UserError, match=r"log: day=2 has no rows; .*on_anomalous_day=skip"):
             divide_into_days(self.LAYOUT, group_rows, Files(path="log"))
 
+    def test_periods_and_folders_of_days_contradict(self):
+        message = r"data.files.periods = 3 has no effect, because the log has days \(day=1 …\); .*day_keys=none"
+        with pytest.raises(UserError, match=message):
+            divide_into_days(self.LAYOUT, {"a": [3], "b": [1], "c": [4]}, Files(path="log", periods=3))
+
     def test_a_log_without_rows_is_refused(self):
         layout = LogLayout(fs.LocalFileSystem(), "parquet", (("", ("a",)),), "log")
         with pytest.raises(UserError, match="log: the log has no rows"):

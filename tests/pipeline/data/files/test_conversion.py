@@ -37,7 +37,7 @@ def make_table(rows: int, first: int = 0, **replaced) -> pa.Table:
 
 
 def convert(
-    source: Path, target: Path | str, target_format: FileFormat | None = None, rows_per_group: int = 65_536
+    source: Path, target: Path | str, target_format: FileFormat | None = None, rows_per_group: int | None = None
 ) -> tuple[int, int]:
     return convert_log(str(source), str(target), target_format, rows_per_group)
 
@@ -125,6 +125,30 @@ class TestRoundTrip:
 
 
 class TestRefusals:
+    def test_groups_of_rows_have_no_meaning_for_tfrecord(self, tmp_path):
+        pq.write_table(pa.table({"x": [1]}), tmp_path / "a.parquet")
+        with pytest.raises(UserError, match="--rows_per_group has no effect on TFRecord files"):
+            convert(tmp_path / "a.parquet", tmp_path / "b.tfrecord", rows_per_group=10)
+        assert not (tmp_path / "b.tfrecord").exists()
+
+    def test_folders_that_are_no_days_can_be_converted(self, tmp_path):
+        for folder in ("split=train", "split=test", "country=DE", "day=__HIVE_DEFAULT_PARTITION__"):
+            (tmp_path / "log" / folder).mkdir(parents=True)
+            pq.write_table(pa.table({"x": [1]}), tmp_path / "log" / folder / "a.parquet")
+        (tmp_path / "log" / "day=2").mkdir()
+        assert convert(tmp_path / "log", tmp_path / "target") == (4, 4)
+        assert sorted(str(path.relative_to(tmp_path / "target")) for path in (tmp_path / "target").rglob("*")) == [
+            "country=DE",
+            "country=DE/a.tfrecord",
+            "day=2",
+            "day=__HIVE_DEFAULT_PARTITION__",
+            "day=__HIVE_DEFAULT_PARTITION__/a.tfrecord",
+            "split=test",
+            "split=test/a.tfrecord",
+            "split=train",
+            "split=train/a.tfrecord",
+        ]
+
     @pytest.mark.parametrize(
         ("column", "message"),
         [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -117,6 +119,24 @@ class TestFaultyRows:
         source._recorded_blocks.clear()
         source.block(0, 7)
         assert [json.loads(line)["row"] for line in path.read_text().splitlines()] == [13, 40, 41, 77]
+
+    def test_rows_in_the_quarantine_are_known_after_the_log_moved(self, log, tmp_path):
+        path = tmp_path / "quarantine.jsonl"
+        source = log(
+            {"day=1/a.parquet": self.faulty(), "day=2/a.parquet": self.faulty()},
+            on_invalid="skip",
+            max_invalid_share=0.1,
+        )
+        source.open_quarantine(path)
+        source.block(0, 1)
+        (tmp_path / "log").rename(tmp_path / "moved")
+        source = FileLog(dataclasses.replace(source._settings, path=str(tmp_path / "moved")))
+        source.open_quarantine(path)
+        for day in (0, 1):
+            source.block(day, 1)
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        assert [(Path(row["file"]).parent.name, row["row"]) for row in rows] == [("day=1", 13), ("day=2", 13)]
+        assert source.row_faults.skipped_rows == 2
 
     def test_too_many_faulty_rows_are_refused(self, log):
         source = log({"a.parquet": self.faulty()}, periods=1, on_invalid="skip", max_invalid_share=0.02)

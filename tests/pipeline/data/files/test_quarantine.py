@@ -22,6 +22,15 @@ def test_each_row_is_written_once(tmp_path):
     assert [json.loads(line)["row"] for line in path.read_text().splitlines()] == [3, 5, 7]
 
 
+def test_rows_of_a_file_that_moved_are_not_written_again(tmp_path):
+    path = tmp_path / "quarantine.jsonl"
+    Quarantine(path).add([make_row(3), make_row(5)])
+    moved = {"a.parquet": "new/a.parquet"}
+    quarantine = Quarantine(path, moved.__getitem__)
+    assert quarantine.add([{**make_row(5), "file": "new/a.parquet"}]) == []
+    assert len(quarantine.add([{**make_row(5), "file": "b.parquet"}])) == 1
+
+
 def test_no_file_is_made_without_a_row(tmp_path):
     Quarantine(tmp_path / "quarantine.jsonl").add([])
     assert not list(tmp_path.iterdir())
