@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -59,3 +60,44 @@ def exact_auc(labels: np.ndarray, scores: np.ndarray) -> float:
     _, group, counts = np.unique(scores, return_inverse=True, return_counts=True)
     mean_ranks = np.cumsum(counts) - (counts - 1) / 2.0
     return float(auc_from_rank_sum(mean_ranks[group][positive].sum(), positives, negatives))
+
+
+def auc_from_counts(positives: np.ndarray, negatives: np.ndarray) -> float:
+    """Computes the AUC of rows whose scores have few distinct values.
+
+    Args:
+      positives: Number of positives with each score, in ascending order of the scores, ``[K]``.
+      negatives: Number of negatives with each score, ``[K]``.
+
+    Returns:
+      A value from 0 to 1; NaN if a class is missing.
+
+    Example:
+    >>> auc_from_counts(np.array([1, 1]), np.array([1, 0]))
+    0.75
+    """
+    pairs = positives.sum() * negatives.sum()
+    smaller = np.cumsum(negatives) - negatives
+    return float((positives * (smaller + negatives / 2.0)).sum() / pairs) if pairs else float("nan")
+
+
+def auc_standard_error(auc: float, positives: int, negatives: int) -> float:
+    """Estimates the standard error of an AUC.
+
+    Reference: Hanley and McNeil, *The Meaning and Use of the Area under a Receiver Operating Characteristic (ROC) Curve*,
+      1982.
+
+    Args:
+      auc: The AUC.
+      positives: Number of positives, at least 1.
+      negatives: Number of negatives, at least 1.
+
+    Example:
+    >>> round(auc_standard_error(0.9, 20, 1000), 3), auc_standard_error(1.0, 20, 1000)
+    (0.046, 0.0)
+    """
+    two_positives, two_negatives = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = (
+        auc * (1 - auc) + (positives - 1) * (two_positives - auc**2) + (negatives - 1) * (two_negatives - auc**2)
+    ) / (positives * negatives)
+    return math.sqrt(max(variance, 0.0))

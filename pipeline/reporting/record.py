@@ -22,7 +22,7 @@ class RunRecord:
       config: The resolved configuration, nested dicts of plain values.
       status: ``status.json``: ``status`` (see :data:`~.run_terms.RunStatus`), ``step``, ``seconds``, ``export`` (path
         of the SavedModel, or None), ``message``, ``input_wait_fraction`` (0 to 1, over all training), ``skipped`` and
-        ``clamped`` (number of the log's rows by reason), ``skipped_rows``, and for the footer ``versions`` (by name)
+        ``clamped`` (number of the log's rows by reason), ``skipped_rows``, ``leaks`` (sentences), and for the footer ``versions`` (by name)
         and ``time`` (text).
       divergence: ``divergence.json``: ``verdict`` (see :data:`~.run_terms.Verdict`) and ``events``, dicts of
         ``step``, ``kind``, ``task`` (empty or None for the whole run), ``layer``, ``feature``, ``evidence`` (text) and

@@ -15,7 +15,9 @@ import tf_keras
 from ..config.settings import Config, Training
 from ..data import Source, open_source
 from ..data.batching import InputService, WaitClock
+from ..data.checks.leaks import LeakReport
 from ..data.feature_statistics import compute_statistics
+from ..data.leak_check import check_leaks
 from ..divergence import Bundles, DivergenceMonitor, Event
 from ..serving import export_ranker, find_export_blockers
 from .build import make_ranker
@@ -89,6 +91,8 @@ def run_job(config: Config, model_dir: str, resume: bool = False) -> int:
         with strategy.scope():
             schema = run.settle_schema(computed.schema)
             ranker = make_ranker(config, schema, computed.statistics, schedule.total_steps)
+        leaks = check_leaks(source, schedule.train_days, config.data.leak_check_rows)
+        progress.print_lines(leaks.to_lines())
 
         # 5. Watch for divergence, and restore the newest checkpoint.
         checkpoints = Checkpoints(run.checkpoints, ranker)
@@ -124,7 +128,7 @@ def run_job(config: Config, model_dir: str, resume: bool = False) -> int:
 
         # 8. Publish the model, or record why it is not published. Write the report in both cases.
         reasons = find_export_blockers(ranker, monitor.verdict)
-        details = summarize_run(source, state, clock, time.monotonic() - start_time)
+        details = summarize_run(source, state, clock, time.monotonic() - start_time, leaks)
         if reasons:
             run.write_status("diverged", state.step, message="; ".join(reasons), **details)
         else:
@@ -164,7 +168,9 @@ def make_monitor(
     )
 
 
-def summarize_run(source: Source, state: RunState, clock: WaitClock, seconds: float) -> dict[str, Any]:
+def summarize_run(
+    source: Source, state: RunState, clock: WaitClock, seconds: float, leaks: LeakReport
+) -> dict[str, Any]:
     """Returns the details of a finished run for ``status.json``.
 
     Args:
@@ -172,8 +178,11 @@ def summarize_run(source: Source, state: RunState, clock: WaitClock, seconds: fl
       state: The run's position.
       clock: Measured how long training waited for its input.
       seconds: Duration of this process in seconds.
+      leaks: The features that alone predict a task.
     """
-    fault_counts = {name: count for name, count in dataclasses.asdict(source.row_faults).items() if count}
+    findings: dict[str, Any] = {name: n for name, n in dataclasses.asdict(source.row_faults).items() if n}
+    if leaks.leaks:
+        findings["leaks"] = [str(leak) for leak in leaks.leaks]
     return {
         "seconds": round(seconds, 1),
         "training_seconds": round(state.training_seconds, 1),
@@ -184,4 +193,4 @@ def summarize_run(source: Source, state: RunState, clock: WaitClock, seconds: fl
             "tensorflow": tf.__version__,
             "tf_keras": tf_keras.__version__,
         },
-    } | fault_counts
+    } | findings

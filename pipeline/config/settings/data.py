@@ -100,6 +100,8 @@ class Data:
         shuffled by itself and the blocks keep their order.
       statistics_rows: Number of training rows, from the start of the log, from which the normalization is computed. 0:
         all rows. A schema with ``vocabulary_size`` always reads all rows.
+      leak_check_rows: Approximate number of training rows that are sampled before the run, to search for features that
+        alone predict a label. 0: no search.
       service: ``host:port`` of the dispatcher of a tf.data service whose workers read the log; see ``python -m
         steadyrank.pipeline.input_service --help``. The batches stay the same. Empty: this process reads the log.
       simulated: Settings of the simulated log.
@@ -114,6 +116,7 @@ class Data:
     shuffle: bool = True
     shuffle_rows: int = setting(0, minimum=0)
     statistics_rows: int = setting(16_384, minimum=0)
+    leak_check_rows: int = setting(65_536, minimum=0)
     service: str = ""
     simulated: Simulated = Simulated()
     movielens: Movielens = Movielens()

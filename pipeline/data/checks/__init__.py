@@ -14,6 +14,9 @@ delivered twice. Start with :func:`check_days`. It returns one :class:`CheckedDa
 | :mod:`.column_comparison` | one column compared with the days before |
 | :mod:`.tolerance` | how far from the median a statistic may be |
 | :mod:`.repeated_rows` | rows and row groups that occur twice |
+| :mod:`.leaks` | features that alone predict a label |
+| :mod:`.single_feature` | how well one feature orders the labels |
+| :mod:`.feature_codes` | a feature's values as small integers |
 """
 
 from .checkable_log import CheckableLog, RowGroup

@@ -15,19 +15,35 @@ from .shift_map import make_shifts_part
 
 
 def make_data_section(run: RunRecord) -> str:
-    """Makes the section; empty if the run did not check the log and skipped or clamped no row."""
-    days, faulty = read_days(run.log), count_faulty_rows(run)
-    if not days and not faulty:
+    """Makes the section; empty if the run did not check the log, skipped or clamped no row, and found no leak."""
+    days, faulty, leaks = read_days(run.log), count_faulty_rows(run), read_leaks(run)
+    if not days and not faulty and not leaks:
         return ""
     used_rows = sum_rows([day for day in days if not day.is_skipped])
     parts = [
         make_paragraph(" ".join(_describe_log(run, days, faulty, used_rows))),
+        _make_leaks_part(leaks),
         make_faulty_rows_table(faulty, used_rows),
         make_anomalies_part(days),
         make_shifts_part(run, days),
         make_details("All days", _make_days_table(days)) if days else "",
     ]
     return make_section("Data", "".join(parts))
+
+
+def read_leaks(run: RunRecord) -> list[str]:
+    """Returns a sentence for each feature that alone predicts a task."""
+    leaks = run.status.get("leaks")
+    return [leak for leak in leaks if isinstance(leak, str)] if isinstance(leaks, list) else []
+
+
+def describe_leaks(run: RunRecord) -> str:
+    """Names the possible leaks; empty if the run found none."""
+    leaks = read_leaks(run)
+    if not leaks:
+        return ""
+    verb = "is" if len(leaks) == 1 else "are"
+    return f"The metrics may be too good: there {verb} {pluralize(len(leaks), 'possible leak')}. See the section Data."
 
 
 def describe_skipped_days(run: RunRecord) -> str:
@@ -39,6 +55,13 @@ def describe_skipped_days(run: RunRecord) -> str:
     day_list = join_words(names) if len(names) <= 3 else f"from {names[0]} to {names[-1]}"
     verb = "was" if len(days) == 1 else "were"
     return f"{pluralize(len(days), 'day')} of the log {verb} skipped: {day_list}. See the section Data."
+
+
+def _make_leaks_part(leaks: Sequence[str]) -> str:
+    if not leaks:
+        return ""
+    advice = "Remove such a feature from the schema unless its value is known before the outcome."
+    return "".join(make_paragraph(text) for text in (*(f"Possible leak: {leak}." for leak in leaks), advice))
 
 
 def _describe_log(run: RunRecord, days: Sequence[LogDay], faulty: FaultyRows, used_rows: float | None) -> list[str]:

@@ -13,7 +13,7 @@ from ..analysis.scores import compute_scores, compute_weighted_mean, select_judg
 from ..page_layout import Tone, escape, make_badge, make_paragraph
 from ..record import RunRecord
 from ..report_text import format_count, format_decimal, format_gap_share
-from .data import describe_skipped_days
+from .data import describe_leaks, describe_skipped_days
 from .narrative import write_narrative
 from .run_figures import RunFigures
 from .speed import describe_bottleneck
@@ -51,7 +51,7 @@ def make_header(run: RunRecord, figures: RunFigures) -> str:
     status = _choose_badge("Status", STATUS_BADGES, run.status.get("status"), "Status unknown")
     badges = make_badge(*verdict) + make_badge(*status, minor=True)
     narrative = make_paragraph(" ".join(write_narrative(figures.history)), "narrative")
-    paragraphs = [*write_summary(run), describe_skipped_days(run), describe_bottleneck(run)]
+    paragraphs = [*write_summary(run), describe_leaks(run), describe_skipped_days(run), describe_bottleneck(run)]
     text = "".join(make_paragraph(paragraph) for paragraph in paragraphs)
     return f'<header><h1>{escape(run.title)}</h1><div class="badges">{badges}</div>{narrative}{text}</header>'
 

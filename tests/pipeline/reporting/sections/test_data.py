@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steadyrank.pipeline.reporting import RunRecord, render
-from steadyrank.pipeline.reporting.sections.data import describe_skipped_days, make_data_section
+from steadyrank.pipeline.reporting.sections.data import describe_leaks, describe_skipped_days, make_data_section
 from tests.pipeline.reporting.page_parser import ParsedPage
 from tests.pipeline.reporting.records import HOSTILE_TEXT, SHIFTED, make_log_day, with_status
 from tests.pipeline.reporting.strategies import JSON
@@ -55,6 +55,16 @@ def test_skipped_days_are_named(checked, healthy):
     assert describe_skipped_days(checked) == "1 day of the log was skipped: day=2026-11-04. See the section Data."
     checked.log["days"] = [make_log_day(number, "skipped") for number in (1, 2, 3, 4)]
     assert "4 days of the log were skipped: from day=2026-11-01 to day=2026-11-04." in describe_skipped_days(checked)
+
+
+def test_possible_leaks_are_listed(healthy):
+    leak = "revenue<b> alone predicts bought (AUC 0.9998)"
+    run = with_status(dataclasses.replace(healthy, log={}), leaks=[leak, 3])
+    assert f"Possible leak: {leak}. Remove such a feature from the schema unless" in read_text(run)
+    assert describe_leaks(run) == "The metrics may be too good: there is 1 possible leak. See the section Data."
+    assert describe_leaks(run) in ParsedPage(render(run)).text
+    for leaks in ([], None, "text", [3]):
+        assert describe_leaks(with_status(healthy, leaks=leaks)) == ""
 
 
 def test_names_and_texts_of_the_log_are_escaped(checked):
