@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -30,6 +31,7 @@ RowMasks = dict[str, np.ndarray]
 _MAX_LISTED_NAMES = 8
 # The square of a larger number, and a sum of many such squares, overflows float32.
 _LARGEST_LABEL = 1e16
+_POSITION = re.compile(r"(.+)\[(\d{1,3})\]")
 
 
 class ColumnError(UserError):
@@ -76,6 +78,17 @@ class FaultMasks:
     def add_clamped(self, reason: str, mask: np.ndarray) -> None:
         """Marks rows, or the rows of values ``[rows, width]``, as clamped."""
         _add_mask(self.clamped, reason, mask)
+
+
+def split_position(column: str) -> tuple[str, int | None]:
+    """Splits the name of one of several columns of the same name into the name and the position among them.
+
+    Example:
+    >>> split_position("age[1]"), split_position("age")
+    (('age', 1), ('age', None))
+    """
+    match = _POSITION.fullmatch(column)
+    return (match[1], int(match[2])) if match else (column, None)
 
 
 def list_log_columns(schema: Schema) -> list[str]:
@@ -171,6 +184,10 @@ def _get_column(
 ) -> pa.Array:
     indices = table.schema.get_all_field_indices(name)
     if not indices:
+        same_name, position = split_position(name)
+        positions = table.schema.get_all_field_indices(same_name)
+        if position is not None and position < len(positions) > 1:
+            return to_single_array(table.column(positions[position]))
         available = list(list_columns() if list_columns else table.column_names)
         similar = difflib.get_close_matches(name, available, 1)
         shown = ", ".join(available[:_MAX_LISTED_NAMES]) + (" …" if len(available) > _MAX_LISTED_NAMES else "")
@@ -182,7 +199,8 @@ def _get_column(
     if len(indices) > 1:
         raise ColumnError(
             name,
-            f"{file}: expected one column '{name}', {role}, got {len(indices)}; remove or rename the others",
+            f"{file}: expected one column '{name}', {role}, got {len(indices)}; rename the others, or choose "
+            f"one by its position: {name}[0]",
         )
     return to_single_array(table.column(indices[0]))
 

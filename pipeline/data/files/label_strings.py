@@ -13,8 +13,9 @@ POSITIVE_STRINGS, NEGATIVE_STRINGS = ("1", "true", "t", "yes", "y"), ("0", "fals
 LABEL_STRINGS = f"a number, a boolean, or one of the strings {', '.join((*POSITIVE_STRINGS, *NEGATIVE_STRINGS))}"
 """What a binary label can be, for messages."""
 
-_NUMBERS = {word.encode(): number for number, words in ((1, POSITIVE_STRINGS), (0, NEGATIVE_STRINGS)) for word in words}
-_NUMBERS[b""] = np.nan
+_NUMBERS = {b"": np.nan} | {
+    word.encode(): number for number, words in ((1.0, POSITIVE_STRINGS), (0.0, NEGATIVE_STRINGS)) for word in words
+}
 
 
 class LabelStringError(ValueError):

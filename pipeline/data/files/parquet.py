@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +13,7 @@ from ....foundation.formatting import first_line
 from ....models.schema import Schema
 from ...config.errors import UserError
 from ..columns import EncodedColumns
-from .arrow_columns import FaultMasks, convert_table, list_log_columns, list_string_columns
+from .arrow_columns import FaultMasks, convert_table, list_log_columns, list_string_columns, split_position
 from .partition_columns import PartitionColumns
 from .row_group_cursor import RowGroupCursor, RowGroupPart, divide_row_group, regroup_batches
 
@@ -48,8 +48,8 @@ class ParquetReader:
         self._filesystem = filesystem
         self._schema = schema
         self._partitions = partitions
-        self._column_names = list_log_columns(schema) if schema else None
-        self._string_columns = list_string_columns(schema) if schema else []
+        self._column_names = _add_plain_names(list_log_columns(schema)) if schema else None
+        self._string_columns = _add_plain_names(list_string_columns(schema)) if schema else []
         self._footers: dict[str, tuple[pq.FileMetaData, list[RowGroupPart]]] = {}
         self._cursors: dict[tuple[str, int], RowGroupCursor] = {}
         self._lock = threading.Lock()
@@ -169,6 +169,11 @@ class ParquetReader:
         with self._lock:
             self._footers[file] = footer, parts
         return footer, parts
+
+
+def _add_plain_names(columns: Iterable[str]) -> list[str]:
+    """Adds ``age`` to ``age[1]``, which may mean the second of several columns named ``age``."""
+    return list(dict.fromkeys(name for column in columns for name in (column, split_position(column)[0])))
 
 
 def _unreadable(file: str, place: str, error: Exception) -> UserError:
