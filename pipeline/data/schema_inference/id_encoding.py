@@ -13,7 +13,12 @@ import pyarrow.compute as pc
 # Up to the first size, the schema lists the vocabulary. Up to the second, a run collects it. Beyond, values are hashed.
 _MAX_LISTED_VOCABULARY, _MAX_COLLECTED_VOCABULARY = 100, 10_000
 _MAX_HASH_BUCKETS = 1 << 20
-_ID_NAME = re.compile(r"(?i)(^|_)(id|key|code|zip|hash|no)\d*$|id\d*$")
+# Words such as paid, valid, grid and bid end with "id" too.
+_ID_NAME = re.compile(
+    r"(?i)(^|_)(id|key|code|zip|hash|no)_?\d*$|(?<!pa)(?<!val)(?<!gr)(?<!vo)(?<!sol)(?<!hum)(?<!b)id_?\d*$"
+)
+# The character in place of bytes that are no text, and the one that arrays of strings drop at the end.
+_NOT_TEXT = re.compile("[\0\ufffd]")
 
 MAX_ID_RANGE = 1000
 """Integers from 0 to below this become an id range; larger ones are hashed."""
@@ -45,6 +50,9 @@ def choose_string_encoding(words: Sequence[str], counts: np.ndarray, column: str
     """
     # Many values that occur only once suggest that the sample missed others.
     is_complete = (counts == 1).sum() <= 0.1 * len(words)
+    # A vocabulary holds text only.
+    if any(_NOT_TEXT.search(word) for word in words):
+        return {"hash_buckets": choose_hash_buckets(len(words))}
     if not has_id_name(column) and len(words) <= _MAX_LISTED_VOCABULARY and is_complete:
         return {"vocabulary": tuple(word for word in words if word)}
     if not has_id_name(column) and len(words) <= _MAX_COLLECTED_VOCABULARY:

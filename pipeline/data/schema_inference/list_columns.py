@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ....foundation.formatting import pluralize
+from ..files.arrow_arrays import flatten_lists, is_text
 from .column_proposal import ColumnProposal, make_feature
 from .id_encoding import (
     MAX_ID_RANGE,
@@ -17,57 +17,80 @@ from .id_encoding import (
     choose_string_encoding,
     count_strings,
 )
-from .number_columns import choose_bounds
+from .number_columns import Numbers, choose_bounds, format_infinite
 
 # A bag is as wide as the lists require, except that it truncates this share of them, and at most _MAX_BAG_WIDTH wide.
 _TRUNCATED_SHARE, _MAX_BAG_WIDTH = 0.01, 50
 
 
 def propose_list_column(name: str, array: pa.Array, missing_text: str) -> ColumnProposal:
-    """Proposes a numerical vector or a bag for a column of lists.
+    """Proposes a numerical vector or a bag for a column of lists, or leaves it out.
 
     Args:
       name: The column's name.
-      array: A sample of its values, at least one of them not null.
+      array: A sample of its values in a plain type, at least one of them not null.
       missing_text: The share of missing values, such as ", 5.0% missing"; empty if no value is missing. Added to the
         summary.
     """
-    lengths = pc.drop_null(pc.list_value_length(array)).to_numpy(zero_copy_only=False)
-    values = pc.drop_null(array.flatten())
-    kind = values.type
-    summary = f"lists of {kind}, {_format_lengths(lengths)}{missing_text}"
-    if not len(values):
-        return ColumnProposal(name, summary, exclusion_reason="every list is empty.")
-    if pa.types.is_floating(kind) and lengths.min() == lengths.max():
-        default = 0.0 if array.null_count else None
-        numbers = values.to_numpy(zero_copy_only=False).astype(np.float64)
-        numbers = numbers[np.isfinite(numbers)]
-        bounds = choose_bounds(float(numbers.min()), float(numbers.max())) if numbers.size else {}
-        feature = make_feature(name, "numerical", width=int(lengths[0]), default=default, **bounds)
-        return ColumnProposal(name, summary, feature=feature)
-    if pa.types.is_integer(kind):
-        numbers = values.to_numpy(zero_copy_only=False)
-        distinct, low, high = len(np.unique(numbers)), int(numbers.min()), int(numbers.max())
-        summary += f"; {pluralize(distinct, 'different value')} from {low} to {high}"
-        is_range = low >= 0 and high < MAX_ID_RANGE
-        encoding: dict[str, Any] = (
-            {"num_ids": high + 1} if is_range else {"hash_buckets": choose_hash_buckets(distinct)}
-        )
-    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    values, all_lengths = flatten_lists(array)
+    lengths = all_lengths[array.is_valid().to_numpy(zero_copy_only=False)]
+    summary = f"lists of {_name_values(values.type)}, {_format_lengths(lengths)}{missing_text}"
+    if values.null_count:
+        summary += f"; {values.null_count / len(values):.1%} of the values are missing"
+    if values.null_count == len(values):
+        reason = "every value in the lists is missing." if len(values) else "every list is empty."
+        return ColumnProposal(name, summary, exclusion_reason=reason)
+    if is_text(values.type):
         words, counts = count_strings(values)
-        distinct = len(words)
-        summary += f"; {pluralize(distinct, 'different value')}"
-        encoding = {"dtype": "string", **choose_string_encoding(words, counts, name)}
-    else:
+        summary += f"; {pluralize(len(words), 'different value')}"
+        return _propose_bag(
+            name, summary, lengths, len(words), dtype="string", **choose_string_encoding(words, counts, name)
+        )
+    numbers = Numbers.from_array(values)
+    if numbers is None:
+        return ColumnProposal(name, summary, exclusion_reason="no value is finite.")
+    if not numbers.is_integer and lengths.min() == lengths.max():
+        return _propose_vector(name, summary, int(lengths[0]), numbers, bool(array.null_count))
+    if not numbers.is_whole:
         reason = (
-            f"lists of {kind} with different lengths. A ranker reads lists of integers or strings, and lists of numbers "
+            "lists of numbers with different lengths. A ranker reads lists of integers or strings, and lists of numbers "
             "that all have the same length."
         )
         return ColumnProposal(name, summary, exclusion_reason=reason)
+    summary += f"; {pluralize(numbers.distinct, 'different value')} from {numbers.low:g} to {numbers.high:g}"
+    is_range = numbers.low >= 0 and numbers.high < MAX_ID_RANGE
+    encoding = (
+        {"num_ids": int(numbers.high) + 1} if is_range else {"hash_buckets": choose_hash_buckets(numbers.distinct)}
+    )
+    return _propose_bag(name, summary, lengths, numbers.distinct, **encoding)
+
+
+def _propose_vector(name: str, summary: str, width: int, numbers: Numbers, has_null_lists: bool) -> ColumnProposal:
+    # The numbers of a vector have no common median that means something.
+    median = float(f"{numbers.median:.4g}") if width == 1 else 0.0
+    default = median if numbers.has_missing or has_null_lists else None
+    bounds = choose_bounds(float(numbers.low), float(numbers.high))
+    proposal = ColumnProposal(
+        name, summary, feature=make_feature(name, "numerical", width=width, default=default, **bounds)
+    )
+    if numbers.num_infinite:
+        return proposal.exclude(format_infinite(numbers.num_infinite))
+    if width == 1 and numbers.distinct == 1:
+        return proposal.exclude("the same value in every row.")
+    return proposal
+
+
+def _propose_bag(name: str, summary: str, lengths: np.ndarray, distinct: int, **encoding: Any) -> ColumnProposal:
     width = int(min(max(np.quantile(lengths, 1 - _TRUNCATED_SHARE), 1), _MAX_BAG_WIDTH))
     embedding_width = choose_embedding_width(distinct)
     feature = make_feature(name, "bag", width=width, embedding_width=embedding_width, **encoding)
     return ColumnProposal(name, summary, feature=feature)
+
+
+def _name_values(kind: pa.DataType) -> str:
+    if is_text(kind):
+        return "strings"
+    return "numbers" if pa.types.is_floating(kind) else "integers"
 
 
 def _format_lengths(lengths: np.ndarray) -> str:

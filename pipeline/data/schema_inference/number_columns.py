@@ -1,4 +1,4 @@
-"""Rules for columns of numbers: labels, timestamps, row numbers, ids, counters and plain numbers."""
+"""Rules for columns of numbers: timestamps, row numbers, ids, counters and plain numbers."""
 
 from __future__ import annotations
 
@@ -12,17 +12,14 @@ import pyarrow.compute as pc
 
 from ....foundation.formatting import pluralize
 from ....models.schema import Feature
-from .column_proposal import ColumnProposal, make_feature, make_task
+from .column_proposal import ColumnProposal, make_feature
 from .id_encoding import MAX_ID_RANGE, choose_embedding_width, choose_hash_buckets, has_id_name
 
-_LABEL_NAME = re.compile(
-    r"(?i)^(label|target|y)\d*$|click|like|share|purchas|bought|conver|install|watch|rating|reward|outcome|is_|survived"
-)
 _TIME_NAME = re.compile(r"(?i)(^|[^a-z])(time|date|datetime|ts|at)([^a-z]|$)|timestamp")
 # Numbers above this, in a column named like a time, are seconds since 1970 or finer.
 _MIN_TIMESTAMP = 1e6
-# Integers with few different values are categories, and may be labels.
-_MAX_CATEGORIES, _MAX_CATEGORY, _MAX_LABEL_VALUES = 32, 100, 20
+# Integers with few different values are categories.
+_MAX_CATEGORIES, _MAX_CATEGORY = 32, 100
 # Integers above this that hardly repeat are ids.
 _MIN_LARGE_ID = 10_000
 _MIN_NUMBERED_ROWS = 1000
@@ -31,11 +28,24 @@ _TAIL_FACTOR, _MEAN_DIVISOR = 20, 5
 # The bounds are this many times the sample's range away from its values, so that hardly any row of the log exceeds them.
 # The tail of a counter is longer in the whole log than in a sample.
 _BOUND_RANGES, _TAIL_BOUND_RANGES = 10, 1000
+# Up to this number, each integer has a float of its own.
+_MAX_EXACT_FLOAT = 2**53
 
 
 @dataclasses.dataclass(frozen=True)
-class _Numbers:
-    """The values of a column in a sample, and the properties that the rules use."""
+class Numbers:
+    """The values of a column in a sample, and the properties that the rules use.
+
+    Attributes:
+      values: The values that are not null: int64, uint64 or float64.
+      finite: The finite ones.
+      is_integer: Whether the column's type is an integer or a boolean.
+      has_nulls: Whether a value is null.
+      low: The smallest finite value.
+      median: The median of the finite values.
+      high: The largest finite value.
+      distinct: The number of different finite values.
+    """
 
     values: np.ndarray
     finite: np.ndarray
@@ -47,39 +57,64 @@ class _Numbers:
     distinct: int
 
     @classmethod
-    def from_array(cls, array: pa.Array) -> _Numbers | None:
-        """Summarizes an array; None if it holds no finite value."""
-        is_integer = pa.types.is_integer(array.type) or pa.types.is_boolean(array.type)
+    def from_array(cls, array: pa.Array) -> Numbers | None:
+        """Summarizes an array of a plain type; None if it holds no finite value."""
+        is_integer = not pa.types.is_floating(array.type)
         if pa.types.is_boolean(array.type):
             array = pc.cast(array, pa.int8())
-        values = pc.cast(pc.drop_null(array), pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        values = pc.drop_null(array).to_numpy(zero_copy_only=False)
         finite = values[np.isfinite(values)]
         if not finite.size:
             return None
-        low, median, high = np.quantile(finite, [0, 0.5, 1]).tolist()
-        return cls(values, finite, is_integer, array.null_count > 0, low, median, high, len(np.unique(finite)))
+        # Not converted to floats, which would merge large integers.
+        low, high = finite.min().item(), finite.max().item()
+        distinct = len(np.unique(finite))
+        return cls(values, finite, is_integer, array.null_count > 0, low, float(np.median(finite)), high, distinct)
 
     @property
-    def is_binary(self) -> bool:
-        return self.distinct == 2 and self.low == 0 and self.high == 1
+    def has_missing(self) -> bool:
+        """Whether a value is null or NaN."""
+        return self.has_nulls or bool(np.isnan(self.values).any())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all values are whole numbers that an id can hold."""
+        if self.is_integer:
+            return True
+        return bool(np.array_equal(self.finite, np.floor(self.finite)) and max(-self.low, self.high) < 2**63)
+
+    @property
+    def is_category(self) -> bool:
+        """Whether the values look like categories. pandas stores integers with missing values as floats."""
+        is_integer = self.is_integer or (self.has_missing and self.is_whole)
+        return is_integer and self.distinct <= _MAX_CATEGORIES and self.low >= 0 and self.high < _MAX_CATEGORY
 
     @property
     def is_row_number(self) -> bool:
+        """Whether the values count the rows."""
         if not self.is_integer or not self.distinct == self.values.size > _MIN_NUMBERED_ROWS:
             return False
         has_no_gaps = self.high - self.low + 1 == self.distinct
-        return bool(has_no_gaps or np.mean(np.diff(self.values) == 1) > 0.9)
+        return bool(has_no_gaps or np.mean(self.values[1:] - self.values[:-1] == 1) > 0.9)
 
     @property
     def has_tail(self) -> bool:
+        """Whether a few values are far above the others, as in counters."""
         typical = max(self.median, float(self.finite.mean()) / _MEAN_DIVISOR, 1e-9)
         return bool(self.low >= 0 and self.high > _TAIL_FACTOR * typical)
 
+    @property
+    def num_infinite(self) -> int:
+        """The number of values that are infinite as float32, the type in which a ranker reads numbers."""
+        return int((np.abs(self.values.astype(np.float64)) > np.finfo(np.float32).max).sum())
+
     def is_id(self, name: str) -> bool:
+        """Whether the values are ids, by the column's name or because they are large and hardly repeat."""
         hardly_repeats = self.distinct > 0.5 * self.finite.size and self.high > _MIN_LARGE_ID
-        return self.is_integer and (has_id_name(name) or bool(hardly_repeats))
+        return self.is_whole and (has_id_name(name) or (self.is_integer and bool(hardly_repeats)))
 
     def format_summary(self, missing_text: str) -> str:
+        """Formats the values in a few words."""
         not_finite = 1 - self.finite.size / self.values.size
         missing_text += f", {not_finite:.2%} not finite" if not_finite else ""
         kind = "integers" if self.is_integer else "numbers"
@@ -87,71 +122,71 @@ class _Numbers:
         return f"{kind} from {self.low:g} to {self.high:g}, median {self.median:g}, {values}{missing_text}"
 
 
-def propose_number_column(
-    name: str, array: pa.Array, missing_text: str, is_label: bool, may_be_label: bool
-) -> ColumnProposal:
-    """Proposes a task or a feature for a column of numbers or truth values.
+def propose_number_column(name: str, array: pa.Array, missing_text: str) -> ColumnProposal:
+    """Proposes a feature for a column of numbers or truth values, or leaves it out.
 
     Args:
       name: The column's name.
-      array: A sample of its values, at least one of them not null.
+      array: A sample of its values in a plain type, at least one of them not null.
       missing_text: The share of missing values, such as ", 5.0% missing"; empty if no value is missing. Added to the
         summary.
-      is_label: Whether the user named the column as a label.
-      may_be_label: Whether the column's name and values may make it a label.
     """
-    numbers = _Numbers.from_array(array)
+    numbers = Numbers.from_array(array)
     if numbers is None:
         return ColumnProposal(name, str(array.type), exclusion_reason="no value is finite.")
     summary = numbers.format_summary(missing_text)
-    has_label_values = numbers.is_binary or not numbers.is_integer or numbers.distinct <= _MAX_LABEL_VALUES
-    if is_label or (may_be_label and _LABEL_NAME.search(name) and has_label_values):
-        return _propose_label(name, numbers, summary)
-    reason = _find_exclusion_reason(name, numbers)
-    if reason:
-        return ColumnProposal(name, summary, exclusion_reason=reason)
-    return ColumnProposal(name, summary, feature=_choose_feature(name, numbers))
+    feature = _choose_feature(name, numbers)
+    if not numbers.is_integer and feature.kind == "categorical":
+        summary += "; whole numbers stored as floats"
+        if max(-numbers.low, numbers.high) > _MAX_EXACT_FLOAT:
+            summary += ". WARNING: above 2^53, a float merges different ids; write the column as integers"
+    proposal = ColumnProposal(name, summary, feature=feature)
+    reason = _find_exclusion_reason(name, numbers, feature)
+    return proposal.exclude(reason) if reason else proposal
 
 
-def _propose_label(name: str, numbers: _Numbers, summary: str) -> ColumnProposal:
-    finite = numbers.finite
-    if numbers.is_binary:
-        return ColumnProposal(name, f"{summary}; {finite.mean():.2%} are 1", task=make_task(name, "binary", 1.0))
-    # Divided by the label's variance, the squared error of a regression has about the same weight as a cross-entropy.
-    weight = float(f"{1 / max(float(finite.var()), 1e-6):.1g}")
-    summary += f"; mean {finite.mean():.4g}, standard deviation {finite.std():.4g}"
-    return ColumnProposal(name, summary, task=make_task(name, "regression", weight))
-
-
-def _find_exclusion_reason(name: str, numbers: _Numbers) -> str:
+def _find_exclusion_reason(name: str, numbers: Numbers, feature: Feature) -> str:
     if numbers.distinct == 1:
         return "the same value in every row."
     if _TIME_NAME.search(name) and numbers.low > _MIN_TIMESTAMP:
         return "a timestamp. Rows at serving time are later than every row in training."
     if numbers.is_row_number:
         return "a row number. Rows at serving time have numbers that no row in training has."
+    if feature.kind == "numerical" and numbers.num_infinite:
+        return format_infinite(numbers.num_infinite)
     return ""
 
 
-def _choose_feature(name: str, numbers: _Numbers) -> Feature:
-    is_id = numbers.is_id(name)
-    largest = MAX_ID_RANGE if is_id else _MAX_CATEGORY
-    is_range = numbers.low >= 0 and numbers.high < largest
+def _choose_feature(name: str, numbers: Numbers) -> Feature:
     width = choose_embedding_width(numbers.distinct)
-    if is_range and (is_id or (numbers.is_integer and numbers.distinct <= _MAX_CATEGORIES)):
+    is_id = numbers.is_id(name)
+    if numbers.is_category or (is_id and numbers.low >= 0 and numbers.high < MAX_ID_RANGE):
         return make_feature(name, "categorical", num_ids=int(numbers.high) + 1, embedding_width=width)
     if is_id:
         buckets = choose_hash_buckets(numbers.distinct)
         return make_feature(name, "categorical", hash_buckets=buckets, embedding_width=width)
-    has_missing = numbers.has_nulls or bool(np.isnan(numbers.values).any())
+    return make_number_feature(name, numbers)
+
+
+def make_number_feature(name: str, numbers: Numbers) -> Feature:
+    """Makes a numerical feature for a column of numbers."""
     return make_feature(
         name,
         "numerical",
         # The mean and deviation of a counter depend on its few largest values. The mean and deviation of its logarithm
         # do not.
         normalization="log" if numbers.has_tail else "standard",
-        default=float(f"{numbers.median:.4g}") if has_missing else None,
-        **choose_bounds(numbers.low, numbers.high, numbers.has_tail),
+        default=float(f"{numbers.median:.4g}") if numbers.has_missing else None,
+        **choose_bounds(float(numbers.low), float(numbers.high), numbers.has_tail),
+    )
+
+
+def format_infinite(count: int) -> str:
+    """Formats the reason for which a column with infinite numbers is left out."""
+    verb = "is" if count == 1 else "are"
+    return (
+        f"{pluralize(count, 'value')} of the sample {verb} infinite or beyond float32, which training refuses. Write "
+        f"{'it as a missing value' if count == 1 else 'them as missing values'}."
     )
 
 

@@ -26,11 +26,6 @@ def propose_text_column(name: str, array: pa.Array, missing_text: str) -> Column
     summary = (
         f"strings of up to {pluralize(longest, 'character')}, {pluralize(len(words), 'different value')}{missing_text}"
     )
-    if len(words) == 1:
-        return ColumnProposal(name, summary, exclusion_reason="the same value in every row.")
-    if len(words) > _UNIQUE_SHARE * (len(array) - array.null_count) and len(words) > _MIN_UNIQUE_VALUES:
-        reason = "different in almost every row. A ranker learns nothing from values that do not repeat."
-        return ColumnProposal(name, summary, exclusion_reason=reason)
     feature = make_feature(
         name,
         "categorical",
@@ -38,4 +33,10 @@ def propose_text_column(name: str, array: pa.Array, missing_text: str) -> Column
         embedding_width=choose_embedding_width(len(words)),
         **choose_string_encoding(words, counts, name),
     )
-    return ColumnProposal(name, summary, feature=feature)
+    proposal = ColumnProposal(name, summary, feature=feature)
+    if len(words) == 1:
+        return proposal.exclude("the same value in every row.")
+    if len(words) > _UNIQUE_SHARE * (len(array) - array.null_count) and len(words) > _MIN_UNIQUE_VALUES:
+        reason = "different in almost every row. A ranker learns nothing from values that do not repeat."
+        return proposal.exclude(reason)
+    return proposal

@@ -177,7 +177,11 @@ class TestColumns:
             ("age", b"1", "column 'age' should be numbers, but the file has binary"),
             ("country", 0.5, "column 'country' should be strings, but the file has float"),
             ("history", [0.5], "column 'history' should be lists of whole numbers, but the file has list<item: float>"),
-            ("click", b"yes", "column 'click' should be a label (a number or a boolean), but the file has binary"),
+            (
+                "click",
+                b"maybe",
+                "one of the strings 1, true, t, yes, y, 0, false, f, no, n), but the file has the string 'maybe'",
+            ),
         ],
     )
     def test_a_wrong_type_is_refused(self, log, name, value, message):
@@ -325,7 +329,9 @@ def test_decompressed_files_beyond_the_memory_limit_are_dropped(tmp_path, monkey
 
 
 def test_a_schema_is_proposed_for_tfrecord(log, tmp_path):
-    log({"day=1/a.tfrecord": make_rows(300), "day=2/a.tfrecord.gz": make_rows(300, 300)})
+    clicks = np.random.default_rng(0).integers(0, 2, 600).tolist()
+    rows = [row | {"click": click} for row, click in zip(make_rows(600), clicks, strict=True)]
+    log({"day=1/a.tfrecord": rows[:300], "day=2/a.tfrecord.gz": rows[300:]})
     proposal = propose_schema(str(tmp_path / "log"))
     assert (proposal.rows, proposal.sampled_rows, list(proposal.days)) == (600, 600, ["day=1", "day=2"])
     features = {feature.name: (feature.kind, feature.dtype, feature.width) for feature in proposal.schema.features}

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from steadyrank.pipeline.data.schema_inference.column_proposal import ColumnProposal
 from steadyrank.pipeline.data.schema_inference.list_columns import propose_list_column
+from steadyrank.pipeline.data.schema_inference.plain_types import to_plain
 
 
 def propose(values: list, kind: pa.DataType) -> ColumnProposal:
-    return propose_list_column("x", pa.array(values, pa.list_(kind)), "")
+    return propose_list_column("x", to_plain(pa.array(values, pa.list_(kind))), "")
 
 
 def test_numbers_of_one_length_become_a_vector():
@@ -18,11 +20,26 @@ def test_numbers_of_one_length_become_a_vector():
     assert propose([[1.0, 2.0], None], pa.float32()).feature.default == 0.0
 
 
+def test_lists_of_one_number_become_a_number():
+    feature = propose([[1.5], [2.5]], pa.float64()).feature
+    assert (feature.kind, feature.width, feature.default) == ("numerical", 1, None)
+    assert propose([[1.5], [None], [3.5]], pa.float64()).feature.default == 2.5
+    assert propose([[1.5, None], [2.5, 3.5]], pa.float64()).feature.default == 0.0
+
+
 @pytest.mark.parametrize(
     ("values", "kind", "encoding"),
     [
         ([[1, 2], [3, 7]], pa.int64(), {"num_ids": 8}),
         ([[1, 2], [3, 7000]], pa.int64(), {"hash_buckets": 16}),
+        ([[1.0, 2.0], [3.0, 7.0, None]], pa.float64(), {"num_ids": 8}),
+        ([[2**60, 1], [2**60 + 1, 1]], pa.int64(), {"hash_buckets": 16}),
+        ([[True, False], [True, False]], pa.bool_(), {"num_ids": 2}),
+        (
+            [["a", "b"], ["a", "b"]],
+            pa.dictionary(pa.int8(), pa.string()),
+            {"vocabulary": ("a", "b"), "dtype": "string"},
+        ),
         ([["a", "b"], ["a", "b"]], pa.string(), {"vocabulary": ("a", "b"), "dtype": "string"}),
     ],
 )
@@ -40,8 +57,26 @@ def test_one_long_list_does_not_widen_the_bag():
 @pytest.mark.parametrize(
     ("values", "kind", "summary", "reason"),
     [
-        ([[], []], pa.int64(), "lists of int64, each with 0 values", "every list is empty."),
-        ([[1.0], [1.0, 2.0]], pa.float64(), "lists of double, each with 1 to 2 values (median 1.5)", "lists of double"),
+        ([[], []], pa.int64(), "lists of integers, each with 0 values", "every list is empty."),
+        (
+            [[1.5], [1.0, 2.0]],
+            pa.float64(),
+            "lists of numbers, each with 1 to 2 values (median 1.5)",
+            "lists of numbers",
+        ),
+        (
+            [[None], [None]],
+            pa.float64(),
+            "lists of numbers, each with 1 value; 100.0% of the values are missing",
+            "every value",
+        ),
+        (
+            [[1.0, np.inf], [1.0, 1.0]],
+            pa.float64(),
+            "lists of numbers, each with 2 values",
+            "1 value of the sample is infinite",
+        ),
+        ([[1.0], [1.0]], pa.float64(), "lists of numbers, each with 1 value", "the same value in every row."),
     ],
 )
 def test_other_lists_are_left_out(values, kind, summary, reason):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -8,37 +10,13 @@ from hypothesis import strategies as st
 
 from steadyrank.pipeline.data.schema_inference.column_proposal import ColumnProposal
 from steadyrank.pipeline.data.schema_inference.number_columns import choose_bounds, propose_number_column
+from steadyrank.pipeline.data.schema_inference.plain_types import to_plain
 
 RNG = np.random.default_rng(0)
 
 
-def propose(name: str, values, *, is_label: bool = False, may_be_label: bool = True) -> ColumnProposal:
-    array = values if isinstance(values, pa.Array) else pa.array(values)
-    return propose_number_column(name, array, "", is_label, may_be_label)
-
-
-@pytest.mark.parametrize(
-    ("name", "values", "kind"),
-    [
-        ("click", [0, 1, 1], "binary"),
-        ("is_new", [True, False], "binary"),
-        ("watch_time", [0.5, 2.5], "regression"),
-        ("rating", [1, 2, 3, 4, 5], "regression"),
-    ],
-)
-def test_a_column_with_a_labels_name_and_values_becomes_a_task(name, values, kind):
-    assert propose(name, values).task.kind == kind
-    assert propose(name, values, may_be_label=False).task is None
-    assert propose(name, values, is_label=True, may_be_label=False).task.kind == kind
-
-
-def test_a_column_with_a_labels_name_and_many_integers_is_no_label():
-    assert propose("share_count", np.arange(100) % 50).task is None
-
-
-def test_a_regression_is_weighted_by_its_variance():
-    assert propose("rating", [0.0, 20.0]).task.weight == 0.01
-    assert propose("click", [0, 1]).task.weight == 1.0
+def propose(name: str, values) -> ColumnProposal:
+    return propose_number_column(name, to_plain(values if isinstance(values, pa.Array) else pa.array(values)), "")
 
 
 @pytest.mark.parametrize(
@@ -46,6 +24,9 @@ def test_a_regression_is_weighted_by_its_variance():
     [
         ("x", [1.0, 1.0], "the same value in every row."),
         ("x", [np.nan, np.inf], "no value is finite."),
+        ("x", [2**60, 2**60], "the same value in every row."),
+        ("x", [1.0, 2.0, np.inf], "1 value of the sample is infinite or beyond float32"),
+        ("x", [1.0, 2.0, None, -1e39, 1e39], "2 values of the sample are infinite or beyond float32"),
         ("event_time", [1.7e9, 1.8e9], "a timestamp."),
         ("x", np.arange(2000), "a row number."),
         ("x", np.arange(2000) + np.arange(2000) // 500 * 50, "a row number."),
@@ -54,7 +35,6 @@ def test_a_regression_is_weighted_by_its_variance():
 def test_columns_that_a_ranker_must_not_see_are_left_out(name, values, reason):
     proposal = propose(name, values)
     assert proposal.exclusion_reason.startswith(reason)
-    assert proposal.feature is None
 
 
 def test_a_small_number_named_like_a_time_is_a_feature():
@@ -67,6 +47,13 @@ def test_a_small_number_named_like_a_time_is_a_feature():
         ("weekday", [0, 6], {"num_ids": 7}),
         ("user_id", [5, 900], {"num_ids": 901}),
         ("user_id", [5, 1_000_000], {"hash_buckets": 16}),
+        ("user_id", [5.0, 900.0, None], {"num_ids": 901}),
+        ("user_id", [1234.0, 1e12, np.nan], {"hash_buckets": 16}),
+        ("weekday", [0.0, 6.0, None], {"num_ids": 7}),
+        ("item_id", [2**60, 2**60 + 1], {"hash_buckets": 16}),
+        ("item_id", np.array([2**64 - 1, 2**64 - 2], np.uint64), {"hash_buckets": 16}),
+        ("item_id", pa.array([Decimal(90000000001), Decimal(90000000002)], pa.decimal128(20, 0)), {"hash_buckets": 16}),
+        ("user_id", [-5.0, 2e9], {"hash_buckets": 16}),
         ("visitor", RNG.integers(0, 10**9, 500), {"hash_buckets": 1024}),
     ],
 )
@@ -89,6 +76,27 @@ def test_missing_numbers_get_the_median_as_default():
     assert propose("height", [1.5, None, 3.5]).feature.default == 2.5
     assert propose("height", [1.5, np.nan, 3.5]).feature.default == 2.5
     assert propose("height", [1.5, 3.5]).feature.default is None
+
+
+def test_ids_beyond_the_exact_floats_are_counted_as_integers():
+    proposal = propose("item_id", 2**60 + np.arange(50))
+    assert "50 different values" in proposal.summary
+    assert proposal.feature.hash_buckets == 128
+
+
+def test_ids_stored_as_floats_are_named_as_such():
+    assert propose("user_id", [1234.0, 5e9, None]).summary.endswith("; whole numbers stored as floats")
+    assert "WARNING: above 2^53, a float merges different ids" in propose("user_id", [1.0, 2.0**60]).summary
+
+
+@pytest.mark.parametrize("name", ["user_id", "price"])
+def test_fractions_are_numbers_whatever_the_name(name):
+    assert propose(name, [1.5, 2.0, None]).feature.kind == "numerical"
+
+
+@pytest.mark.parametrize("name", ["is_paid", "bid", "valid", "price_paid"])
+def test_words_that_end_like_an_id_are_none(name):
+    assert propose(name, np.arange(300) * 10).feature.kind == "numerical"
 
 
 @pytest.mark.parametrize(
@@ -115,5 +123,5 @@ def test_no_value_of_the_sample_exceeds_the_bounds(one, other, has_tail):
 
 
 def test_a_numerical_feature_has_bounds():
-    feature = propose("height", [1.5, None, 3.5, np.inf]).feature
+    feature = propose("height", [1.5, None, 3.5]).feature
     assert feature.bounds == (-18.0, 24.0)
