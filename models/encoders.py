@@ -109,7 +109,9 @@ class Normalizer(tf_keras.layers.Layer):
 
     def _add_constant(self, name: str, value: np.ndarray) -> tf.Variable:
         initializer = tf_keras.initializers.Constant(value)
-        return self.add_weight(name=name, shape=(self._feature.width,), initializer=initializer, trainable=False)
+        return self.add_weight(
+            name=f"{self.name}/{name}", shape=(self._feature.width,), initializer=initializer, trainable=False
+        )
 
     def call(self, column: tf.Tensor) -> tf.Tensor:
         """Returns the normalized column, ``[B, W]``."""

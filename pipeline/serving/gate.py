@@ -18,7 +18,10 @@ def find_export_blockers(ranker: MultitaskRanker, verdict: Verdict) -> list[str]
     blockers = []
     if verdict == "full":
         blockers.append("the training fully diverged")
-    broken = [variable.name for variable in ranker.trainable_variables if not _is_finite(variable)]
+    # Metrics are no part of an export. Their sums may hold a NaN of the past.
+    metrics = {id(variable) for metric in ranker.metrics for variable in metric.variables}
+    weights = [variable for variable in ranker.variables if id(variable) not in metrics]
+    broken = [variable.name for variable in weights if not _is_finite(variable)]
     if broken:
         others = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
         verb = "hold" if len(broken) > 1 else "holds"

@@ -37,7 +37,7 @@ def record_failure(run: RunDirectory, state: RunState) -> Iterator[None]:
         message = full_disk or unreadable_log or f"{type(error).__name__}: {first_line(error)}"
         # On a full disk, writing the status may fail as well. Report only the first error.
         with contextlib.suppress(OSError):
-            run.write_status("failed", state.step, message=message)
+            run.write_status("failed", state.step, total_steps=state.total_steps, message=message)
         if unreadable_log:
             raise UserError(unreadable_log) from error
         if full_disk:

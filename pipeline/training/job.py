@@ -75,9 +75,9 @@ def run_job(config: Config, model_dir: str, resume: bool = False) -> int:
 
     # 3. Claim the folder. From now on, status.json records the state of the run, even if the run fails.
     run.claim(config, source.schema)
-    state = RunState(step=run.read_status().get("step", 0))
+    state = RunState(run.read_status().get("step", 0), schedule.total_steps)
     with record_failure(run, state):
-        run.write_status("running", state.step)
+        run.write_status("running", state.step, total_steps=state.total_steps)
         source.open_quarantine(run.quarantine)
         state.published_skipped_rows = source.row_faults.skipped_rows
         progress = TrainingProgress(schedule.total_steps, config.data.batch_size, sys.stderr)
@@ -113,7 +113,8 @@ def run_job(config: Config, model_dir: str, resume: bool = False) -> int:
                 holdout_metrics = loop.run(callbacks=[publisher, events])
         except Preempted:
             run.write_divergence(monitor.to_dict())
-            run.write_status("preempted", state.step, message="saved after SIGTERM; continue with --resume")
+            message = "saved after SIGTERM; continue with --resume"
+            run.write_status("preempted", state.step, total_steps=state.total_steps, message=message)
             progress.print_line(f"Preempted at step {state.step:,}. The run is saved; continue it with --resume.")
             return EXIT_PREEMPTED
         finally:

@@ -6,7 +6,6 @@ import sys
 
 import numpy as np
 
-from ...foundation.run_terms import Verdict
 from ...models.ranker import MultitaskRanker
 from ...models.schema import Schema
 from ...models.statistics import Statistics
@@ -41,9 +40,3 @@ def make_untrained_ranker(config: Config, schema: Schema) -> MultitaskRanker:
     ones = {feature.name: np.ones(feature.width, np.float32) for feature in numerical}
     # The number of steps affects only the learning rate, which only training uses.
     return make_ranker(config, schema, Statistics(mean=ones, deviation=ones), total_steps=1)
-
-
-def read_verdict(run: RunDirectory) -> Verdict:
-    """Returns the verdict in ``divergence.json``, or ``healthy`` if the run has not written one yet."""
-    divergence = run.read_divergence()
-    return "healthy" if divergence is None else divergence["verdict"]

@@ -13,6 +13,7 @@ class RunState:
 
     Attributes:
       step: Number of completed training steps, including those of earlier processes.
+      total_steps: Number of training steps of the whole run; 0 if it is not known yet.
       day: Name of the current day; empty before the first one.
       day_start_step: The step at which the current pass over the day began.
       training_seconds: Seconds that this process spent on training steps and waiting for their input, without
@@ -27,6 +28,7 @@ class RunState:
     """
 
     step: int = 0
+    total_steps: int = 0
     day: str = ""
     day_start_step: int = 0
     training_seconds: float = 0.0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
 
+from steadyrank.pipeline import export
 from steadyrank.pipeline.reporting import read_lines
 from tests.pipeline.commands import run_command
 
@@ -49,6 +51,18 @@ def test_export_refuses_a_run_that_diverged(finished, tmp_path):
     assert ran.stderr.startswith("The model was not exported: ")
     assert "diverged" in ran.stderr
     assert len(ran.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_export_refuses_a_run_that_was_killed_before_it_was_judged(finished, tmp_path, capsys):
+    copy = shutil.copytree(finished, tmp_path / "run")
+    (copy / "status.json").write_text('{"status": "running", "step": 0, "total_steps": 64}')
+    (copy / "divergence.json").unlink()
+    flags = SimpleNamespace(model_dir=str(copy), export_dir=str(tmp_path / "out"))
+    assert export.main(flags) == 4
+    [line] = capsys.readouterr().err.splitlines()
+    assert "its health is not known: the run ended before the model was judged on the held-out days" in line
+    assert f"--model_dir={copy} --resume" in line
     assert not (tmp_path / "out").exists()
 
 

@@ -27,6 +27,21 @@ class RowGroup:
     signature: Hashable
 
 
+@dataclasses.dataclass(frozen=True)
+class DaySample:
+    """A sample of a day's rows.
+
+    Attributes:
+      blocks: The rows without faults.
+      num_read: Number of rows that were read, faulty ones included.
+      faults: Number of faulty rows for each reason, such as ``age: not finite``.
+    """
+
+    blocks: Sequence[EncodedColumns]
+    num_read: int
+    faults: Mapping[str, int]
+
+
 class CheckableLog(Protocol):
     """A log whose days can be checked.
 
@@ -66,11 +81,14 @@ class CheckableLog(Protocol):
         ...
 
     def column_types(self, day: int) -> Mapping[str, str]:
-        """Returns the type of each column in a day's files; empty if the files do not store types."""
+        """Returns the type of each column of the schema in a day's files; empty if the files do not store types.
+
+        Types that differ only in their width, their unit or their encoding are equal.
+        """
         ...
 
-    def sample_rows(self, day: int, rows: int) -> Sequence[EncodedColumns]:
-        """Returns about ``rows`` valid rows, in blocks spread over the day."""
+    def sample_rows(self, day: int, rows: int) -> DaySample:
+        """Returns about ``rows`` rows, in blocks spread over the day."""
         ...
 
     def row_groups(self, day: int) -> Iterable[RowGroup]:

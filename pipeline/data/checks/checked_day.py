@@ -14,10 +14,9 @@ Check = Literal[
     "unknown_values",
     "duplicates",
     "missing_day",
-    "missing_column",
-    "extra_column",
     "type",
     "empty",
+    "faulty_rows",
     "undated",
 ]
 """The name of a check."""

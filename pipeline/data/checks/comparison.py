@@ -90,21 +90,11 @@ def _compare_rows(today: DayProfile, previous: Sequence[DayProfile]) -> Iterator
 
 
 def _compare_column_types(today: DayProfile, previous: Sequence[DayProfile]) -> Iterator[Anomaly]:
-    earlier_types = [day.column_types for day in previous if day.column_types]
-    if not today.column_types or not earlier_types:
-        return
-    usual: dict[str, str] = {}
-    for name in dict.fromkeys(name for types in earlier_types for name in types):
-        counts = Counter(types[name] for types in earlier_types if name in types)
-        usual[name] = counts.most_common(1)[0][0]
-        if name not in today.column_types:
-            if 2 * counts.total() > len(earlier_types):
-                yield Anomaly("missing_column", name, f"the column {name} is missing; earlier days had it")
-        elif today.column_types[name] != usual[name]:
-            text = f"the type of {name} is {today.column_types[name]}; it was {usual[name]} before"
-            yield Anomaly("type", name, text)
-    for name in today.column_types.keys() - usual.keys():
-        yield Anomaly("extra_column", name, f"the column {name} ({today.column_types[name]}) is new")
+    for name, kind in today.column_types.items():
+        counts = Counter(day.column_types[name] for day in previous if name in day.column_types)
+        usual = counts.most_common(1)[0][0] if counts else kind
+        if kind != usual:
+            yield Anomaly("type", name, f"the type of {name} is {kind}; it was {usual} before")
 
 
 def _compare_repeated_share(today: DayProfile, previous: Sequence[DayProfile]) -> Iterator[Anomaly]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -78,7 +79,9 @@ def compute_column_statistics(blocks: Sequence[EncodedColumns], schema: Schema) 
 
 
 def _compute_number_statistics(columns: Sequence[Any], feature: Feature | None) -> ColumnStatistics:
-    values = np.concatenate([column.astype(np.float64).reshape(len(column), -1) for column in columns])
+    values = np.concatenate(
+        [column.astype(np.float64).reshape(len(column), math.prod(column.shape[1:])) for column in columns]
+    )
     is_log_scale = feature is not None and feature.normalization == "log"
     missing = float(np.isnan(values).any(axis=1).mean() if len(values) else 1.0)
     finite = values[np.isfinite(values)]

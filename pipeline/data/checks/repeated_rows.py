@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -21,7 +22,7 @@ _COMPARED_PAIRS = 4
 def repeated_share(blocks: Sequence[EncodedColumns]) -> float:
     """Computes the share of rows that equal an earlier row in every column."""
     hashes = np.concatenate([hash_rows(block) for block in blocks])
-    return 1 - len(np.unique(hashes)) / max(len(hashes), 1)
+    return 1 - len(np.unique(hashes)) / len(hashes) if len(hashes) else 0.0
 
 
 def hash_rows(block: EncodedColumns) -> np.ndarray:
@@ -37,7 +38,7 @@ def hash_rows(block: EncodedColumns) -> np.ndarray:
             bits = np.ascontiguousarray(column)
             bits = bits.view(np.uint32) if bits.dtype.itemsize == 4 else bits
             bits = bits.astype(np.uint64)
-        for values in bits.reshape(len(hashes), -1).T:
+        for values in bits.reshape(len(hashes), math.prod(bits.shape[1:])).T:
             hashes = (hashes ^ (values * _SPREAD)) * _MULTIPLIER
             hashes ^= hashes >> np.uint64(29)
     return hashes

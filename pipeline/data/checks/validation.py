@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from ....foundation.formatting import pluralize
 from ...config.errors import UserError
 from ...config.settings import Files
-from .checkable_log import CheckableLog
+from ..columns import count_rows
+from .checkable_log import CheckableLog, DaySample
 from .checked_day import Anomaly, CheckedDay
 from .comparison import WINDOW, DayProfile, find_anomalies
 from .day_statistics import compute_column_statistics
 from .repeated_rows import DuplicateGroups, repeated_share
 
 # With the policy "skip", the run skips a day with one of these anomalies. It can train on days with other anomalies.
-_SKIPPED_CHECKS = frozenset({"missing_values", "constant", "shifted", "unknown_values", "duplicates"})
+_SKIPPED_CHECKS = frozenset({"missing_values", "constant", "shifted", "unknown_values", "duplicates", "faulty_rows"})
 _MAX_LISTED = 5
 
 
@@ -49,19 +51,21 @@ def check_days(
     checked: list[CheckedDay] = []
     profiles: list[DayProfile] = []
     for index, name in enumerate(names):
-        profile, duplicates = None, []
+        sample, profile, duplicates = None, None, []
         if settings.checked_rows_per_day and index >= first_read:
-            profile = _make_profile(log, index, settings.checked_rows_per_day)
+            sample = log.sample_rows(index, settings.checked_rows_per_day)
+            profile = _make_profile(log, index, sample)
             duplicates = duplicate_groups.add_day(index)
         if name in earlier:
             day = earlier[name]
         else:
             anomalies = duplicate_groups.confirm(duplicates)
-            if profile is not None:
+            if profile is not None and sample is not None:
                 # Once whole row groups are known to repeat, the share of repeated rows adds nothing.
                 ignored = "duplicates" if anomalies else None
                 all_anomalies = find_anomalies(profile, profiles, names[:index])
                 anomalies += [anomaly for anomaly in all_anomalies if anomaly.check != ignored]
+                anomalies += _find_faulty_day(sample)
             day = _make_checked_day(log, index, profile, anomalies, settings)
         checked.append(day)
         if profile is not None and not day.skipped:
@@ -93,13 +97,21 @@ def _check_unchanged(log: CheckableLog, earlier: Mapping[str, CheckedDay]) -> No
             )
 
 
-def _make_profile(log: CheckableLog, day: int, rows: int) -> DayProfile:
-    blocks = log.sample_rows(day, rows)
+def _find_faulty_day(sample: DaySample) -> list[Anomaly]:
+    """Returns an anomaly if a day's sample has no row without a fault."""
+    if sum(map(count_rows, sample.blocks)):
+        return []
+    reasons = [reason for reason, _ in Counter(sample.faults).most_common(_MAX_LISTED)]
+    text = f"all {sample.num_read:,} rows that were read are faulty ({', '.join(reasons)})"
+    return [Anomaly("faulty_rows", reasons[0].partition(":")[0], text)]
+
+
+def _make_profile(log: CheckableLog, day: int, sample: DaySample) -> DayProfile:
     return DayProfile(
         log.days[day],
         sum(log.block_rows(day)),
-        compute_column_statistics(blocks, log.schema),
-        repeated_share(blocks),
+        compute_column_statistics(sample.blocks, log.schema),
+        repeated_share(sample.blocks),
         log.column_types(day),
     )
 
@@ -128,6 +140,18 @@ def _apply_policy(checked: Sequence[CheckedDay], settings: Files, new_names: set
                 f"the log has anomalies: {_list_some(lines)}. Fix the log, or set --config.data.files.on_anomalous_day=warn to train on it "
                 "as it is, or =skip to skip the anomalous days"
             )
+    # No policy for faulty rows can train on such a day, unless it may lose all its rows.
+    faulty = [
+        f"{day.name or settings.path}: {anomaly}"
+        for day in checked
+        for anomaly in day.anomalies
+        if anomaly.check == "faulty_rows" and not day.skipped
+    ]
+    if faulty and (settings.on_invalid == "fail" or settings.max_invalid_share < 1):
+        raise UserError(
+            f"{_list_some(faulty)}. Fix the rows, correct the schema, or train without the day: "
+            "--config.data.files.on_anomalous_day=skip"
+        )
     skipped = [day for day in checked if day.skipped]
     if len(skipped) > settings.max_anomalous_share * len(checked):
         lines = [f"{day.name}: {anomaly}" for day in skipped for anomaly in day.anomalies]

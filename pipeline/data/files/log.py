@@ -24,7 +24,7 @@ from ...config.errors import UserError
 from ...config.settings import Files
 from ...config.yaml_files import read
 from ..checks import CheckedDay, check_days
-from ..checks.checkable_log import RowGroup
+from ..checks.checkable_log import DaySample, RowGroup
 from ..columns import Columns, EncodedColumns, decode_columns
 from ..source import RowFaultCounts, RowFaults, Source
 from .arrow_columns import FaultMasks, blank_faulty_rows
@@ -85,6 +85,8 @@ class FileLog(Source):
         self._reader = make_reader(layout, self.schema)
         self._days, self.empty_days = divide_into_days(layout, _read_group_rows(self._reader, layout), settings)
         self.exclude_days(excluded_days)
+        for file in dict.fromkeys(block.file for _, blocks in self._days for block in blocks):
+            self._reader.check_types(file)
         self._quarantine = Quarantine()
         self._lock = threading.Lock()
         self._recorded_blocks: set[tuple[int, int]] = set()
@@ -209,26 +211,35 @@ class FileLog(Source):
         return list(dict.fromkeys(block.file for block in self._blocks(day)))
 
     def column_types(self, day: int) -> dict[str, str]:
-        """Returns the columns of a day's files and their types. If a column's type differs between files, lists all its types."""
-        types_of_files = [self._reader.column_types(file) for file in self.day_files(day)]
-        names = dict.fromkeys(name for types in types_of_files for name in types)
-        types_of_columns = {name: {types.get(name, "in some files only") for types in types_of_files} for name in names}
-        return {name: " and ".join(sorted(types)) for name, types in types_of_columns.items()}
+        """Returns the kinds of the schema's columns in a day's files. If a kind differs between files, names the files."""
+        first_file: dict[str, dict[str, str]] = {}
+        for file in self.day_files(day):
+            for name, kind in self._reader.column_kinds(file).items():
+                # A column of nulls fits any kind.
+                if kind not in ("null", "list of null"):
+                    first_file.setdefault(name, {}).setdefault(kind, self.relative_name(file))
+        return {
+            name: next(iter(files)) if len(files) == 1 else " and ".join(f"{kind} ({files[kind]})" for kind in files)
+            for name, files in first_file.items()
+        }
 
-    def sample_rows(self, day: int, rows: int) -> list[EncodedColumns]:
+    def sample_rows(self, day: int, rows: int) -> DaySample:
         """Returns about ``rows`` rows of a day without faults, from blocks that are spread over the day."""
         blocks = self._blocks(day)
         num_needed = -(-rows * len(blocks) // max(sum(block.rows for block in blocks), 1))
         num_sampled = min(max(num_needed, _MIN_SAMPLED_BLOCKS), len(blocks))
         sample: list[EncodedColumns] = []
+        num_read, faults = 0, Counter[str]()
         for index in np.linspace(0, len(blocks) - 1, num_sampled).round().astype(int).tolist():
             block = blocks[index]
             columns, masks = self._reader.read_columns(block.file, block.group, self._settings.on_invalid == "clamp")
             selected = np.arange(block.first, block.first + min(block.rows, rows))
+            num_read += len(selected)
+            faults.update({reason: int(mask[selected].sum()) for reason, mask in masks.faulty.items()})
             for mask in masks.faulty.values():
                 selected = selected[~mask[selected]]
             sample.append({name: column[selected] for name, column in columns.items()})
-        return sample
+        return DaySample(sample, num_read, faults)
 
     def row_groups(self, day: int) -> Iterator[RowGroup]:
         """Yields the groups that start in a day."""

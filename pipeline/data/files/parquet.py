@@ -16,6 +16,7 @@ from ..columns import EncodedColumns
 from .arrow_columns import FaultMasks, convert_table, list_log_columns, list_string_columns, split_position
 from .partition_columns import PartitionColumns
 from .row_group_cursor import RowGroupCursor, RowGroupPart, divide_row_group, regroup_batches
+from .type_kinds import name_kind
 
 # The errors that Arrow raises for damaged bytes. Names that are not UTF-8 raise a ValueError.
 _READ_ERRORS = (OSError, pa.ArrowException, ValueError, KeyError, IndexError, MemoryError, OverflowError)
@@ -52,6 +53,7 @@ class ParquetReader:
         self._string_columns = _add_plain_names(list_string_columns(schema)) if schema else []
         self._footers: dict[str, tuple[pq.FileMetaData, list[RowGroupPart]]] = {}
         self._cursors: dict[tuple[str, int], RowGroupCursor] = {}
+        self._suitable_schemas: list[pa.Schema] = []
         self._lock = threading.Lock()
 
     def group_rows(self, file: str) -> list[int]:
@@ -69,6 +71,28 @@ class ParquetReader:
         except _READ_ERRORS as error:
             raise _unreadable(file, "the footer", error) from error
         return self._partitions.types(file) | {field.name: str(field.type) for field in fields}
+
+    def column_kinds(self, file: str) -> dict[str, str]:
+        """Returns the schema's columns of a file and the kinds of their types; see :func:`.type_kinds.name_kind`."""
+        table = self._make_empty_table(file)
+        return {field.name: name_kind(field.type) for field in table.schema}
+
+    def check_types(self, file: str) -> None:
+        """Raises a UserError if the file lacks a column of the schema, or has one of an unsuitable type."""
+        assert self._schema is not None
+        table = self._make_empty_table(file)
+        if table.schema not in self._suitable_schemas:
+            convert_table(table, self._schema, file, list_columns=lambda: self.column_types(file))
+            self._suitable_schemas.append(table.schema)
+
+    def _make_empty_table(self, file: str) -> pa.Table:
+        """Returns a table without rows that has the schema's columns, as the file stores them."""
+        try:
+            fields = self._read_footer(file)[0].schema.to_arrow_schema()
+        except _READ_ERRORS as error:
+            raise _unreadable(file, "the footer", error) from error
+        selected = [field for field in fields if self._column_names is None or field.name in self._column_names]
+        return self._partitions.add_to(pa.schema(selected).empty_table(), file, 0)
 
     def group_signature(self, file: str, group: int) -> Hashable:
         """Returns a value that is equal for groups of equal content and hardly ever equal for others."""

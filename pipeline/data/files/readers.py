@@ -34,6 +34,14 @@ class FileReader(Protocol):
         """Returns all columns of a file and their types; empty if the format does not list them."""
         ...
 
+    def column_kinds(self, file: str) -> dict[str, str]:
+        """Returns the schema's columns of a file and the kinds of their types, which have no width or unit."""
+        ...
+
+    def check_types(self, file: str) -> None:
+        """Raises a UserError if the file lists its columns, and lacks one or has one of an unsuitable type."""
+        ...
+
     def group_signature(self, file: str, group: int) -> Hashable:
         """Returns a value that is equal for groups of equal content and hardly ever equal for others."""
         ...

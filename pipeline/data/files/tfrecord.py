@@ -81,6 +81,13 @@ class TFRecordReader:
         """Returns an empty mapping: a TFRecord file does not list its columns."""
         return {}
 
+    def column_kinds(self, file: str) -> dict[str, str]:
+        """Returns an empty mapping, like :meth:`column_types`."""
+        return {}
+
+    def check_types(self, file: str) -> None:
+        """Does nothing: a TFRecord file does not list its columns."""
+
     def group_signature(self, file: str, group: int) -> Hashable:
         """Returns a value that is equal for groups of equal content and hardly ever equal for others."""
         start, end = self._get_index(file).byte_range(group)

@@ -25,9 +25,9 @@ _CHECK_TITLES = {
     "rows": "number of rows",
     "duplicates": "duplicate rows",
     "missing_day": "missing day",
-    "extra_column": "extra column",
-    "missing_column": "missing column",
     "empty": "empty",
+    "undated": "no date",
+    "faulty_rows": "faulty rows",
     "type": "changed type",
 }
 

@@ -24,9 +24,14 @@ def test_a_block_that_succeeds_writes_nothing(run):
 
 
 def test_an_unexpected_error_is_recorded_with_its_type_and_raised_unchanged(run):
-    with pytest.raises(ZeroDivisionError), record_failure(run, RunState(7)):
+    with pytest.raises(ZeroDivisionError), record_failure(run, RunState(7, total_steps=64)):
         _ = 1 / 0
-    assert run.read_status() == {"status": "failed", "step": 7, "message": "ZeroDivisionError: division by zero"}
+    assert run.read_status() == {
+        "status": "failed",
+        "step": 7,
+        "total_steps": 64,
+        "message": "ZeroDivisionError: division by zero",
+    }
 
 
 def test_a_full_disk_becomes_one_line_for_the_user(run):

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
 from steadyrank.pipeline.config import UserError
-from steadyrank.pipeline.training.restore import read_verdict, restore_ranker
+from steadyrank.pipeline.training.restore import restore_ranker
 from steadyrank.pipeline.training.run_directory import RunDirectory
 from tests.pipeline.training.small_runs import SCHEMA, SmallRun
 
@@ -32,10 +30,3 @@ def test_a_run_without_checkpoints_cannot_be_restored(tmp_path):
 def test_a_folder_without_a_run_cannot_be_restored(tmp_path):
     with pytest.raises(UserError, match=r"holds no run: it has no config\.yaml"):
         restore_ranker(RunDirectory(tmp_path))
-
-
-def test_the_verdict_is_healthy_until_the_run_writes_another(tmp_path):
-    directory = RunDirectory(tmp_path)
-    assert read_verdict(directory) == "healthy"
-    directory.divergence_file.write_text(json.dumps({"verdict": "full", "events": []}))
-    assert read_verdict(directory) == "full"

@@ -99,8 +99,7 @@ FAULTS: dict[str, tuple[Fault, tuple[str, str]]] = {
     "no clicks": (_change(click=np.zeros_like), ("constant", "click")),
     "some missing labels": (_change(minutes=lambda v: _replace_some(v, 0.6, None)), ("missing_values", "minutes")),
     "few rows": (lambda columns: {name: v[:400] for name, v in columns.items()}, ("rows", "")),
-    "another column type": (_change(age=lambda v: v.astype(np.float32)), ("type", "age")),
-    "a new column": (lambda columns: dict(columns) | {"new": np.zeros(len(columns["age"]))}, ("extra_column", "new")),
+    "another column type": (_change(age=lambda v: v.round().astype(int)), ("type", "age")),
     "repeated rows": (_repeat_first_half, ("duplicates", "")),
 }
 """By name: the fault, and the check and the column that must report it."""

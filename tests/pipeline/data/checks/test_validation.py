@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from steadyrank.pipeline.config import UserError
@@ -71,6 +73,76 @@ def test_a_fault_is_reported_on_its_day_alone(check, log, fault, day):
     assert expected in anomalies[name_day(day)]
     # No other column is reported for the same fault.
     assert {column for _, column in anomalies[name_day(day)]} <= {expected[1]}
+
+
+def test_types_that_differ_only_in_width_and_columns_outside_the_schema_are_no_anomalies(check, log):
+    columns = make_columns(11)
+    others = {
+        "age": pa.array(columns["age"], pa.float32()),
+        "spent": pa.array(columns["spent"], pa.float64()).cast(pa.float32()),
+        "user": pa.array(columns["user"], pa.int32()),
+        "country": pa.array(columns["country"]).dictionary_encode().cast(pa.dictionary(pa.int8(), pa.large_string())),
+        "device": pa.array(columns["device"]).cast(pa.large_binary()),
+        "history": pa.array(columns["history"].tolist(), pa.large_list(pa.int16())),
+        "seen_at": pa.array(columns["user"], pa.timestamp("ns")),
+        "new": pa.array(columns["age"]),
+    }
+    write_columns(log / name_day(11) / "part-0.parquet", columns | others)
+    assert list_anomalies(check(log)) == {}
+
+
+def test_a_type_that_differs_between_the_files_of_a_day_is_reported_with_both_files(check, log):
+    columns = make_columns(11)
+    write_columns(
+        log / name_day(11) / "part-1.parquet", {n: v[:100] for n, v in columns.items()} | {"device": np.arange(100)}
+    )
+    [day] = [day for day in check(log) if day.anomalies]
+    [text] = [str(anomaly) for anomaly in day.anomalies if anomaly.check == "type"]
+    folder = name_day(11)
+    assert text == (
+        f"the type of device is string ({folder}/part-0.parquet) and integer ({folder}/part-1.parquet); "
+        "it was string before"
+    )
+
+
+class TestDaysOfFaultyRowsOnly:
+    """Three short days, one of which has no row without a fault."""
+
+    @pytest.fixture
+    def write(self, tmp_path) -> Callable[..., Path]:
+        def write(faulty_day: int, column: str, values: Callable[[int], object]) -> Path:
+            for day in range(3):
+                columns = {name: column[:300] for name, column in make_columns(day).items()}
+                replaced = {column: values(300)} if day == faulty_day else {}
+                write_columns(tmp_path / "short" / name_day(day) / "part-0.parquet", columns | replaced)
+            return tmp_path / "short"
+
+        return write
+
+    @pytest.mark.parametrize("on_invalid", ["fail", "skip", "clamp"])
+    @pytest.mark.parametrize("day", [0, 1])
+    def test_the_day_and_the_column_are_named(self, check, write, on_invalid, day):
+        root = write(day, "spent", lambda rows: pa.nulls(rows, pa.float64()))
+        message = (
+            rf"^{name_day(day)}: all 300 rows that were read are faulty \(spent: not finite\)\. .*on_anomalous_day=skip"
+        )
+        with pytest.raises(UserError, match=message):
+            check(root, on_invalid=on_invalid)
+
+    def test_strings_that_are_too_long_are_named_too(self, check, write):
+        root = write(1, "device", lambda rows: np.full(rows, "w" * 2000))
+        with pytest.raises(UserError, match=rf"^{name_day(1)}: all .* \(device: string longer than 1,024 bytes\)"):
+            check(root)
+
+    def test_the_day_can_be_skipped(self, check, write):
+        root = write(1, "spent", lambda rows: pa.nulls(rows, pa.float64()))
+        days = check(root, on_anomalous_day="skip", max_anomalous_share=1.0)
+        assert list_anomalies(days)[name_day(1)] == [("faulty_rows", "spent")]
+        assert days[1].skipped
+
+    def test_some_faulty_blocks_do_not_matter(self, check, write):
+        root = write(1, "age", lambda rows: [np.inf] * 250 + [1.0] * 50)
+        assert all(day.statistics["age"]["mean"] > 0 for day in check(root))
 
 
 def test_rows_delivered_twice_are_found_on_the_same_day_and_on_another(check, log):

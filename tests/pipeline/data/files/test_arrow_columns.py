@@ -90,17 +90,15 @@ class TestColumns:
         ],
     )
     def test_a_wrong_type_is_refused_with_file_column_and_both_types(self, log, replaced, message):
-        source = log({"a.parquet": make_table(8, **replaced)}, periods=1)
         with pytest.raises(UserError, match=r"a\.parquet") as raised:
-            source.block(0, 0)
+            log({"a.parquet": make_table(8, **replaced)}, periods=1).block(0, 0)
         assert message in str(raised.value)
 
     def test_a_missing_column_is_refused_with_the_columns_of_the_file(self, log):
-        source = log({"a.parquet": make_table(8).drop_columns(["answered"])}, periods=1)
         with pytest.raises(
             UserError, match=r"column 'answered', the mask of task 'minutes', is missing; the file has age, "
         ):
-            source.block(0, 0)
+            log({"a.parquet": make_table(8).drop_columns(["answered"])}, periods=1)
         named = make_table(8).rename_columns(
             [name.replace("answered", "Answered") for name in make_table(8).column_names]
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 from pathlib import Path
 
@@ -218,3 +219,42 @@ tasks:
         source = log({"a.parquet": make_table(8, **{"the.price": pa.array([1e300] * 8)})}, periods=1)
         with pytest.raises(UserError, match="row 0: price: not finite; 8 of 8 rows"):
             source.block(0, 0)
+
+
+class TestTypesOfFiles:
+    """The types of all files are checked when the log is opened, before any row is read."""
+
+    @pytest.mark.parametrize(
+        ("replaced", "message"),
+        [
+            ({"user": pa.array(["a"] * 8)}, "column 'user' should be whole numbers, but the file has string"),
+            (
+                {"answered": pa.array([datetime.date(2026, 11, 1)] * 8)},
+                "column 'answered', the mask of task 'minutes', should",
+            ),
+            ({"click": pa.array([[1]] * 8)}, "column 'click' should be a label"),
+        ],
+    )
+    def test_a_file_with_another_type_is_named_with_its_day(self, log, replaced, message):
+        with pytest.raises(UserError, match=r"log/day=2/b\.parquet: ") as raised:
+            log({"day=1/a.parquet": make_table(8), "day=2/b.parquet": make_table(8, **replaced)})
+        assert message in str(raised.value)
+
+    def test_a_column_that_one_file_lacks_is_named(self, log):
+        with pytest.raises(UserError, match=r"log/day=2/b\.parquet: column 'the\.price', feature 'price', is missing"):
+            log({"day=1/a.parquet": make_table(8), "day=2/b.parquet": make_table(8).drop_columns(["the.price"])})
+
+    def test_a_column_of_nulls_in_one_file_fits_every_type(self, log):
+        source = log(
+            {"day=1/a.parquet": make_table(8), "day=2/b.parquet": make_table(8, country=pa.nulls(8), age=pa.nulls(8))}
+        )
+        assert source.block(1, 0)["country"].tolist() == [b""] * 8
+        assert source.column_types(1) == {
+            "the.price": "float",
+            "user": "integer",
+            "history": "list of integer",
+            "scores": "list of float",
+            "click": "boolean",
+            "minutes": "float",
+            "answered": "boolean",
+        }
