@@ -30,8 +30,10 @@ _SUFFIXES: dict[str, FileFormat] = {
     ".tfrecord": "tfrecord",
     ".tfrecord.gz": "tfrecord",
     ".tfrecords": "tfrecord",
+    ".tfrecords.gz": "tfrecord",
 }
-_TFDS_SHARD = re.compile(r"\.tfrecord-\d{5}-of-\d{5}$")
+# The shards of TFDS, and the files that Hadoop's and Spark's writers of TFRecord name without a suffix.
+_TFRECORD_NAME = re.compile(r"\.tfrecords?-\d{5}-of-\d{5}(\.gz)?$|(^|/)part(-[rm])?-\d{5}(-[^/.]+)?(\.gz)?$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,10 +116,10 @@ def detect_format(path: str) -> FileFormat | None:
     """Returns the format that a file's name indicates, or None if the name has no known suffix.
 
     Example:
-    >>> detect_format("log/day=1/a.tfrecord.gz"), detect_format("notes.txt")
-    ('tfrecord', None)
+    >>> detect_format("log/day=1/a.tfrecord.gz"), detect_format("part-r-00000"), detect_format("notes.txt")
+    ('tfrecord', 'tfrecord', None)
     """
-    if _TFDS_SHARD.search(path):
+    if _TFRECORD_NAME.search(path):
         return "tfrecord"
     return next((name for suffix, name in _SUFFIXES.items() if path.endswith(suffix)), None)
 

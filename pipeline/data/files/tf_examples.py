@@ -1,15 +1,17 @@
-"""Converts serialized tf.Examples to Arrow columns.
+"""Converts serialized tf.Examples and tf.SequenceExamples to Arrow columns.
 
 A tf.Example stores every value as a list. It does not distinguish a missing value from an empty list, or a single value
 from a list of one value. A feature without values therefore counts as missing, and the schema defines which columns
 hold lists.
+
+A tf.SequenceExample has features, its context, and lists of features, one for each step. The values of all steps of a
+list form one list.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -22,43 +24,52 @@ from .tfrecord_framing import damaged_record
 
 _DTYPES = {"int64_list": tf.int64, "float_list": tf.float32, "bytes_list": tf.string}
 _ARROW_TYPES = {tf.int64: pa.int64(), tf.float32: pa.float32(), tf.string: pa.binary()}
-_DTYPE_MISMATCH = re.compile(
-    r"Key: (.*?), Index: (\d+)\.\s+Data types don't match\. Expected type: (\w+), Actual type: (\w+)"
-)
 
 
-def parse_example(file: str, number: int, record: bytes) -> tf.train.Example:
-    """Parses one record.
+def parse_record(file: str, number: int, record: bytes) -> tf.train.SequenceExample:
+    """Parses one tf.Example or tf.SequenceExample. The features of a tf.Example become the context.
 
     Args:
       file: The file's name, for errors.
       number: The record's number in the file, for errors.
-      record: The serialized tf.Example.
+      record: The serialized record.
 
     Raises:
-      UserError: If the record is not a tf.Example.
+      UserError: If the record is neither.
     """
     try:
-        return tf.train.Example.FromString(record)
+        # The two messages have the same format, but a tf.Example has no lists of features.
+        return tf.train.SequenceExample.FromString(record)
     except Exception as error:  # The class depends on how protobuf was built.
         raise damaged_record(file, number, "it is not a tf.Example") from error
 
 
-def feature_dtypes(example: tf.train.Example) -> dict[str, tf.DType | None]:
-    """Returns the dtype of each feature of an example; None for a feature whose dtype is not set."""
-    return {name: _DTYPES.get(feature.WhichOneof("kind")) for name, feature in example.features.feature.items()}
+def context_dtypes(example: tf.train.SequenceExample) -> dict[str, tf.DType | None]:
+    """Returns the dtype of each feature of a record; None for a feature whose dtype is not set."""
+    return {name: _find_dtype([feature]) for name, feature in example.context.feature.items()}
 
 
-def parse_examples(
-    file: str, first_record: int, records: Sequence[bytes], dtypes: Mapping[str, tf.DType]
+def list_dtypes(example: tf.train.SequenceExample) -> dict[str, tf.DType | None]:
+    """Returns the dtype of each list of features of a tf.SequenceExample; None for a list without values."""
+    return {name: _find_dtype(steps.feature) for name, steps in example.feature_lists.feature_list.items()}
+
+
+def _find_dtype(features: Iterable[tf.train.Feature]) -> tf.DType | None:
+    kinds = (feature.WhichOneof("kind") for feature in features)
+    return next((_DTYPES[kind] for kind in kinds if kind), None)
+
+
+def parse_records(
+    file: str, first_record: int, records: Sequence[bytes], dtypes: Mapping[str, tf.DType], list_names: Collection[str]
 ) -> dict[str, tf.RaggedTensor]:
     """Parses many records at once.
 
     Args:
       file: The file's name, for errors.
       first_record: The first record's number in the file, for errors.
-      records: Serialized tf.Examples.
+      records: Serialized tf.Examples or tf.SequenceExamples.
       dtypes: The features to read and their dtypes.
+      list_names: Those that are lists of features of a tf.SequenceExample. The values of all steps form one list.
 
     Raises:
       UserError: If a record is not a tf.Example or has a feature of another dtype.
@@ -66,19 +77,38 @@ def parse_examples(
     features = {name: tf.io.RaggedFeature(dtype) for name, dtype in dtypes.items()}
     try:
         with tf.device("CPU:0"):
-            return tf.io.parse_example(tf.constant(records), features)
+            if not list_names:
+                return tf.io.parse_example(tf.constant(records), features)
+            context, lists, _ = tf.io.parse_sequence_example(
+                tf.constant(records),
+                {name: feature for name, feature in features.items() if name not in list_names} or None,
+                {name: feature for name, feature in features.items() if name in list_names},
+            )
+            return context | {name: steps.merge_dims(1, 2) for name, steps in lists.items()}
     # TensorFlow's message contains the record's bytes, which Python may be unable to decode.
     except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
-        mismatch = _DTYPE_MISMATCH.search(str(error))
-        if mismatch:
-            name, index, expected, actual = mismatch.groups()
-            raise UserError(
-                f"{file}: column '{name}' is {expected} in the file's first records, but {actual} in record "
-                f"{first_record + int(index):,}; write all records with the same type"
-            ) from error
-        for index, record in enumerate(records):
-            parse_example(file, first_record + index, record)
+        for number, record in enumerate(records, first_record):
+            _check_dtypes(file, number, parse_record(file, number, record), dtypes, list_names)
         raise damaged_record(file, first_record, "it or one of the records after it is not a tf.Example") from error
+
+
+def _check_dtypes(
+    file: str,
+    number: int,
+    example: tf.train.SequenceExample,
+    dtypes: Mapping[str, tf.DType],
+    list_names: Collection[str],
+) -> None:
+    """Raises a UserError if a feature of a record has another dtype."""
+    for name, expected in dtypes.items():
+        steps = example.feature_lists.feature_list[name].feature if name in list_names else ()
+        for feature in steps if name in list_names else [example.context.feature[name]]:
+            actual = _find_dtype([feature])
+            if actual not in (None, expected):
+                raise UserError(
+                    f"{file}: column '{name}' is {expected.name} in the file's first records, but {actual.name} in record "
+                    f"{number:,}; write all records with the same type"
+                )
 
 
 def to_arrow(ragged: tf.RaggedTensor, prefer_single: bool) -> pa.Array:

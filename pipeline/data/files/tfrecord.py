@@ -1,4 +1,4 @@
-"""Reads TFRecord files of tf.Examples, plain or gzip-compressed, thousands of records at a time."""
+"""Reads TFRecord files of tf.Examples or tf.SequenceExamples, plain or gzip-compressed, thousands of records at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...config.errors import UserError
 from ..columns import EncodedColumns
 from .arrow_columns import FaultMasks, convert_table, list_log_columns
 from .partition_columns import PartitionColumns
-from .tf_examples import feature_dtypes, parse_example, parse_examples, to_arrow
+from .tf_examples import context_dtypes, list_dtypes, parse_record, parse_records, to_arrow
 from .tfrecord_framing import HEADER_BYTES, RecordIndex, decompress_gzip, index_records, is_gzip, split_records
 
 RECORDS_PER_GROUP = 8192
@@ -64,6 +64,8 @@ class TFRecordReader:
         self._single_value_columns = set(self._column_names) - lists
         self._indexes: dict[str, RecordIndex] = {}
         self._dtypes: dict[str, dict[str, tf.DType | None]] = {}
+        # The columns that are lists of features of tf.SequenceExamples.
+        self._list_names: dict[str, set[str]] = {}
         self._all_names: dict[str, list[str]] = {}
         self._decompressed: dict[str, bytes] = {}
         self._lock = threading.Lock()
@@ -109,7 +111,8 @@ class TFRecordReader:
         dtypes = self._get_dtypes(file)
         present = {name: dtype for name, dtype in dtypes.items() if dtype is not None}
         first_record = group * RECORDS_PER_GROUP
-        parsed = parse_examples(file, first_record, records, present) if present else {}
+        list_names = self._list_names.get(file, set()) & present.keys()
+        parsed = parse_records(file, first_record, records, present, list_names) if present else {}
         table = pa.table(
             {
                 name: to_arrow(parsed[name], name in self._single_value_columns)
@@ -129,7 +132,7 @@ class TFRecordReader:
         dtypes: dict[str, tf.DType | None] = {}
         limit = self._inspected_records if self._schema is None else NUM_INSPECTED_RECORDS
         for number, record in self._iterate_records(file, limit):
-            for name, dtype in feature_dtypes(parse_example(file, number, record)).items():
+            for name, dtype in self._inspect_record(file, number, record).items():
                 if dtypes.get(name) is None:
                     dtypes[name] = dtype
             if self._schema and all(dtypes.get(name) is not None for name in self._column_names):
@@ -143,6 +146,20 @@ class TFRecordReader:
             self._dtypes[file] = {name: dtypes[name] for name in names}
         return self._dtypes[file]
 
+    def _inspect_record(self, file: str, number: int, record: bytes) -> dict[str, tf.DType | None]:
+        """Returns the dtypes of a record's features, and remembers which are lists of features."""
+        example = parse_record(file, number, record)
+        context, lists = context_dtypes(example), list_dtypes(example)
+        repeated = context.keys() & lists.keys()
+        if repeated:
+            raise UserError(
+                f"{file}, record {number:,}: '{min(repeated)}' is both a feature and a list of features of a "
+                "tf.SequenceExample; rename one of them"
+            )
+        with self._lock:
+            self._list_names.setdefault(file, set()).update(lists)
+        return context | lists
+
     def _search_column(self, file: str, name: str) -> dict[str, tf.DType | None]:
         """Searches the whole file for a column that the first records lack, because a rare column may first appear late."""
         key = name.encode()
@@ -151,7 +168,7 @@ class TFRecordReader:
             # Parsing is slow, so records without the name are skipped.
             if key not in record:
                 continue
-            dtypes = feature_dtypes(parse_example(file, number, record))
+            dtypes = self._inspect_record(file, number, record)
             if name in dtypes:
                 column_dtypes[name] = dtypes[name]
                 if column_dtypes[name] is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,17 @@ _LENGTH = struct.Struct("<Q")
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 _GZIP_WINDOW_BITS = 31
 READ_BYTES = 16 << 20
+_COMPRESS = "write the file again with gzip or without compression"
+# By name: the first bytes, and what to do.
+_OTHER_FORMATS = {
+    "a Parquet file": (b"PAR1", "rename it to end in .parquet"),
+    "data compressed with zlib": ((b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"), _COMPRESS),
+    "data compressed with zstd": (b"\x28\xb5\x2f\xfd", _COMPRESS),
+    "data compressed with snappy": (b"\xff\x06\x00\x00sNaPpY", _COMPRESS),
+    "data compressed with bzip2": (b"BZh", _COMPRESS),
+    "data compressed with xz": (b"\xfd7zXZ\x00", _COMPRESS),
+    "data compressed with lz4": (b"\x04\x22\x4d\x18", _COMPRESS),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +105,7 @@ def split_records(file: str, data: bytes, first_record: int, num_records: int) -
         raise damaged_record(file, last, "the file was changed or truncated while it was being read")
     ends = np.append(offsets[1:], len(data)) - _CHECKSUM_BYTES
     starts = offsets + HEADER_BYTES
-    checksums = masked_crc32c(np.frombuffer(data, np.uint8), starts, ends - starts)
+    checksums = _compute_checksums(data, starts, ends)
     wrong = np.flatnonzero(checksums != _read_uint32(data, ends))
     if len(wrong):
         raise damaged_record(file, first_record + int(wrong[0]), "its data does not match its checksum")
@@ -129,10 +141,12 @@ def decompress_gzip(file: str, compressed: bytes) -> bytes:
         position = 0
         try:
             for position in range(0, len(remaining), READ_BYTES):
+                before = member.copy()
                 chunks.append(member.decompress(remaining[position : position + READ_BYTES]))
                 if member.eof:
                     break
         except zlib.error as error:
+            chunks.append(_decompress_until_error(before, remaining[position : position + READ_BYTES]))
             problem = f"the compressed data is invalid: {first_line(error)}"
         if not problem and not member.eof:
             problem = "the compressed file ends inside it"
@@ -143,14 +157,41 @@ def decompress_gzip(file: str, compressed: bytes) -> bytes:
         problem = "the rest of the file is not compressed"
     content = b"".join(chunks)
     if problem:
-        offsets, end = _find_records(content)
-        raise damaged_record(file, len(offsets) - (end > len(content)), problem)
+        raise damaged_record(file, _count_readable_records(content), problem)
     return content
 
 
 def damaged_record(file: str, record: int, problem: str) -> UserError:
     """Returns the error for a record that cannot be read."""
     return UserError(f"{file}: cannot read record {record:,}: {problem}; the file is damaged, replace it")
+
+
+def _decompress_until_error(member: Any, chunk: bytes) -> bytes:
+    """Decompresses the part of a chunk before the first invalid byte."""
+    parts = []
+    # zlib returns nothing of a piece with an error, so the pieces become smaller.
+    for size in (1024, 1):
+        for start in range(0, len(chunk), size):
+            piece, before = chunk[start : start + size], member.copy()
+            try:
+                parts.append(member.decompress(piece))
+            except zlib.error:
+                member, chunk = before, piece
+                break
+    return b"".join(parts)
+
+
+def _count_readable_records(data: bytes) -> int:
+    """Returns how many records at the beginning are complete and match their checksums."""
+    offsets, end = _find_records(data)
+    wrong = _find_wrong_headers(data, offsets)
+    # Beyond a wrong length there are no records.
+    count = int(wrong[0]) if len(wrong) else len(offsets) - (end > len(data))
+    starts = offsets[:count] + HEADER_BYTES
+    # `end` is not a position in the data unless the last record is complete.
+    ends = np.append(offsets[1:], min(end, len(data)))[:count] - _CHECKSUM_BYTES
+    wrong = np.flatnonzero(_compute_checksums(data, starts, ends) != _read_uint32(data, ends))
+    return int(wrong[0]) if len(wrong) else count
 
 
 def _find_records(data: bytes) -> tuple[np.ndarray, int]:
@@ -167,14 +208,33 @@ def _check_headers(file: str, first_record: int, data: bytes, offsets: np.ndarra
 
     The offsets after a wrong length are meaningless. That does no harm, because the error names the first wrong length.
     """
+    wrong = _find_wrong_headers(data, offsets)
+    if not len(wrong):
+        return
+    record = first_record + int(wrong[0])
+    if not record:
+        raise _not_tfrecord(file, data)
+    raise damaged_record(file, record, "its length does not match its checksum")
+
+
+def _find_wrong_headers(data: bytes, offsets: np.ndarray) -> np.ndarray:
+    """Returns the positions in ``offsets`` of the records whose length does not match its checksum."""
     headers = np.frombuffer(data, np.uint8)[offsets[:, None] + np.arange(HEADER_BYTES)]
     starts = np.arange(0, headers.size, HEADER_BYTES)
     checksums = masked_crc32c(headers.ravel(), starts, np.full(len(offsets), _LENGTH.size))
-    wrong = np.flatnonzero(checksums != _read_uint32(data, offsets + _LENGTH.size))
-    if len(wrong):
-        record = first_record + int(wrong[0])
-        problem = "its length does not match its checksum" if record else "the file does not begin like a TFRecord file"
-        raise damaged_record(file, record, problem)
+    return np.flatnonzero(checksums != _read_uint32(data, offsets + _LENGTH.size))
+
+
+def _compute_checksums(data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    return masked_crc32c(np.frombuffer(data, np.uint8), starts, ends - starts)
+
+
+def _not_tfrecord(file: str, data: bytes) -> UserError:
+    """Returns the error for a file whose first bytes are not the header of a record."""
+    for name, (magic, advice) in _OTHER_FORMATS.items():
+        if data.startswith(magic):
+            return UserError(f"{file}: expected TFRecord, plain or compressed with gzip, got {name}; {advice}")
+    return damaged_record(file, 0, "the file does not begin like a TFRecord file")
 
 
 def _read_uint32(data: bytes, offsets: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import random
+import zlib
 
 import numpy as np
 import pyarrow as pa
@@ -123,6 +124,14 @@ class TestSameAsParquet:
         for name, column in plain.items():
             np.testing.assert_array_equal(packed[name], column)
 
+    @pytest.mark.parametrize(
+        "name", ["part-r-00000", "a.tfrecords.gz", "part-00001-4f2a-c000.gz", "a.tfrecord-00000-of-00001"]
+    )
+    @pytest.mark.parametrize("options", ["", "GZIP"])
+    def test_the_names_of_other_writers_are_known(self, log, tmp_path, name, options):
+        write_records(tmp_path / "log" / name, list(map(serialize_example, make_rows(9))), options)
+        assert log({}, periods=1).block(0, 0)["user"].tolist() == list(range(9))
+
     def test_days_are_in_the_order_of_their_names(self, log):
         source = log(
             {
@@ -226,6 +235,65 @@ class TestColumns:
             source.block(0, 2)
 
 
+class TestSequenceExamples:
+    """The values of all steps of a list of features form one list."""
+
+    @pytest.fixture
+    def sequence_log(self, log, tmp_path):
+        def write(count: int = 25, change=lambda i, example: None):
+            records = []
+            for i, row in enumerate(make_rows(count)):
+                lists = {name: row.pop(name) for name in ("history", "words")}
+                example = tf.train.SequenceExample.FromString(serialize_example(row))
+                for name, values in lists.items():
+                    steps = example.feature_lists.feature_list[name].feature
+                    for value in values or ():
+                        kind = "int64_list" if name == "history" else "bytes_list"
+                        getattr(steps.add(), kind).value.append(value)
+                change(i, example)
+                records.append(example.SerializeToString())
+            write_records(tmp_path / "log" / "a.tfrecord", records)
+            return log({}, periods=1)
+
+        return write
+
+    def test_they_are_read_like_examples(self, log, tmp_path, sequence_log):
+        sequences = sequence_log()
+        blocks = [sequences.block(0, i) for i in range(3)]
+        (tmp_path / "log" / "a.tfrecord").unlink()
+        examples = log({"a.tfrecord": make_rows(25)}, periods=1)
+        for i, block in enumerate(blocks):
+            for name, column in examples.block(0, i).items():
+                np.testing.assert_array_equal(block[name], column, err_msg=name)
+
+    def test_a_list_may_be_missing_or_have_a_step_without_values(self, sequence_log):
+        def change(i, example):
+            if i == 3:
+                del example.feature_lists.feature_list["history"]
+            if i == 4:
+                example.feature_lists.feature_list["history"].feature.add()
+
+        history = sequence_log(5, change).block(0, 0)["history"]
+        assert history[3:].tolist() == [[-1, -1, -1], [0, 1, 2]]
+
+    def test_a_list_that_changes_its_type_is_refused_with_the_record(self, sequence_log):
+        def change(i, example):
+            if i == 14:
+                example.feature_lists.feature_list["history"].feature[0].float_list.value.append(1)
+
+        with pytest.raises(
+            UserError, match="column 'history' is int64 in the file's first records, but float32 in record 14"
+        ):
+            sequence_log(25, change).block(0, 1)
+
+    def test_a_name_that_is_a_feature_and_a_list_is_refused(self, sequence_log):
+        def change(i, example):
+            example.context.feature["history"].int64_list.value.append(1)
+
+        with pytest.raises(UserError, match="record 0: 'history' is both a feature and a list of features"):
+            sequence_log(5, change).block(0, 0)
+
+
 class TestDamage:
     @pytest.mark.parametrize("name", ["a.tfrecord", "a.tfrecord.gz"])
     def test_truncation_and_flipped_bits_are_reported_in_one_line(self, log, tmp_path, name):
@@ -277,7 +345,11 @@ class TestDamage:
         [
             (b"", "the log has no rows"),
             (b"no record", "cannot read record 0"),
-            (b"PAR1" * 20, "cannot read record 0: the file does not begin like a TFRecord file"),
+            (b"PAR1" * 20, "expected TFRecord, .*, got a Parquet file; rename it to end in .parquet"),
+            (zlib.compress(b"records"), "got data compressed with zlib; write the file again with gzip"),
+            (b"\x28\xb5\x2f\xfd" + b"-" * 20, "got data compressed with zstd"),
+            (b"\xff\x06\x00\x00sNaPpY" + b"-" * 20, "got data compressed with snappy"),
+            (b"-" * 20, "cannot read record 0: the file does not begin like a TFRecord file"),
             (gzip.compress(b"no record, as it seems", mtime=0), "cannot read record 0"),
         ],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import struct
 from pathlib import Path
 
@@ -61,6 +62,24 @@ def test_a_file_of_several_gzip_members_is_one_file(content):
 def test_damaged_gzip_names_the_first_unreadable_record(content, damage, problem):
     with pytest.raises(UserError, match=rf"a: cannot read record \d+: {problem}.*; the file is damaged, replace it"):
         decompress_gzip("a", damage(gzip.compress(content)))
+
+
+@pytest.mark.parametrize("chunk_bytes", [1000, 1 << 24])
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.75, 0.95])
+def test_a_flipped_bit_in_gzip_is_reported_at_the_record_that_it_damages(tmp_path, monkeypatch, chunk_bytes, share):
+    monkeypatch.setattr(tfrecord_framing, "READ_BYTES", chunk_bytes)
+    random = np.random.default_rng(0)
+    records = [random.bytes(50) for _ in range(1000)]
+    with tf.io.TFRecordWriter(str(tmp_path / "a"), "GZIP") as writer:
+        for record in records:
+            writer.write(record)
+    packed = bytearray((tmp_path / "a").read_bytes())
+    packed[int(len(packed) * share)] ^= 4
+    with pytest.raises(UserError, match="the compressed data is invalid") as raised:
+        decompress_gzip("a", bytes(packed))
+    record = int(re.search(r"cannot read record (\d+)", str(raised.value))[1])
+    # Random bytes are stored as they are, so the place in the packed file is the place in the content.
+    assert record == pytest.approx(1000 * share, abs=5)
 
 
 def test_a_record_whose_length_looks_like_gzip_is_not_gzip():
