@@ -121,9 +121,9 @@ def main(arguments: flags.FlagValues, config: Config) -> int:
     rankers = make_rankers(config, source)
     watched = rankers[MONITORED]
     probes = Probes(watched, loss_ratio=2.0, bundles=Bundles(tempfile.mkdtemp()))
-    probes.attach()
     probes.recorder.set_alarm_thresholds({}, armed=True)
-    steps = {name: tf.function(ranker.train_step) for name, ranker in rankers.items()}
+    with probes.attached():
+        steps = {name: tf.function(ranker.train_step) for name, ranker in rankers.items()}
     seconds = time_steps(steps, batches, arguments.rounds)
 
     weights = sum(v.shape.num_elements() for v in watched.trainable_variables if "embeddings" not in v.name)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import tensorflow as tf
+
+
+def is_from_keras(function_or_class: Any) -> bool:
+    """Returns whether a function or class belongs to Keras, and is not a user's own."""
+    return getattr(function_or_class, "__module__", "").partition(".")[0] in ("keras", "tf_keras")
 
 
 def has_relu(layer: Any) -> bool:
@@ -15,19 +21,43 @@ def has_relu(layer: Any) -> bool:
 
 
 def list_computing_layers(model: Any) -> list[Any]:
-    """Lists the layers without sublayers that have weights or an activation."""
+    """Lists the layers that have weights or an activation, without layers that contain others or run in a loop.
+
+    Of a recurrent layer and its cell, the list contains the layer, because the cell runs once for each time step.
+    """
+    recurrent = [layer for layer in list_sublayers(model) if _is_recurrent(layer)]
+    cells = {id(sublayer) for layer in recurrent for sublayer in list_sublayers(layer)}
+    return [layer for layer in list_sublayers(model) if id(layer) not in cells and _computes(layer)]
+
+
+def _is_recurrent(layer: Any) -> bool:
+    return any(base.__name__ == "RNN" for base in type(layer).__mro__)
+
+
+def _computes(layer: Any) -> bool:
+    if type(layer).__name__ == "InputLayer":
+        return False
+    if _is_recurrent(layer):
+        return True
+    if list_sublayers(layer):
+        return False
+    return hasattr(layer, "activation") or hasattr(layer, "kernel") or bool(layer.trainable_weights)
+
+
+def list_sublayers(layer: Any) -> list[Any]:
+    """Lists the distinct layers inside a layer or model, at any depth."""
     return [
-        layer
-        for layer in _list_sublayers(model)
-        if type(layer).__name__ != "InputLayer"
-        and not _list_sublayers(layer)
-        and (hasattr(layer, "activation") or hasattr(layer, "kernel") or layer.trainable_weights)
+        sublayer for sublayer in {id(each): each for each in layer._flatten_layers()}.values() if sublayer is not layer
     ]
 
 
-def _list_sublayers(layer: Any) -> list[Any]:
-    """Lists the distinct layers inside a layer or model, at any depth."""
-    return [sublayer for sublayer in dict.fromkeys(layer._flatten_layers()) if sublayer is not layer]
+def convert_with_autograph(layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a layer's ``call`` as Keras runs it: in Keras 2, AutoGraph converts the ``call`` of a user's own layer."""
+    should_convert = getattr(layer, "_should_use_autograph", None)
+    if should_convert is None or tf.executing_eagerly() or not should_convert():
+        return call
+    autograph = tf.__internal__.autograph
+    return autograph.tf_convert(call, autograph.control_status_ctx())
 
 
 def get_variable_path(variable: Any) -> str:
@@ -53,18 +83,51 @@ def unwrap_optimizer(optimizer: Any) -> Any:
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
+def list_optimizers(model: Any) -> list[Any]:
+    """Lists the distinct optimizers of a model: those of ``compile``, and attributes such as a GAN's second optimizer."""
+    compiled = model.optimizer
+    compiled = list(compiled) if isinstance(compiled, list | tuple) else [compiled]
+    attributes = [value for value in vars(model).values() if hasattr(value, "apply_gradients")]
+    return list({id(each): each for each in [*compiled, *attributes] if each is not None}.values())
+
+
 def list_optimizer_variables(optimizer: Any) -> list[Any]:
     """Lists all variables of an optimizer, without loss-scale variables. In Keras 3, they include the learning rate."""
-    variables = unwrap_optimizer(optimizer).variables
-    return list(variables() if callable(variables) else variables)
+    variables = getattr(unwrap_optimizer(optimizer), "variables", ())
+    return _select_variables(variables() if callable(variables) else variables)
+
+
+def list_variables_of_optimizers(model: Any) -> list[Any]:
+    """Lists the variables of all optimizers of a model."""
+    return [variable for optimizer in list_optimizers(model) for variable in list_optimizer_variables(optimizer)]
 
 
 def list_model_variables(model: Any) -> list[Any]:
-    """Lists all variables of a model except for its metrics.
+    """Lists all variables of a model except for its metrics; none if it has an unbuilt Sequential model.
 
-    In Keras 3, they include the states of random generators.
+    In Keras 3, they include the states of random generators. Vocabularies of preprocessing layers are no variables.
     """
-    return [*model.trainable_variables, *model.non_trainable_variables]
+    try:
+        return _select_variables([*model.trainable_variables, *model.non_trainable_variables])
+    except ValueError:
+        return []
+
+
+def _select_variables(weights: Iterable[Any]) -> list[Any]:
+    return [weight for weight in weights if all(hasattr(weight, name) for name in ("assign", "dtype", "shape"))]
+
+
+def read_learning_rate(optimizer: Any) -> tf.Tensor | None:
+    """Reads an optimizer's learning rate, in the graph. None for a user's function, which may have side effects."""
+    optimizer = unwrap_optimizer(optimizer)
+    rate = getattr(optimizer, "_learning_rate", None)
+    if callable(rate) and not hasattr(rate, "get_config"):
+        return None
+    rate = getattr(optimizer, "learning_rate", None)
+    if callable(rate):
+        # Keras's legacy optimizers return the schedule itself.
+        rate = rate(optimizer.iterations)
+    return None if rate is None else tf.convert_to_tensor(rate)
 
 
 def get_strategy(model: Any) -> tf.distribute.Strategy:

@@ -78,7 +78,7 @@ class MonitorBase:
         self._optimizer_metrics = OptimizerMetrics()
         self._added_metrics: dict[str, float] = {}
         self._epoch_began_at = self._last_check = self._weights_checked_at = 0
-        self._has_ended = False
+        self._has_ended = self._begins_batches = False
 
     # Results.
 
@@ -239,19 +239,27 @@ class MonitorBase:
         super().set_model(model)  # type: ignore[misc]
         if self._on_full == "rollback":
             self._rollback.attach(model, self.schedule_class, self.step)
+        self._reader.end()
         if self._uses_probes and runs_in_tensorflow(model):
             with self.problems.guard("measure the steps of this model"):
-                self._reader.attach(model, self.step, self._detector.thresholds.loss_ratio, self._bundles)
+                self._reader.begin(model, self.step, self._detector.thresholds.loss_ratio, self._bundles)
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Begins a fit."""
         self._optimizer_metrics.begin(self.model.optimizer)
         with self.problems.guard("check the weights"):
             self._weight_check.begin(self.model)
+        self._begins_batches = False
+        self._measure_next_step()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Begins an epoch."""
         self._epoch_began_at = self._last_check = self.step
+
+    def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Lets the next step measure itself."""
+        self._begins_batches = True
+        self._measure_next_step()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Counts steps, and checks them if a check is due; ``batch`` is the index of the last step in this epoch."""
@@ -260,6 +268,9 @@ class MonitorBase:
         # Check at multiples of `every`, so that a resumed training checks at the same steps as an uninterrupted one.
         if self.step // self._every > before // self._every:
             self._check(logs)
+        if not self._begins_batches:
+            # A loop of the user that calls only this hook.
+            self._measure_next_step()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Checks the remaining steps."""
@@ -268,10 +279,15 @@ class MonitorBase:
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Restores the model's methods and its learning rate schedule."""
-        self._reader.detach()
+        with self.problems.guard("restore the model's training step"):
+            self._reader.end()
         self._rollback.detach()
         if self.step:
             self.check_steps(read_all_weights=True)
+
+    def _measure_next_step(self) -> None:
+        with self.problems.guard("measure the steps of this model"):
+            self._reader.measure_next_step()
 
     def _check(self, logs: Mapping[str, Any] | None) -> None:
         self._last_check = self.step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import textwrap
 from collections.abc import Iterator
 
 _LOGGER = logging.getLogger(__name__)
@@ -43,4 +44,5 @@ class Problems(list[str]):
         except Exception as error:
             prefix = f"The monitor cannot {action}: "
             if not any(reason.startswith(prefix) for reason in self):
-                self.record(f"{prefix}{type(error).__name__}: {' '.join(str(error).split())}")
+                message = " ".join(str(error).split())
+                self.record(prefix + textwrap.shorten(f"{type(error).__name__}: {message}", 300, placeholder=" ..."))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .bundles import Bundles
-from .probes import Probes
+from .probes import MonitoredTrainFunction, Probes
 from .problems import Problems
 from .signal_recorder import EMPTY_STATE
 from .signal_statistics import WindowStatistics
@@ -24,6 +24,7 @@ class WindowReader:
     def __init__(self, problems: Problems) -> None:
         self._problems = problems
         self._probes: Probes | None = None
+        self._train_function: MonitoredTrainFunction | None = None
         self._unchecked, self._unpublished = WindowStatistics(), WindowStatistics()
         self._restored_recorder: Mapping[str, Any] = EMPTY_STATE
 
@@ -32,8 +33,8 @@ class WindowReader:
         """Whether probes measure the steps."""
         return self._probes is not None
 
-    def attach(self, model: Any, step: int, loss_ratio: float, bundles: Bundles | None) -> None:
-        """Attaches probes to a model that is about to train.
+    def begin(self, model: Any, step: int, loss_ratio: float, bundles: Bundles | None) -> None:
+        """Prepares probes for a model that is about to train.
 
         Args:
           model: A compiled model.
@@ -42,13 +43,18 @@ class WindowReader:
         """
         if self._probes is None or not self._probes.watches(model):
             self._probes = Probes(model, loss_ratio=loss_ratio, bundles=bundles, problems=self._problems)
+            self._train_function = MonitoredTrainFunction(model, self._probes.attached)
             self._restore_recorder(step)
-        self._probes.attach()
 
-    def detach(self) -> None:
-        """Undoes :meth:`attach`."""
-        if self._probes is not None:
-            self._probes.detach()
+    def measure_next_step(self) -> None:
+        """Makes the model's next training step measure itself."""
+        if self._train_function is not None:
+            self._train_function.install()
+
+    def end(self) -> None:
+        """Leaves the model as it was before :meth:`begin`."""
+        if self._train_function is not None:
+            self._train_function.remove()
 
     def take_unchecked(self, step: int) -> WindowStatistics:
         """Returns the window since the last call, for a check after ``step`` steps."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ..keras_compat import list_model_variables, list_optimizer_variables
+from ..keras_compat import list_model_variables, list_variables_of_optimizers
 from .batch_structure import rebuild_batch
 
 WEIGHTS, OPTIMIZER, ROWS = "weights", "optimizer_variables", "rows"
@@ -88,7 +88,7 @@ class Bundle:
         """
         for name, variables, values in (
             ("weights", list_model_variables(model), self.weights),
-            ("optimizer variables", list_optimizer_variables(model.optimizer), self.optimizer_variables),
+            ("optimizer variables", list_variables_of_optimizers(model), self.optimizer_variables),
         ):
             if len(variables) != len(values):
                 raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,13 +52,15 @@ class Bundles:
         self._files = [Path(file) for file in files]
 
     @property
-    def paths(self) -> list[Path]:
+    def saved(self) -> list[Path]:
         """The folders of the saved bundles, by step."""
-        return sorted(self.folder.glob("step-*")) if self.folder.is_dir() else []
+        if not self.folder.is_dir():
+            return []
+        return sorted(path for path in self.folder.iterdir() if re.fullmatch(r"step-\d+", path.name))
 
     def can_save(self, step: int) -> bool:
         """Returns whether the folder has room for another bundle, and the last one is old enough."""
-        paths = self.paths
+        paths = self.saved
         if len(paths) >= self._max_bundles:
             return False
         return not paths or step - int(paths[-1].name.rpartition("-")[2]) >= self._min_steps_between

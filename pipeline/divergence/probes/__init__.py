@@ -1,8 +1,9 @@
 """Probes: measure signals inside the training step of any Keras model, without changes to the model.
 
-:class:`~.probes.Probes` wraps a model's ``train_step``, loss, optimizer and layers. During tracing, the wrappers add
-scalars to the graph of the step, and a :class:`~..signal_recorder.SignalRecorder` accumulates their statistics. Probes
-support Keras 2, and Keras 3 with the TensorFlow backend.
+:class:`~.probes.Probes` wraps a model's ``train_step`` and, while a step runs, its loss, optimizers and layers. During
+tracing, the wrappers add scalars to the graph of the step, and a :class:`~..signal_recorder.SignalRecorder` accumulates
+their statistics. :class:`~.train_function.MonitoredTrainFunction` lets Keras's ``fit`` take such steps. Probes support
+Keras 2, and Keras 3 with the TensorFlow backend.
 
 | signal | meaning | measured for |
 |---|---|---|
@@ -28,5 +29,6 @@ A model can have two optional attributes:
 """
 
 from .probes import Probes
+from .train_function import MonitoredTrainFunction
 
-__all__ = ["Probes"]
+__all__ = ["MonitoredTrainFunction", "Probes"]

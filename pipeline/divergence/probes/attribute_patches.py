@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -45,17 +47,35 @@ class AttributePatches:
         self._undo.append(undo)
 
     def wrap(self, owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
-        """Replaces a method by ``wrapper``, which receives the original method and the call's arguments."""
+        """Replaces a method by ``wrapper``, which receives the original method and the call's arguments.
+
+        The replacement has the name, signature and documentation of the original, because Keras inspects them.
+        """
         original = getattr(owner, name)
+        is_bound = inspect.ismethod(original) and original.__self__ is owner
+        function = original.__func__ if is_bound else original
 
-        @functools.wraps(original)
+        @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            return wrapper(original, *args, **kwargs)
+            return wrapper(original, *(args[1:] if is_bound else args), **kwargs)
 
-        self.set(owner, name, wrapped)
+        attributes = vars(wrapped)
+        attributes["__signature__"] = _get_signature(function)
+        # TensorFlow would call the original in place of a function with this attribute.
+        attributes.pop("_tf_decorator", None)
+        # AutoGraph does not convert functions with this attribute. The wrapper decides on the original's conversion.
+        attributes.setdefault("autograph_info__", {})
+        self.set(owner, name, types.MethodType(wrapped, owner) if is_bound else wrapped)
 
     def undo(self) -> None:
         """Restores all attributes, the last one first."""
-        for undo in reversed(self._undo):
-            undo()
-        self._undo.clear()
+        while self._undo:
+            self._undo.pop()()
+
+
+@functools.lru_cache(maxsize=1024)
+def _get_signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None

@@ -21,17 +21,21 @@ _BUCKETS = 1 << 24
 _HASH_MULTIPLIER = -7046029254386353131
 
 
-def measure_features(inputs: Any, names: Sequence[str] | None = None) -> dict[str, tf.Tensor]:
+def measure_features(
+    inputs: Any, names: Sequence[str] | None = None, *, can_hash_strings: bool = True
+) -> dict[str, tf.Tensor]:
     """Measures the features of one batch.
 
     Args:
       inputs: A tensor ``[B, ...]``, or a mapping or sequence of such tensors. Deeper nesting is ignored. In a
         floating-point matrix ``[B, F]`` of up to 64 columns, each column is a feature, ``name[3]``.
       names: The features in a mapping. Default: all.
+      can_hash_strings: Whether to measure strings. XLA cannot.
 
     Returns:
       Scalars: ``feature/<name>``, the mean; ``spread/<name>``, the standard deviation; and for floating-point features
-      ``missing/<name>``, the share of values that are not finite. The mean and deviation cover the finite values.
+      ``missing/<name>``, the share of values that are not finite. The mean and deviation cover the finite values. The
+      scalars of a feature without values, such as an empty bag, are NaN.
 
     Example:
     >>> sorted(measure_features({"age": tf.constant([20.0, 30.0]), "user": tf.constant([7, 7])}))
@@ -45,7 +49,7 @@ def measure_features(inputs: Any, names: Sequence[str] | None = None) -> dict[st
             # Measure columns of equal length together, because a vector operation costs no more than a scalar one.
             length = columns.shape[1]
             groups.setdefault(name if length is None else length, []).append((features, columns))
-        else:
+        elif tensor.dtype.is_integer or tensor.dtype.is_bool or (tensor.dtype == tf.string and can_hash_strings):
             hashes = _hash_ids(tensor)
             signals |= _name_moments(name, tf.reduce_mean(hashes), tf.math.reduce_std(hashes))
     for group in groups.values():
@@ -93,7 +97,7 @@ def _select_columns(inputs: Any, names: Sequence[str] | None) -> dict[str, tf.Te
     tensors = {}
     for name, column in columns.items():
         values = column.values if isinstance(column, tf.SparseTensor) else getattr(column, "flat_values", column)
-        if tf.is_tensor(values) and values.shape.rank != 0 and not values.dtype.is_complex:
+        if isinstance(values, tf.Tensor) and values.shape.rank != 0:
             tensors[name] = values
     return tensors
 

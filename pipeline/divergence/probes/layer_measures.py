@@ -19,19 +19,18 @@ def measure_layer_output(layer: Any, name: str, output: Any) -> dict[str, tf.Ten
     Args:
       layer: The layer.
       name: Its name in the signals.
-      output: Its output. Only a floating-point tensor is measured.
+      output: Its output. Of several tensors, the first floating-point tensor is measured.
 
     Returns:
       ``activation/<name>``, and for a layer with a ReLU ``dead_units/<name>``.
     """
-    if not tf.is_tensor(output) or not output.dtype.is_floating:
+    tensors = (getattr(part, "flat_values", part) for part in tf.nest.flatten(output))
+    output = next((each for each in tensors if isinstance(each, tf.Tensor) and each.dtype.is_floating), None)
+    if output is None:
         return {}
-    numbers = tf.stop_gradient(output)
-    if numbers.dtype != tf.float64:
-        # The sum of a tensor in half precision overflows.
-        numbers = tf.cast(numbers, tf.float32)
-    if not has_relu(layer):
-        return {f"activation/{name}": tf.reduce_mean(numbers)}
+    if not has_relu(layer) or output.shape.rank == 0:
+        return {f"activation/{name}": measure_mean(output)}
+    numbers = _widen(tf.stop_gradient(output))
     # One pass computes both signals. A ReLU is never below 0, so the sum of a unit is 0 only if the unit is 0 in every
     # row, and a value that is not finite cannot cancel out.
     rows = tf.reshape(numbers, [-1, numbers.shape[-1] or 1])
@@ -39,9 +38,33 @@ def measure_layer_output(layer: Any, name: str, output: Any) -> dict[str, tf.Ten
     unit_sums = tf.linalg.matvec(rows, tf.ones([tf.shape(rows)[0]], rows.dtype), transpose_a=True)
     count = tf.cast(tf.size(rows), unit_sums.dtype)
     return {
-        f"activation/{name}": tf.reduce_sum(unit_sums) / count,
+        f"activation/{name}": tf.math.divide_no_nan(tf.reduce_sum(unit_sums), count),
         f"dead_units/{name}": tf.reduce_mean(tf.cast(unit_sums == 0, tf.float32)),
     }
+
+
+def measure_mean(tensor: tf.Tensor) -> tf.Tensor:
+    """Computes the mean of a floating-point tensor; 0 without values.
+
+    The mean of a sum is computed from its operands. TensorFlow reorders the additions of a sum that has a single consumer,
+    so if the mean consumed the sum itself, the sum would round differently than without the mean.
+
+    Example:
+    >>> float(measure_mean(tf.constant([1.0, 2.0])))
+    1.5
+    """
+    operation = None if tf.executing_eagerly() else tensor.op
+    if operation is not None and operation.type in ("Add", "AddV2", "AddN"):
+        # Broadcasting repeats all values of an operand equally often.
+        return tf.add_n([measure_mean(operand) for operand in operation.inputs])
+    numbers = _widen(tf.stop_gradient(tensor))
+    mean = tf.reduce_mean(numbers)
+    return mean if numbers.shape.num_elements() else tf.where(tf.size(numbers) > 0, mean, tf.zeros_like(mean))
+
+
+def _widen(numbers: tf.Tensor) -> tf.Tensor:
+    """Casts half precision to float32, in which sums do not overflow."""
+    return numbers if numbers.dtype == tf.float64 else tf.cast(numbers, tf.float32)
 
 
 def measure_norms(pairs: Sequence[tuple[Any, Any]], model_name: str) -> dict[str, tf.Tensor]:
@@ -56,7 +79,7 @@ def measure_norms(pairs: Sequence[tuple[Any, Any]], model_name: str) -> dict[str
     """
     half_squares: dict[str, list[tf.Tensor]] = {}
     for gradient, variable in pairs:
-        if gradient is None:
+        if gradient is None or gradient.dtype.is_complex:
             continue
         layer = get_layer_name(get_variable_path(variable), model_name)
         values = gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
@@ -80,3 +103,20 @@ def _sample_rows(gradient: Any) -> Any:
     if isinstance(gradient, tf.IndexedSlices) or (gradient.shape.num_elements() or 0) < _LARGE_SIZE:
         return gradient
     return gradient[::_ROW_STRIDE] if gradient.shape.rank >= 2 else gradient
+
+
+def keep_weights_until(variables: Sequence[Any], tensors: Sequence[tf.Tensor]) -> None:
+    """Lets later writes to variables wait for tensors that are computed from the variables, in the graph.
+
+    Otherwise, TensorFlow may write first, and then it copies the variable. Control dependencies around the optimizer would
+    have the same effect, but they would change how TensorFlow initializes the variables that the optimizer creates and
+    how it simplifies the optimizer's arithmetic.
+    """
+    if tf.executing_eagerly() or not tensors:
+        return
+    with tf.control_dependencies(tensors):
+        for variable in variables:
+            handle = getattr(getattr(variable, "value", variable), "handle", getattr(variable, "handle", None))
+            if isinstance(handle, tf.Tensor):
+                # TensorFlow orders writes after all reads, and this counts as a read.
+                tf.raw_ops.VariableShape(input=handle)

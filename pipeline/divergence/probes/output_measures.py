@@ -3,41 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
-from ....foundation.auc import auc_from_rank_sum
 from ....foundation.constant_baseline import constant_cross_entropy, smoothed_share
 from ....foundation.metric_key import MetricKey
 from ..signal_recorder import Signal
+from .aligned_rows import AlignedRows, align_rows
+from .known_losses import KnownLoss, classify_loss
 
 # With fewer labeled rows, the loss of a constant prediction is too noisy for a comparison.
 _MIN_ROWS = 32
 
 
-def measure_outputs(model: Any, labels: Any, predictions: Any) -> dict[str, tf.Tensor]:
-    """Measures each output whose loss is a binary cross-entropy or a squared error.
+def measure_outputs(model: Any, labels: Any, predictions: Any, sample_weight: Any = None) -> dict[str, tf.Tensor]:
+    """Measures each output whose loss is Keras's own binary cross-entropy or squared error.
 
     Args:
       model: A Keras model that was compiled with a loss.
       labels: One tensor, or several by name or in the order of the outputs.
       predictions: The predictions, in the same form.
+      sample_weight: The weights of the rows or time steps, in the same form. None: all are 1. Masks of Keras's layers
+        are weights of 0.
 
     Returns:
-      Scalars by signal; see :mod:`~..probes`. Outputs with another loss have none.
+      Scalars by signal; see :mod:`~..probes`. Outputs with another loss have none, and neither have outputs whose
+      labels or weights have other shapes than Keras's losses support.
     """
-    outputs = _name_tensors(model, predictions)
-    targets = _name_tensors(model, labels)
-    if not outputs or targets.keys() != outputs.keys():
+    outputs, targets = _name_parts(model, predictions), _name_parts(model, labels)
+    if targets.keys() != outputs.keys():
         return {}
+    weights = {} if sample_weight is None else _name_parts(model, sample_weight)
     measures: dict[str, tf.Tensor] = {}
     for task, prediction in outputs.items():
-        loss = _classify_loss(_find_loss(model, task))
-        if loss is None:
+        loss = classify_loss(_find_loss(model, task))
+        rows = None if loss is None else align_rows(targets[task], prediction, weights.get(task, weights.get("")))
+        if loss is None or rows is None:
             continue
-        y, p = (tf.cast(tf.reshape(tensor, [-1]), tf.float32) for tensor in (targets[task], prediction))
-        task_measures = _measure_binary(y, p, loss.is_logits) if loss.kind == "binary" else _measure_squared(y, p)
+        task_measures = _measure_binary(rows, loss) if loss.kind == "binary" else _measure_squared(rows)
         measures |= {str(MetricKey(kind, task)): value for kind, value in task_measures.items()}
     return measures
 
@@ -57,6 +61,10 @@ def make_signals(measures: Mapping[str, tf.Tensor], loss_ratio: float) -> list[S
         is_normalized = kind == "normalized_loss"
         rows = measures.get(str(MetricKey("examples", task)))
         is_present = None if rows is None else rows >= (_MIN_ROWS if is_normalized else 1)
+        if kind == "calibration":
+            # Without a positive row, the calibration is infinite.
+            is_finite = tf.math.is_finite(value)
+            is_present = is_finite if is_present is None else is_present & is_finite
         limit = {"limit": loss_ratio} if is_normalized else {}
         signals.append(Signal(name, value, is_present=is_present, rows=rows, **limit))
         loss = measures.get(str(MetricKey("loss", task)))
@@ -68,12 +76,13 @@ def make_signals(measures: Mapping[str, tf.Tensor], loss_ratio: float) -> list[S
     return signals
 
 
-def compute_batch_auc(labels: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
+def compute_batch_auc(labels: tf.Tensor, scores: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
     """Computes the exact AUC of a batch: the share of correctly ranked pairs of a positive and a negative row.
 
     Args:
-      labels: 0 or 1, ``[B]``.
+      labels: 0 or 1, ``[B]``. A value between them is the share of a positive row.
       scores: ``[B]``. Ties count half. Scores that are not finite count as 0.
+      weights: The weights of the rows, ``[B]``. None: all are 1.
 
     Returns:
       A scalar; 0.5 if a class is missing.
@@ -82,52 +91,77 @@ def compute_batch_auc(labels: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
     >>> float(compute_batch_auc(tf.constant([0.0, 1.0, 1.0]), tf.constant([0.1, 0.1, 0.9])))
     0.75
     """
-    scores = tf.where(tf.math.is_finite(scores), scores, 0.0)[tf.newaxis]
-    ordered = tf.sort(scores, axis=1)
-    # Twice the mean rank of equal scores, minus 1.
-    ranks = tf.searchsorted(ordered, scores, "left") + tf.searchsorted(ordered, scores, "right")
-    ranks = (tf.cast(ranks[0], tf.float64) + 1.0) / 2.0
     labels = tf.cast(labels, tf.float64)
-    positives = tf.reduce_sum(labels)
-    negatives = tf.cast(tf.size(labels), tf.float64) - positives
-    auc = auc_from_rank_sum(tf.reduce_sum(labels * ranks), positives, negatives)
-    return tf.where(positives * negatives > 0, auc, 0.5)
+    positives, negatives = labels, 1.0 - labels
+    if weights is not None:
+        positives, negatives = (tf.cast(weights, tf.float64) * share for share in (positives, negatives))
+    scores = tf.where(tf.math.is_finite(scores), scores, 0.0)
+    order = tf.argsort(scores)
+    ordered = tf.gather(scores, order)[tf.newaxis]
+    negatives_below = tf.concat([tf.zeros([1], tf.float64), tf.cumsum(tf.gather(negatives, order))], axis=0)
+    # Twice the number of negatives below each score, because a tie counts half.
+    below = [tf.searchsorted(ordered, scores[tf.newaxis], side)[0] for side in ("left", "right")]
+    doubled = tf.add_n([tf.gather(negatives_below, ranks) for ranks in below])
+    pairs = tf.reduce_sum(positives) * tf.reduce_sum(negatives)
+    return tf.where(pairs > 0, tf.math.divide_no_nan(tf.reduce_sum(positives * doubled) / 2.0, pairs), 0.5)
 
 
-def _measure_binary(y: tf.Tensor, p: tf.Tensor, is_logits: bool) -> dict[str, tf.Tensor]:
-    """Measures a binary task; ``y`` and ``p`` are ``[B]``."""
-    logits = p if is_logits else tf.math.log(tf.maximum(p, 1e-7)) - tf.math.log(tf.maximum(1.0 - p, 1e-7))
-    loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=logits))
-    p = tf.sigmoid(p) if is_logits else p
-    rows = tf.cast(tf.size(y), tf.float32)
-    smoothed = smoothed_share(tf.reduce_sum(y), rows)
-    constant_loss = constant_cross_entropy(tf.reduce_mean(y), smoothed, tf.math.log)
-    return {"auc": compute_batch_auc(y, logits)} | _measure_task(loss, constant_loss, y, p)
+def _measure_binary(rows: AlignedRows, loss: KnownLoss) -> dict[str, tf.Tensor]:
+    """Measures a binary task."""
+    y, p, weights = rows.labels, rows.predictions, rows.weights
+    logits = p if loss.is_logits else tf.math.log(tf.maximum(p, 1e-7)) - tf.math.log(tf.maximum(1.0 - p, 1e-7))
+    p = tf.sigmoid(p) if loss.is_logits else p
+    auc = compute_batch_auc(y, logits, weights)
+    y = y * (1.0 - loss.label_smoothing) + 0.5 * loss.label_smoothing
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=logits)
+    smoothed = smoothed_share(_sum(y, weights), _sum(tf.ones_like(y), weights))
+    constant_loss = constant_cross_entropy(_mean(y, weights), smoothed, tf.math.log)
+    return {"auc": auc} | _measure_task(losses, constant_loss, y, p, rows)
 
 
-def _measure_squared(y: tf.Tensor, p: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Measures a regression; ``y`` and ``p`` are ``[B]``."""
-    return _measure_task(tf.reduce_mean(tf.square(y - p)), tf.math.reduce_variance(y), y, p)
+def _measure_squared(rows: AlignedRows) -> dict[str, tf.Tensor]:
+    """Measures a regression."""
+    y, p, weights = rows.labels, rows.predictions, rows.weights
+    variance = _mean(tf.square(y - _mean(y, weights)), weights)
+    return _measure_task(tf.square(y - p), variance, y, p, rows)
 
 
-def _measure_task(loss: tf.Tensor, constant_loss: tf.Tensor, y: tf.Tensor, p: tf.Tensor) -> dict[str, tf.Tensor]:
+def _measure_task(
+    losses: tf.Tensor, constant_loss: tf.Tensor, y: tf.Tensor, p: tf.Tensor, rows: AlignedRows
+) -> dict[str, tf.Tensor]:
+    weights = rows.weights
+    mean_loss = _mean(losses, weights)
+    if weights is None:
+        keras_loss, count = mean_loss, tf.cast(tf.size(y), tf.float32)
+    else:
+        # Keras divides by the number of rows, not by the sum of their weights.
+        keras_loss = tf.math.divide_no_nan(_sum(losses, weights), rows.unmasked_count)
+        count = tf.reduce_sum(tf.cast(weights > 0, tf.float32))
     return {
-        "loss": loss,
-        "normalized_loss": tf.where(constant_loss > 0, loss / constant_loss, 0.0),
-        "calibration": tf.reduce_mean(p) / tf.reduce_mean(y),
-        "examples": tf.cast(tf.size(y), tf.float32),
+        "loss": keras_loss,
+        "normalized_loss": tf.where(constant_loss > 0, mean_loss / constant_loss, 0.0),
+        "calibration": _mean(p, weights) / _mean(y, weights),
+        "examples": count,
     }
 
 
-def _name_tensors(model: Any, tensors: Any) -> dict[str, tf.Tensor]:
-    """Returns tensors by output name, with an empty name for a single tensor. Empty for deeper nesting."""
-    if isinstance(tensors, Mapping):
-        named = dict(tensors)
-    elif isinstance(tensors, list | tuple):
-        named = dict(zip(_list_output_names(model, len(tensors)), tensors, strict=False))
-    else:
-        named = {"": tensors}
-    return named if all(tf.is_tensor(tensor) for tensor in named.values()) else {}
+def _sum(values: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
+    return tf.reduce_sum(values if weights is None else values * weights)
+
+
+def _mean(values: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
+    if weights is None:
+        return tf.reduce_mean(values)
+    return tf.math.divide_no_nan(tf.reduce_sum(values * weights), tf.reduce_sum(weights))
+
+
+def _name_parts(model: Any, parts: Any) -> dict[str, Any]:
+    """Returns labels, predictions or weights by output name, with an empty name for a single tensor."""
+    if isinstance(parts, Mapping):
+        return dict(parts)
+    if isinstance(parts, list | tuple):
+        return dict(zip(_list_output_names(model, len(parts)), parts, strict=False))
+    return {"": parts}
 
 
 def _list_output_names(model: Any, count: int) -> list[str]:
@@ -142,20 +176,3 @@ def _find_loss(model: Any, task: str) -> Any:
     if isinstance(loss, list | tuple):
         return dict(zip(_list_output_names(model, len(loss)), loss, strict=False)).get(task)
     return loss
-
-
-class _KnownLoss(NamedTuple):
-    """A kind of loss for which the loss of a constant prediction is known."""
-
-    kind: Literal["binary", "squared"]
-    is_logits: bool
-
-
-def _classify_loss(loss: Any) -> _KnownLoss | None:
-    """Classifies a loss by its name or class; None for other kinds of loss."""
-    name = loss if isinstance(loss, str) else getattr(loss, "name", None) or getattr(loss, "__name__", "")
-    plain = str(name).replace("_", "").lower()
-    if plain == "binarycrossentropy":
-        config = loss.get_config() if hasattr(loss, "get_config") else {}
-        return _KnownLoss("binary", bool(config.get("from_logits", getattr(loss, "from_logits", False))))
-    return _KnownLoss("squared", False) if plain in ("mse", "meansquarederror") else None

@@ -21,43 +21,44 @@ def model():
     return model
 
 
-def attach(model, reader: WindowReader, step: int = 0) -> WindowReader:
-    reader.attach(model, step, loss_ratio=2.0, bundles=None)
+def begin(model, reader: WindowReader, step: int = 0) -> WindowReader:
+    reader.begin(model, step, loss_ratio=2.0, bundles=None)
     return reader
 
 
-def fit(model, steps: int) -> None:
+def fit(model, reader: WindowReader, steps: int) -> None:
     x = np.random.default_rng(0).normal(size=(steps * ROWS, 3))
-    model.fit(x, x.sum(axis=1), batch_size=ROWS, verbose=0)
+    measure = tf_keras.callbacks.LambdaCallback(on_batch_begin=lambda batch, logs: reader.measure_next_step())
+    model.fit(x, x.sum(axis=1), batch_size=ROWS, verbose=0, callbacks=[measure])
 
 
 def test_checks_and_publications_have_separate_windows(model):
-    reader = attach(model, WindowReader(Problems()))
-    fit(model, 3)
+    reader = begin(model, WindowReader(Problems()))
+    fit(model, reader, 3)
     assert reader.take_unchecked(step=3).steps == 3
-    fit(model, 2)
+    fit(model, reader, 2)
     assert reader.take_unpublished(step=5).steps == 5
     assert reader.take_unchecked(step=5).steps == 2
     assert reader.take_unpublished(step=5).steps == 0
 
 
 def test_discarded_steps_are_still_published(model):
-    reader = attach(model, WindowReader(Problems()))
-    fit(model, 3)
+    reader = begin(model, WindowReader(Problems()))
+    fit(model, reader, 3)
     reader.take_unpublished(step=3)
     reader.discard_unchecked()
     assert reader.take_unchecked(step=3).steps == 0
 
 
 def test_a_restored_reader_continues_identically(model):
-    reader = attach(model, WindowReader(Problems()))
-    fit(model, 3)
+    reader = begin(model, WindowReader(Problems()))
+    fit(model, reader, 3)
     reader.take_unpublished(step=3)
-    fit(model, 2)
+    fit(model, reader, 2)
     restored = WindowReader(Problems())
     restored.set_state(json.loads(json.dumps(reader.get_state())), step=5)
-    reader.detach()
-    attach(model, restored, step=5)
+    reader.end()
+    begin(model, restored, step=5)
     # As text, because NaN does not equal itself.
     assert json.dumps(restored.get_state()) == json.dumps(reader.get_state())
     windows = [restored.take_unchecked(step=5), reader.take_unchecked(step=5)]
@@ -69,4 +70,4 @@ def test_without_probes_nothing_is_measured():
     assert not reader.has_probes
     assert reader.take_unchecked(step=3).steps == 0
     reader.set_alarm_thresholds({"loss": 1.0}, armed=True)
-    reader.detach()
+    reader.end()

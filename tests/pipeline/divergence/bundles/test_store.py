@@ -17,7 +17,7 @@ def test_bundles_are_few_and_not_close_together(tmp_path):
     y[40 * ROWS :: ROWS] += 3000.0
     bundles = Bundles(tmp_path, max_bundles=2, min_steps_between=16)
     fit(make_model(), x, y, DivergenceMonitor(every=4, bundles=bundles))
-    first, second = (int(path.name.removeprefix("step-")) for path in bundles.paths)
+    first, second = (int(path.name.removeprefix("step-")) for path in bundles.saved)
     assert first == 41
     assert second - first >= 16
 
@@ -25,7 +25,7 @@ def test_bundles_are_few_and_not_close_together(tmp_path):
 def test_a_step_that_is_too_large_is_not_saved(tmp_path):
     bundles = Bundles(tmp_path / "bundles", max_bytes=1000)
     fit_with_bad_step(DivergenceMonitor(bundles=bundles))
-    assert not bundles.paths
+    assert not bundles.saved
     assert bundles.problems[0].startswith("Step 50 was not saved: its size is ")
     assert "the limit is 1,000 bytes." in bundles.problems[0]
 
@@ -64,7 +64,7 @@ def test_files_are_copied_into_the_bundle(tmp_path):
     (tmp_path / "config.yaml").write_text("batch_size: 32")
     bundles = Bundles(tmp_path / "bundles", files=[tmp_path / "config.yaml", tmp_path / "missing.yaml"])
     bundles.save(7, {"alarms": []}, {"weights/0": np.zeros(2)})
-    [path] = bundles.paths
+    [path] = bundles.saved
     assert sorted(file.name for file in path.iterdir()) == ["arrays.npz", "bundle.json", "config.yaml"]
 
 
@@ -75,7 +75,7 @@ from steadyrank.pipeline.divergence.bundles import Bundles
 bundles = Bundles({str(tmp_path)!r}, max_bundles=10**6, min_steps_between=1)
 arrays = {{"weights/0": np.arange(1 << 19), "batch/0": np.ones(8), "optimizer_variables/0": np.zeros(8)}}
 metadata = {{"alarms": ["loss"], "signals": {{"loss": 1.0}}, "batch": "batch/0", "weights": 1, "optimizer_variables": 1}}
-first = len(bundles.paths) + 1
+first = len(bundles.saved) + 1
 print("ready", flush=True)
 for step in range(first, 10**6):
     bundles.save(step, metadata, arrays)
@@ -89,11 +89,11 @@ for step in range(first, 10**6):
         time.sleep(rng.uniform(0.05, 0.3))
         process.kill()
         process.communicate()
-        for path in Bundles(tmp_path).paths:
+        for path in Bundles(tmp_path).saved:
             assert Bundle.read(path).weights[0].size == 1 << 19
         leftovers = list(tmp_path.glob(".step-*"))
         # Each process removes the leftovers of earlier ones.
         assert len(leftovers) <= 1
         interrupted += len(leftovers)
-    assert Bundles(tmp_path).paths
+    assert Bundles(tmp_path).saved
     assert interrupted, "no kill came in the middle of a bundle, so this test has shown nothing"

@@ -216,7 +216,7 @@ def test_probes_can_be_read_without_a_monitor():
     x, y = make_data(4)
     model = make_two_task_model(tf_keras)
     probes = Probes(model, loss_ratio=2.0)
-    probes.attach()
-    model.fit(x, y, batch_size=ROWS, verbose=0)
+    with probes.attached():
+        model.fit(x, y, batch_size=ROWS, verbose=0)
     window = probes.read()
     assert (window.steps, window.signals["loss"].finite_count) == (4, 4)
