@@ -45,9 +45,9 @@ class RecordingDetector(Detector):
         super().__init__()
         self.windows = []
 
-    def observe_window(self, before, window):
+    def observe_window(self, before, window, *arguments):
         self.windows.append((before, window))
-        return super().observe_window(before, window)
+        return super().observe_window(before, window, *arguments)
 
 
 def fit(model, monitor, x, y, epochs: int = 1):
