@@ -28,7 +28,7 @@ _PART_CELLS = 1 << 18
 # A whole read takes parts of this size, so that it needs little memory.
 _BLOCK_CELLS = 1 << 22
 # The kinds of signals that show where values that are not finite may have reached the weights.
-_CAUSES = ("loss", "logged_loss", "activation", "gradient", "parameter")
+_CAUSES = ("loss", "logged_loss", "logged_value", "activation", "gradient", "parameter")
 
 
 class WeightCheck:

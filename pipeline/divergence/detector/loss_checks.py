@@ -28,6 +28,7 @@ class _TaskLoss(NamedTuple):
       prediction_loss, constant_loss: The numerator and the denominator of the normalized loss; None if unknown.
       calibration: The mean prediction divided by the mean label; None if unknown.
       is_mean: Whether the loss is a mean over the epoch so far, as in Keras's logs, and not the loss of a step.
+      is_part: Whether it is a part of another logged loss. A part may grow while the loss falls.
     """
 
     state: TaskState
@@ -37,6 +38,7 @@ class _TaskLoss(NamedTuple):
     constant_loss: SignalStatistics | None
     calibration: SignalStatistics | None
     is_mean: bool
+    is_part: bool
 
 
 class LossChecks:
@@ -91,7 +93,7 @@ class LossChecks:
         """Lists the tasks with a loss in a window. Keras's logs count only if the loss of the steps is unknown."""
         losses = _select(signals, "loss")
         is_mean = not losses
-        losses = losses or _select(signals, "logged_loss")
+        losses = losses or _select(signals, "logged_loss") or self._select_values(signals)
         if len(losses) > 1 and not is_mean:
             total = losses.pop("", None)
             # The sum adds no information to the tasks' losses, unless another part of it is not finite.
@@ -114,11 +116,17 @@ class LossChecks:
                 constant_losses.get(task),
                 calibrations.get(task),
                 is_mean,
+                is_part=bool(task) and is_mean and "" in losses,
             )
             for task, loss in losses.items()
             # Without labels in a window, the task stays as it was.
             if loss.finite_count or loss.nonfinite_count
         ]
+
+    def _select_values(self, signals: Mapping[str, SignalStatistics]) -> dict[str, SignalStatistics]:
+        """Selects the numbers in Keras's logs that were finite before. A metric may be undefined from the start."""
+        values = _select(signals, "logged_value")
+        return {name: value for name, value in values.items() if value.finite_count or self._find_task(name).losses}
 
     def _is_waiting(self, task: _TaskLoss, tasks: list[_TaskLoss]) -> bool:
         """Returns whether a task is not trained yet: its loss stays at the start, and another task learns."""
@@ -138,14 +146,16 @@ class LossChecks:
         ``is_stuck``: the task is unlikely to recover without a rollback.
         """
         state, loss, normalized_loss = task.state, task.loss, task.normalized_loss
-        out_of_range = check_step_losses(
-            state,
-            window,
-            loss,
-            normalized_loss,
-            may_lose_skill=may_lose_skill or "steps" in state.range.out_since,
-            thresholds=self._thresholds,
-        )
+        out_of_range = None
+        if loss.nonfinite_count or not task.is_part:
+            out_of_range = check_step_losses(
+                state,
+                window,
+                loss,
+                normalized_loss,
+                may_lose_skill=may_lose_skill or "steps" in state.range.out_since,
+                thresholds=self._thresholds,
+            )
         if out_of_range is not None and (out_of_range.run_length >= MIN_RUN or "steps" in state.range.out_since):
             patience = self._thresholds.patience_steps
             steps_out = window.end - out_of_range.since + 1

@@ -138,7 +138,7 @@ class LossProgress:
             self.start = normalized_loss.minimum if _grows(loss) else ratio.value
             self._lowest_loss = loss.minimum if _grows(loss) else loss.mean
         self._lowest_loss = min(self._lowest_loss, self._loss.smoothed.value)
-        self.growth = loss.mean / self._lowest_loss if self._lowest_loss else math.inf
+        self.growth = float(loss.mean) / float(self._lowest_loss) if self._lowest_loss else math.inf
         self.level = min(self.level, self.start, self._normalized_loss.smoothed.value)
 
     @property

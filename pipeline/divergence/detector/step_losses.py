@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from ..event import Evidence, format_number
 from ..signal_statistics import SignalStatistics
-from .loss_history import MIN_WINDOWS
+from .loss_history import MIN_WINDOWS, UsualLoss
 from .task_state import TaskState
 from .thresholds import Thresholds
 
@@ -183,11 +183,14 @@ def _check_growth(
     state: TaskState, window: Window, loss: SignalStatistics, thresholds: Thresholds
 ) -> OutOfRange | None:
     """Judges a loss if the loss of a constant prediction is unknown."""
-    usual = state.losses.usual
-    if usual is None:
+    usual, growth = state.losses.usual, thresholds.loss_growth
+    if not state.losses:
         return None
+    if usual is None:
+        # After one to three windows, only an explosion is certain.
+        usual, growth = UsualLoss(state.losses.start, 0.0, 0.0), growth * growth
     limit = usual.mean + thresholds.spike_deviations * usual.deviation
-    is_far = loss.mean > thresholds.loss_growth * state.losses.largest
+    is_far = loss.mean > growth * state.losses.largest
     start = state.losses.start
     is_collapsed = (
         abs(usual.mean) <= _LEARNED_SHARE * start

@@ -9,7 +9,9 @@ Keras 2, and Keras 3 with the TensorFlow backend.
 |---|---|---|
 | ``loss`` | loss of the batch | all models |
 | ``loss/<task>`` | loss of the task | several outputs |
+| ``logged_loss``, ``logged_loss/<task>``, ``logged_value/<entry>`` | the losses, or else all numbers, in the results of ``train_step``; see :mod:`.logged_losses` | models whose step computes its loss itself |
 | ``normalized_loss``, ``normalized_loss/<task>`` | the loss divided by the loss of the best constant prediction on the same rows | cross-entropy and squared error |
+| ``prediction_loss``, ``constant_loss`` (and ``/<task>``) | the numerator and the denominator of the normalized loss | cross-entropy and squared error |
 | ``calibration``, ``calibration/<task>`` | mean prediction divided by mean label | cross-entropy and squared error |
 | ``auc``, ``auc/<task>`` | AUC of the batch's rows | binary tasks |
 | ``feature/<name>``, ``spread/<name>``, ``missing/<name>`` | mean, deviation and missing values of an input; see :mod:`.input_features` | all models |

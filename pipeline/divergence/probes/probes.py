@@ -29,8 +29,10 @@ from ..problems import Problems
 from ..signal_recorder import Signal, SignalRecorder
 from ..signal_statistics import WindowStatistics
 from .attribute_patches import AttributePatches
+from .batch_rows import add_rows
 from .input_features import measure_features
 from .layer_measures import compute_sampled_norm, keep_weights_until, measure_layer_output, measure_mean, measure_norms
+from .logged_losses import measure_logs
 from .output_measures import make_signals, measure_outputs
 
 
@@ -169,7 +171,7 @@ class Probes(tf.Module):
                 self._take_features(batch)
             results = original(*args, **kwargs)
             with self._problems.guard("measure the steps of this model"):
-                self.recorder.record(signals)
+                self.recorder.record(add_rows([*signals, *measure_logs(results, signals)], batch))
         return results
 
     def _read_early_values(self) -> dict[int, tf.Tensor]:

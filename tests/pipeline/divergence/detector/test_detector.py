@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steadyrank.pipeline.divergence import Detector, Thresholds, WindowStatistics
+from steadyrank.pipeline.divergence import Detector, Event, Thresholds, WindowStatistics
 from tests.pipeline.divergence.signals import (
     LOSS_RATIO,
     STEPS,
@@ -318,3 +318,116 @@ class TestFeatures:
             detector.observe_window(STEPS * i, WindowStatistics(STEPS, signals))
         assert [event.kind for event in detector.events] == ["feature_shift"]
         assert (detector.verdict, detector.health) == ("healthy", "healthy")
+
+
+class TestSlowStart:
+    """Losses far above a constant prediction."""
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.floats(2.5, 1e4), st.floats(0.9, 0.99), st.floats(0.0, 0.3), st.integers(0, 9))
+    def test_a_loss_that_falls_is_no_divergence(self, start, fall, noise, seed):
+        rng, feed = np.random.default_rng(seed), DetectorFeed()
+        for i in range(60):
+            mean = max(start * fall**i, 0.8)
+            feed.observe_tasks(a=list(mean * (1 + noise * rng.uniform(-1, 1, STEPS))))
+        kinds = {event.kind for event in feed.detector.events}
+        assert kinds <= {"spike"}
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.floats(1e-6, 1e6), st.integers(0, 9))
+    def test_the_unit_of_the_loss_changes_no_verdict(self, factor, seed):
+        def observe(factor: float) -> list[tuple[int, str]]:
+            rng, detector = np.random.default_rng(seed), Detector()
+            for i in range(30):
+                normalized_loss = (4.0 if i < 6 else 0.8 if i < 20 else 9.0) * rng.uniform(0.9, 1.1, STEPS)
+                loss = factor * normalized_loss * rng.uniform(0.9, 1.1, STEPS)
+                signals = {"loss": summarize(loss), "normalized_loss": summarize(normalized_loss, LOSS_RATIO, 16 * i)}
+                detector.observe_window(STEPS * i, WindowStatistics(STEPS, signals))
+            return list_kinds(detector)
+
+        assert observe(factor) == observe(1.0)
+
+    def test_while_the_learning_rate_rises_a_loss_may_stay(self):
+        detector = Detector()
+        for i in range(60):
+            signals = {
+                "loss": summarize([5.0] * STEPS),
+                "normalized_loss": summarize([5.0] * STEPS, LOSS_RATIO, 16 * i),
+            }
+            detector.observe_window(STEPS * i, WindowStatistics(STEPS, signals), learning_rate=1e-5 * min(i + 1, 40))
+        # The rate is at its highest after 640 steps. Then the patience of 160 steps begins.
+        assert list_kinds(detector)[0] == (641, "out_of_range")
+
+    def test_a_task_that_is_not_trained_yet_may_stay_while_another_learns(self):
+        feed = DetectorFeed()
+        for i in range(40):
+            feed.observe_tasks(a=make_noise(i, 9.0), b=make_noise(i, 0.9))
+        assert feed.detector.events == []
+
+
+class TestWeights:
+    def test_weights_that_are_not_finite_are_a_full_divergence_at_once(self):
+        detector = Detector()
+        [event] = detector.observe_weights(32, 20, ["a", "b", "c", "d", "e", "f"])
+        assert str(event) == ("step 32 [a] full divergence: weights are not finite in 6 layers: a, b, c, d and 2 more")
+        assert event.values == {"since": 20.0, "count": 6.0}
+        assert (detector.verdict, detector.health, detector.out_of_range_since) == ("full", "full", 20)
+        assert detector.observe_weights(48, 33, ["a"]) == []
+        restored = Detector()
+        restored.set_state(json.loads(json.dumps(detector.get_state())))
+        assert (restored.verdict, restored.out_of_range_since) == ("full", 20)
+        [event] = restored.observe_weights(64, 49, [])
+        assert (event.kind, restored.verdict, restored.health) == ("recovery", "micro", "healthy")
+
+    def test_the_losses_count_again_once_the_weights_are_finite(self):
+        feed = DetectorFeed()
+        feed.observe_calm_windows(6)
+        feed.detector.observe_weights(96, 90, ["a"])
+        assert feed.observe_tasks(a=[math.nan] * STEPS) == []
+        feed.detector.observe_weights(112, 97, [])
+        events = feed.observe_tasks(a=[math.nan] * STEPS)
+        assert events == [(97, "out_of_range", "a"), (128, "full_divergence", "a")]
+
+
+class TestLoggedLosses:
+    def test_a_mean_over_the_epoch_has_no_spikes(self):
+        feed = DetectorFeed()
+        for seed in range(6):
+            feed.observe(logged_loss__d=make_noise(seed))
+        assert feed.observe(logged_loss__d=[0.9] * 8 + [3.0] * 8) == []
+        assert feed.observe(logged_loss__d=[math.nan] * STEPS) == [(113, "out_of_range", "d")]
+        assert feed.observe(logged_loss__d=[math.nan] * STEPS) == [(144, "full_divergence", "d")]
+
+    def test_a_part_of_a_logged_loss_may_grow(self):
+        # The KL term of a variational autoencoder grows from 0 to many times its start.
+        feed = DetectorFeed()
+        for i in range(12):
+            assert (
+                feed.observe(logged_loss=[9.0 - i / 4] * STEPS, logged_loss__kl=[1e-3 * 30 ** (i // 5)] * STEPS) == []
+            )
+        assert feed.observe(logged_loss=[900.0] * STEPS) == [(193, "out_of_range", "")]
+
+    def test_a_loss_that_explodes_before_it_has_a_usual_value_is_out_of_range(self):
+        feed = DetectorFeed()
+        feed.observe(loss=make_noise(0))
+        assert feed.observe(loss=[50.0] * STEPS) == []
+        assert feed.observe(loss=[1e4] * STEPS) == [(33, "out_of_range", "")]
+
+    def test_a_number_that_was_never_finite_is_ignored(self):
+        feed = DetectorFeed()
+        for _ in range(4):
+            assert feed.observe(logged_value__r2=[math.nan] * STEPS, logged_value__mae=make_noise(0)) == []
+        assert feed.observe(logged_value__mae=[math.nan] * STEPS) == [(65, "out_of_range", "mae")]
+
+    def test_a_part_of_the_loss_that_no_task_has_counts_if_it_is_not_finite(self):
+        feed = DetectorFeed()
+        for seed in range(6):
+            feed.observe(loss=make_noise(seed), loss__a=make_noise(seed))
+        assert feed.observe(loss=[math.nan] * STEPS, loss__a=make_noise(0)) == [(97, "out_of_range", "")]
+
+
+def test_events_are_in_the_order_of_their_steps():
+    detector = Detector()
+    for step in (40, 20, 30):
+        detector.record(Event(step, "rollback", "", ""))
+    assert [event.step for event in detector.events] == [20, 30, 40]
