@@ -167,7 +167,7 @@ MATRIX = [
     (number("minimum", minimum=-4.0), pa.float64(), 0.5, (-INF, -1e30, -1e39), (INF, 1e30)),
     (number("both", default=9.0, maximum=5.0), pa.float64(), 0.5, (None, NAN, INF, 1e30), (-INF,)),
     (number("boolean", default=0.0), pa.bool_(), True, (False, None), ()),
-    (propose_number_column("age", AGES, "", False, False).feature, pa.float64(), 30.0, (1e30, -1e30, INF), (None,)),
+    (propose_number_column("age", AGES, "").feature, pa.float64(), 30.0, (1e30, -1e30, INF), (None,)),
     (
         number("vector", width=2, minimum=-9.0, maximum=9.0),
         pa.list_(pa.float64()),
