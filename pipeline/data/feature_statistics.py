@@ -15,7 +15,7 @@ import numpy as np
 
 from ...foundation.moments import Moments
 from ...foundation.signed_log import signed_log
-from ...models.schema import MISSING_INTEGER, MISSING_STRING, Schema
+from ...models.schema import MISSING_INTEGER, MISSING_STRING, Feature, Schema
 from ...models.statistics import Statistics
 from . import statistics_cache
 from .columns import Columns
@@ -34,10 +34,12 @@ class LogStatistics:
     Attributes:
       schema: The source's schema, with the vocabularies filled in.
       statistics: Mean and standard deviation of each numerical feature, and the mean of each label.
+      remarks: What is unusual in the rows, one sentence each.
     """
 
     schema: Schema
     statistics: Statistics
+    remarks: tuple[str, ...] = ()
 
 
 def compute_statistics(
@@ -50,7 +52,8 @@ def compute_statistics(
 
     Values that are not finite are ignored. A feature that is constant in these rows gets the standard deviation 1, so
     that it passes unscaled if it varies later. A feature without any finite value also gets the mean 0. A vocabulary
-    lists the most frequent values first, and sorts equally frequent values. Statistics of all rows of a log of files
+    lists the most frequent values first, and sorts equally frequent values. Without any value for a vocabulary, all
+    values of the feature share one row of its table (``hash_buckets: 1``), and ``remarks`` names the feature. Statistics of all rows of a log of files
     are cached in the user's cache folder. The key contains the names, sizes and modification times of the files.
 
     Args:
@@ -68,7 +71,7 @@ def compute_statistics(
     rows = total if needs_vocabulary or not rows else min(rows, total)
     path = statistics_cache.find_path(source, days) if rows == total else None
     if path is not None and (cached := statistics_cache.read(path)) is not None:
-        return LogStatistics(_fill_vocabularies(schema, cached.vocabularies), cached.statistics)
+        return _complete(source, days, cached.statistics, cached.vocabularies)
     totals = _Totals(schema)
     rows_read = 0
     for day in days:
@@ -82,7 +85,22 @@ def compute_statistics(
     statistics, vocabularies = totals.statistics(), totals.vocabularies()
     if path is not None:
         statistics_cache.write(path, statistics_cache.Entry(statistics, vocabularies))
-    return LogStatistics(_fill_vocabularies(schema, vocabularies), statistics)
+    return _complete(source, days, statistics, vocabularies)
+
+
+def _complete(
+    source: Source, days: Sequence[int], statistics: Statistics, vocabularies: Mapping[str, Sequence[Any]]
+) -> LogStatistics:
+    """Returns the statistics, the schema with its vocabularies, and remarks on tables without a value."""
+    names = [source.days[day] for day in days if source.days[day]]
+    place = f" ({names[0]} to {names[-1]})" if names else ""
+    remarks = tuple(
+        f"{feature.name}: column '{feature.log_column}' has no value for a vocabulary on the training days{place}; all its "
+        "values share one embedding"
+        for feature in source.schema.features
+        if feature.vocabulary_size and not vocabularies[feature.table_name]
+    )
+    return LogStatistics(_fill_vocabularies(source.schema, vocabularies), statistics, remarks)
 
 
 class _Totals:
@@ -168,9 +186,14 @@ def _fill_vocabularies(schema: Schema, vocabularies: Mapping[str, Sequence[Any]]
     return dataclasses.replace(
         schema,
         features=tuple(
-            dataclasses.replace(feature, vocabulary=tuple(vocabularies[feature.table_name]), vocabulary_size=0)
-            if feature.vocabulary_size
-            else feature
+            _fill_vocabulary(feature, tuple(vocabularies[feature.table_name])) if feature.vocabulary_size else feature
             for feature in schema.features
         ),
     )
+
+
+def _fill_vocabulary(feature: Feature, vocabulary: tuple[Any, ...]) -> Feature:
+    if not vocabulary:
+        # A schema has no empty vocabulary. With one bucket, all values share a row, like unknown ones.
+        return dataclasses.replace(feature, vocabulary_size=0, hash_buckets=1)
+    return dataclasses.replace(feature, vocabulary=vocabulary, vocabulary_size=0)

@@ -26,6 +26,7 @@ from .distribution import check_batch_size, make_strategy
 from .event_printer import EventPrinter
 from .failures import record_failure
 from .headline import format_anomalies, format_headline
+from .holdout_labels import drop_tasks, find_unjudged_tasks, format_unjudged_tasks
 from .loop import TrainingLoop
 from .plain_path import describe_unloadable
 from .preemption import Preempted
@@ -88,6 +89,7 @@ def run_job(config: Config, model_dir: str, resume: bool = False) -> int:
         # 4. Build the ranker. Its input layers store the feature statistics as weights, so compute these first.
         show_rows = ScanProgress(sys.stderr, "computing statistics", "rows").show
         computed = compute_statistics(source, config.data.statistics_rows, schedule.train_days, show_rows)
+        progress.print_lines(computed.remarks)
         with strategy.scope():
             schema = run.settle_schema(computed.schema)
             ranker = make_ranker(config, schema, computed.statistics, schedule.total_steps)
@@ -122,9 +124,13 @@ def run_job(config: Config, model_dir: str, resume: bool = False) -> int:
             progress.close()
 
         # 7. Judge the final model on the held-out days.
+        remark = ""
         if holdout_metrics:
-            monitor.judge_final_metrics(state.step, holdout_metrics)
+            unjudged = find_unjudged_tasks(schema.tasks, holdout_metrics)
+            remark = format_unjudged_tasks(unjudged, schema.tasks, [source.days[day] for day in schedule.holdout_days])
+            monitor.judge_final_metrics(state.step, drop_tasks(holdout_metrics, unjudged))
             events.flush()
+            progress.print_lines(filter(None, [remark]))
         run.write_divergence(monitor.to_dict())
 
         # 8. Publish the model, or record why it is not published. Write the report in both cases.
@@ -134,6 +140,7 @@ def run_job(config: Config, model_dir: str, resume: bool = False) -> int:
             run.write_status("diverged", state.step, message="; ".join(reasons), **details)
         else:
             exported = export_ranker(ranker, run.export)
+            details |= {"message": remark} if remark else {}
             run.write_status("done", state.step, export=str(exported.relative_to(run.path)), **details)
         write_report(run)
 

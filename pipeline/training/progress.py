@@ -132,14 +132,14 @@ class TrainingProgress:
         self._clock = clock
         self._first_update: tuple[float, int] | None = None
 
-    def update(self, step: int, loss: float) -> None:
-        """Shows the number of completed steps and the last loss."""
+    def update(self, step: int, loss: float | None) -> None:
+        """Shows the number of completed steps and the last loss; None if no row had a label."""
         now = self._clock()
         if self._first_update is None:
             # The first steps include tracing the graph, which would distort the speed.
             self._first_update = (now, step)
         start, first_step = self._first_update
-        text = f"step {step:,} of {self._total_steps:,}  loss {loss:.4g}"
+        text = f"step {step:,} of {self._total_steps:,}  {'no labels' if loss is None else f'loss {loss:.4g}'}"
         if now > start and step > first_step:
             steps_per_second = (step - first_step) / (now - start)
             seconds_left = (self._total_steps - step) / steps_per_second

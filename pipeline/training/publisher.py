@@ -30,7 +30,8 @@ class Publisher(tf_keras.callbacks.Callback):
 
     | key | meaning | when |
     |---|---|---|
-    | ``loss``, ``regularization_loss`` | mean over the rows since the last publication | always |
+    | ``loss`` | mean over the rows since the last publication | if a row had a label of any task |
+    | ``regularization_loss`` | mean over the rows since the last publication | always |
     | ``loss/<task>``, ``prediction_mean/<task>``, ``label_mean/<task>`` | mean over the labeled rows | if a row had a label |
     | ``examples/<task>`` | number of labeled rows | if a row had a label |
     | ``auc/<task>`` | AUC of a binary task | if both classes occurred |
@@ -116,7 +117,7 @@ class Publisher(tf_keras.callbacks.Callback):
             metrics["skipped_examples"] = skipped_rows - self._state.published_skipped_rows
             self._state.published_skipped_rows = skipped_rows
         self._writer.write(step, {**metrics, "day": self._state.day})
-        self._progress.update(step, metrics["loss"])
+        self._progress.update(step, metrics.get("loss"))
         self._monitor.observe_metrics(step, metrics)
         self.model.reset_metrics()
         self._published_step = step
@@ -130,16 +131,21 @@ def drop_undefined(metrics: Mapping[str, float]) -> dict[str, float]:
     """Removes undefined metrics.
 
     Undefined are all metrics of a task without labeled rows, and an AUC that is NaN because only one class occurred. A
-    loss of NaN or infinity stays, because it shows that training diverged.
+    loss of NaN or infinity stays, because it shows that training diverged. Without a label of any task, the total loss is
+    undefined too.
 
     Example:
     >>> drop_undefined({"examples/click": 8, "auc/click": float("nan"), "examples/like": 0, "loss/like": float("nan")})
     {'examples/click': 8}
     """
     keys = {key: MetricKey.parse(key) for key in metrics}
-    unlabeled = {keys[key].subject for key, value in metrics.items() if keys[key].kind == "examples" and not value}
+    examples = {keys[key].subject: value for key, value in metrics.items() if keys[key].kind == "examples"}
+    unlabeled = {task for task, value in examples.items() if not value}
+    has_total = len(unlabeled) < len(examples) or not examples or not math.isfinite(metrics.get("loss", 0.0))
 
     def is_defined(key: MetricKey, value: float) -> bool:
+        if key == MetricKey("loss"):
+            return has_total
         return key.subject not in unlabeled and not (key.kind == "auc" and math.isnan(value))
 
     return {key: value for key, value in metrics.items() if is_defined(keys[key], value)}

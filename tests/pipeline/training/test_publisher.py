@@ -81,3 +81,10 @@ def test_undefined_metrics_are_dropped_and_a_loss_of_nan_is_not():
     defined = drop_undefined(metrics)
     assert list(defined) == ["loss", "examples/a", "loss/a"]
     assert math.isnan(defined["loss/a"])
+
+
+def test_without_a_label_there_is_no_loss():
+    unlabeled = {"loss": 0.0, "regularization_loss": 0.1, "examples/a": 0.0, "loss/a": math.nan, "auc/a": math.nan}
+    assert drop_undefined(unlabeled) == {"regularization_loss": 0.1}
+    assert math.isnan(drop_undefined(unlabeled | {"loss": math.nan})["loss"])
+    assert drop_undefined({"loss": 0.5}) == {"loss": 0.5}
