@@ -47,7 +47,11 @@ def main(arguments: flags.FlagValues, path: str) -> int:
     with quiet_import():
         from .data.schema_inference import format_proposal, format_summary, propose_schema
 
-    proposal = propose_schema(path, arguments.labels, arguments.rows, arguments.day_keys)
+    try:
+        proposal = propose_schema(path, arguments.labels, arguments.rows, arguments.day_keys)
+    except UserError as error:
+        # This command has no configuration, but a flag with the same meaning.
+        raise UserError(str(error).replace("--config.data.files.day_keys", "--day_keys")) from error
     text = format_proposal(proposal, path)
     summary = "\n".join(format_summary(proposal))
     if out is None:

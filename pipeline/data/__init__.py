@@ -7,6 +7,7 @@ opens the source that a configuration names. To train on data that no built-in s
 |---|---|
 | :mod:`.source` | the contract of every source |
 | :mod:`.columns` | the columns of a block; strings as dictionaries |
+| :mod:`.day_names` | the time in the name of a day |
 | :mod:`.open` | opens the source of a configuration |
 | :mod:`.feature_statistics` | means, standard deviations and vocabularies, computed before training |
 | :mod:`.statistics_cache` | stores them on disk for the next run |

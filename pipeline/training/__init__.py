@@ -12,6 +12,7 @@ Start with :func:`.job.run_job`, which reads from top to bottom. It uses the mod
 | :mod:`.progress`, :mod:`.headline`, :mod:`.event_printer` | print to the terminal |
 | :mod:`.build` | makes the ranker and its optimizer |
 | :mod:`.checkpoints`, :mod:`.checkpoint_callback` | save and restore the run |
+| :mod:`.plain_path` | a path that TensorFlow does not misread as a pattern |
 | :mod:`.loop`, :mod:`.evaluation` | train and evaluate, day by day |
 | :mod:`.preemption` | listens for SIGTERM |
 | :mod:`.publisher`, :mod:`.writers` | publish the metrics |

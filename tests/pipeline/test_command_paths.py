@@ -7,6 +7,8 @@ import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from steadyrank.pipeline import convert, describe, evaluate, export, replay, report, train
@@ -71,6 +73,18 @@ def test_the_configuration_of_the_run_is_the_default(module, folder):
 
 def test_a_new_run_has_the_default_configuration():
     assert train.find_config(SimpleNamespace(model_dir="~/run", resume=False, config="demo")) == "demo"
+
+
+def test_describe_names_its_own_flag(folder, monkeypatch):
+    monkeypatch.setattr(describe, "quiet_import", contextlib.nullcontext)
+    for name in ("country=DE", "country=FR"):
+        (folder / "log" / name).mkdir(parents=True)
+        pq.write_table(pa.table({"x": [1.5, 2.5], "click": [0, 1]}), folder / "log" / name / "a.parquet")
+    flags = {"out": "schema.yaml", "labels": ["click"], "rows": 10}
+    with pytest.raises(UserError, match=r"country \(DE, FR\) are not days.* set --day_keys=country\. "):
+        describe.main(SimpleNamespace(**flags, day_keys=[]), "log")
+    assert describe.main(SimpleNamespace(**flags, day_keys=["country"]), "log") == 0
+    assert "# 2 days, country=DE … country=FR; a run holds out the last" in (folder / "schema.yaml").read_text()
 
 
 def test_the_commands_load_tensorflow_only_when_they_need_it():

@@ -5,6 +5,9 @@ Start with :class:`.log.FileLog`, the source. It combines the parts below, from 
 | module | content |
 |---|---|
 | :mod:`.layout` | the files of a log, and the day of each file |
+| :mod:`.day_folders`, :mod:`.folder_levels`, :mod:`.splits` | what the names of folders mean: days, columns, or a mistake |
+| :mod:`.local_files` | the files of a local folder, through symbolic links |
+| :mod:`.partition_columns` | columns whose values are in the names of folders |
 | :mod:`.readers` | the contract of a file reader; :mod:`.parquet` and :mod:`.tfrecord` are the two readers |
 | :mod:`.row_group_cursor` | reads a large Parquet row group in parts |
 | :mod:`.tfrecord_framing`, :mod:`.crc32c` | where records begin, and their checksums |

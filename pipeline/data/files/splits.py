@@ -14,7 +14,7 @@ _SPLITS = {
 
 
 def find_mixed_splits(files: Iterable[str]) -> list[str]:
-    """Returns one folder or file of each split if a folder of the log holds several splits, else nothing.
+    """Returns one folder or file of each split, the training data first, if a folder of the log holds several.
 
     Args:
       files: Paths relative to the log.
@@ -34,7 +34,8 @@ def find_mixed_splits(files: Iterable[str]) -> list[str]:
             split = _find_split(name, is_file=level == len(parts) - 1)
             if split:
                 examples.setdefault("/".join(parts[:level]), {}).setdefault(split, "/".join(parts[: level + 1]))
-    return next((list(names.values()) for names in examples.values() if "train" in names and len(names) > 1), [])
+    mixed = (names for names in examples.values() if "train" in names and len(names) > 1)
+    return next(([names.pop("train"), *names.values()] for names in mixed), [])
 
 
 def _find_split(name: str, is_file: bool) -> str | None:

@@ -109,8 +109,8 @@ class TestRefusal:
     @pytest.mark.parametrize(
         ("names", "message"),
         [
-            (("split=train", "split=test"), r"several splits .*split=test, split=train.*such as /log/split=t"),
-            (("train", "val"), r"several splits of a data set \(val, train\)"),
+            (("split=train", "split=test"), r"several splits .*split=train, split=test.*such as /log/split=train"),
+            (("train", "val"), r"several splits of a data set \(train, val\)"),
             (
                 ("country=DE", "country=FR"),
                 r"the folders of country \(DE, FR\) are not days.*data.files.day_keys=country",

@@ -10,11 +10,13 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import fs
 
 from steadyrank.models import Feature, Schema, Task
 from steadyrank.pipeline.config import UserError
 from steadyrank.pipeline.config.settings import Files
 from steadyrank.pipeline.data.batching.dataset import make_evaluation_batches
+from steadyrank.pipeline.data.files import layout
 from steadyrank.pipeline.data.files.conversion import convert_log
 from steadyrank.pipeline.data.files.layout import find_layout
 from steadyrank.pipeline.data.files.log import FileLog
@@ -195,6 +197,23 @@ class TestDays:
         with pytest.raises(UserError, match=message) as raised:
             FileLog(Files(path=str(tmp_path / "log"), schema=parquet_schema_file))
         assert len(str(raised.value).splitlines()) == 1
+
+    def test_an_object_store_follows_the_same_rules(self, log, tmp_path, monkeypatch):
+        names = ("day=10/part-10", "day=10/part-2", "day=9/_temporary/b", "day=9/a", ".c/d")
+        log({f"{name}.parquet": make_table(5) for name in names})
+        store = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+        monkeypatch.setattr(layout, "_open_filesystem", lambda path: (store, "log"))
+        assert find_layout("s3://bucket/log").days == (
+            ("day=9", ("log/day=9/a.parquet",)),
+            ("day=10", ("log/day=10/part-2.parquet", "log/day=10/part-10.parquet")),
+        )
+
+    def test_keys_of_days_are_refused_where_there_are_no_folders(self, log, tmp_path):
+        log({"a.parquet": make_table(10)})
+        with pytest.raises(UserError, match=r"data.files.day_keys = day has no effect, because the log is a file"):
+            find_layout(str(tmp_path / "log" / "a.parquet"), ("day",))
+        with pytest.raises(UserError, match="day_keys names 'day', but the folders have no keys"):
+            find_layout(str(tmp_path / "log"), ("day",))
 
     def test_an_unknown_scheme_is_refused(self):
         with pytest.raises(UserError, match="Arrow cannot open this address"):
