@@ -96,9 +96,9 @@ class TestOtherWriters:
         assert [block["country"].tolist() for block in blocks] == [[b"DE"] * 2, [b""] * 2, ["Ö".encode()] * 2]
         assert [block["hour"].tolist() for block in blocks] == [[5, 5], [6, 6], [10, 10]]
         assert [block["x"].tolist() for block in blocks] == [[1.0, 2.0]] * 3
-        total, sample = read_sample(find_layout(str(path)), rows=6, parts=3)
-        assert total == 6
-        assert sorted(sample.column_names) == ["click", "country", "hour", "x"]
+        sample = read_sample(find_layout(str(path)), rows=6, parts=3)
+        assert sample.total_rows == 6
+        assert [sorted(group.table.column_names) for group in sample.groups] == [["click", "country", "hour", "x"]] * 3
 
 
 class TestDays:
