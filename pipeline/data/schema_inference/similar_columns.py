@@ -14,7 +14,7 @@ from ....models.schema import Feature
 from ..files.arrow_arrays import flatten_lists, is_list
 from .column_proposal import ColumnProposal
 from .column_roles import split_words
-from .id_encoding import choose_embedding_width, choose_hash_buckets
+from .id_encoding import choose_embedding_width, choose_hash_buckets, has_id_name
 from .number_columns import Numbers, make_number_feature
 
 # Columns of similar names are similar if the largest value of one is at most this many times that of the other.
@@ -22,27 +22,26 @@ _MAX_RANGE_RATIO = 4
 # Two features have one id space if they share this many values and this share of the values that either has. Without a
 # word in common, the share must be higher.
 _MIN_SHARED_IDS, _MIN_OVERLAP, _MIN_OVERLAP_WITHOUT_NAME = 10, 0.3, 0.8
-_GENERIC_WORDS = frozenset(
-    [
-        "id",
-        "ids",
-        "list",
-        "lists",
-        "hist",
-        "history",
-        "recent",
-        "last",
-        "past",
-        "prev",
-        "previous",
-        "seq",
-        "sequence",
-        "session",
-    ]
-)
 _HISTORY_WORDS = frozenset(
-    ["hist", "history", "recent", "last", "past", "prev", "previous", "seq", "sequence", "session", "cart", "basket"]
+    (
+        *(
+            "hist",
+            "history",
+            "recent",
+            "last",
+            "past",
+            "prev",
+            "previous",
+            "seq",
+            "sequence",
+            "session",
+            "cart",
+            "basket",
+        ),
+        *("seen", "viewed", "clicked", "watched", "bought", "purchased", "liked", "played"),
+    )
 )
+_GENERIC_WORDS = _HISTORY_WORDS | {"id", "ids", "list"}
 
 
 def unify_number_encodings(proposals: Sequence[ColumnProposal], arrays: Mapping[str, pa.Array]) -> list[ColumnProposal]:
@@ -75,7 +74,7 @@ def unify_number_encodings(proposals: Sequence[ColumnProposal], arrays: Mapping[
 
 
 def share_tables(proposals: Sequence[ColumnProposal], arrays: Mapping[str, pa.Array]) -> list[ColumnProposal]:
-    """Lets a bag share the table of the feature whose ids it holds, such as ``session_items`` that of ``item_id``.
+    """Lets features of one id space share a table, such as ``item_id``, ``last_item_id`` and ``session_items``.
 
     Args:
       proposals: The proposals for all columns.
@@ -84,29 +83,27 @@ def share_tables(proposals: Sequence[ColumnProposal], arrays: Mapping[str, pa.Ar
     by_name = {p.name: p for p in proposals}
     ids = {p.name: _list_ids(arrays[p.name]) for p in proposals if p.feature and p.feature.kind != "numerical"}
     included = [p.name for p in proposals if p.name in ids and not p.is_excluded]
-    singles = [name for name in included if _get_kind(by_name[name]) == "categorical"]
-    bags = [name for name in included if _get_kind(by_name[name]) == "bag"]
-    groups: dict[str, list[str]] = {}
-    for bag in bags:
-        # A bag without a single feature of its ids may still have them in common with another bag.
-        others = [*singles, *bags[: bags.index(bag)]]
-        owner = _find_owner(bag, others, ids, by_name)
-        if owner:
-            root = next((root for root, members in groups.items() if owner in members), owner)
-            groups.setdefault(root, [root]).append(bag)
-    for members in groups.values():
-        union = np.unique(np.concatenate([ids[name] for name in members]))
-        encoding = _choose_common_encoding([by_name[name].feature for name in members], union)
-        owner_feature = by_name[members[0]].feature
-        assert owner_feature is not None
-        for name in members:
-            feature = by_name[name].feature
-            assert feature is not None
-            table = "" if name == members[0] else owner_feature.name
-            by_name[name] = dataclasses.replace(
-                by_name[name], feature=dataclasses.replace(feature, table=table, **encoding)
-            )
+    # The table belongs to a single id rather than to a bag of them.
+    included.sort(key=lambda name: _get_kind(by_name[name]) == "bag")
+    root_of: dict[str, str] = {}
+    for place, name in enumerate(included):
+        root_of[name] = _find_root(name, {other: root_of[other] for other in included[:place]}, ids, by_name)
+    for root in dict.fromkeys(root_of.values()):
+        members = [name for name in included if root_of[name] == root]
+        if len(members) > 1:
+            _share_table(members, ids, by_name)
     return list(by_name.values())
+
+
+def _share_table(members: Sequence[str], ids: Mapping[str, np.ndarray], by_name: dict[str, ColumnProposal]) -> None:
+    """Gives features the table of the first one."""
+    features = [feature for name in members if (feature := by_name[name].feature) is not None]
+    encoding = _choose_common_encoding(features, np.unique(np.concatenate([ids[name] for name in members])))
+    for name, feature in zip(members, features, strict=True):
+        table = "" if name == members[0] else features[0].name
+        by_name[name] = dataclasses.replace(
+            by_name[name], feature=dataclasses.replace(feature, table=table, **encoding)
+        )
 
 
 def _get_kind(proposal: ColumnProposal) -> str:
@@ -129,35 +126,43 @@ def _list_ids(array: pa.Array) -> np.ndarray:
     return pc.unique(pc.drop_null(values)).to_numpy(zero_copy_only=False)
 
 
-def _find_owner(
-    bag: str, others: Sequence[str], ids: Mapping[str, np.ndarray], by_name: Mapping[str, ColumnProposal]
+def _find_root(
+    name: str, root_of: Mapping[str, str], ids: Mapping[str, np.ndarray], by_name: Mapping[str, ColumnProposal]
 ) -> str:
-    """Returns the feature whose ids the bag holds; empty if there is none."""
-    words = _name_words(bag)
-    is_history = bool(_HISTORY_WORDS.intersection(split_words(bag)))
-    best: list[tuple[bool, float, str]] = []
-    for other in others:
-        first, second = by_name[bag].feature, by_name[other].feature
-        assert first is not None
-        assert second is not None
-        if first.dtype != second.dtype or _get_family(ids[bag]) != _get_family(ids[other]):
-            continue
-        shared = len(np.intersect1d(ids[bag], ids[other]))
-        overlap = shared / len(np.union1d(ids[bag], ids[other]))
-        has_name = bool(words & _name_words(other))
+    """Returns the first feature of the group whose ids a feature holds; the feature itself if there is none."""
+    matches = [
+        (has_name, overlap, root)
+        for other, root in root_of.items()
+        for has_name, overlap in _match(name, other, ids, by_name)
+    ]
+    best = max((match[:2] for match in matches), default=None)
+    roots = {root for *match, root in matches if tuple(match) == best}
+    # Two equally good groups: either could be wrong.
+    return roots.pop() if len(roots) == 1 else name
+
+
+def _match(
+    name: str, other: str, ids: Mapping[str, np.ndarray], by_name: Mapping[str, ColumnProposal]
+) -> list[tuple[bool, float]]:
+    """Returns whether the names match and the share of common ids, if two features have one id space; else nothing."""
+    first, second = by_name[name].feature, by_name[other].feature
+    assert first is not None
+    assert second is not None
+    if first.dtype != second.dtype or _get_family(ids[name]) != _get_family(ids[other]):
+        return []
+    shared = len(np.intersect1d(ids[name], ids[other]))
+    overlap = shared / len(np.union1d(ids[name], ids[other]))
+    has_name = bool(_name_words(name)) and _name_words(name) == _name_words(other)
+    if first.kind == "categorical":
+        is_likely = has_name and has_id_name(name) and has_id_name(other)
+    else:
         # Ids from 0 on overlap by chance. Hashed ids and many strings do not.
-        is_sparse = bool(first.hash_buckets or first.vocabulary_size) and bool(
-            second.hash_buckets or second.vocabulary_size
-        )
+        is_sparse = all(feature.hash_buckets or feature.vocabulary_size for feature in (first, second))
+        is_history = bool(_HISTORY_WORDS.intersection(split_words(name)))
         is_likely = has_name or is_sparse or (is_history and overlap >= _MIN_OVERLAP_WITHOUT_NAME)
-        smaller = min(len(ids[bag]), len(ids[other]))
-        has_overlap = overlap >= _MIN_OVERLAP or shared >= 0.9 * smaller
-        if shared >= _MIN_SHARED_IDS and has_overlap and is_likely:
-            best.append((has_name, overlap, other))
-    best.sort(key=lambda entry: entry[:2], reverse=True)
-    # Two equally good owners: either could be wrong.
-    is_clear = len(best) == 1 or (len(best) > 1 and best[0][:2] > best[1][:2])
-    return best[0][2] if is_clear else ""
+    smaller = min(len(ids[name]), len(ids[other]))
+    has_overlap = overlap >= _MIN_OVERLAP or shared >= 0.9 * smaller
+    return [(has_name, overlap)] if shared >= _MIN_SHARED_IDS and has_overlap and is_likely else []
 
 
 def _name_words(column: str) -> set[str]:
@@ -168,9 +173,8 @@ def _get_family(ids: np.ndarray) -> str:
     return "number" if ids.dtype.kind in "iufb" else "text"
 
 
-def _choose_common_encoding(features: Sequence[Feature | None], ids: np.ndarray) -> dict[str, Any]:
+def _choose_common_encoding(used: Sequence[Feature], ids: np.ndarray) -> dict[str, Any]:
     """Returns the encoding arguments of a table for several features."""
-    used = [feature for feature in features if feature is not None]
     none: dict[str, Any] = {"vocabulary": (), "vocabulary_size": 0, "num_ids": 0, "hash_buckets": 0}
     none["embedding_width"] = choose_embedding_width(len(ids))
     if all(feature.num_ids for feature in used):

@@ -104,3 +104,16 @@ def test_two_bags_of_the_same_ids_share_a_table():
     ids = RNG.integers(10**6, 10**9, 200)
     features = share({"clicked_items": pick(ids), "bought_items": pick(ids)})
     assert [features[name].table for name in features] == ["", "clicked_items"]
+
+
+def test_single_ids_of_one_space_and_their_history_share_a_table():
+    ids = RNG.integers(10**6, 10**9, 100)
+    columns = {"history": pick(ids), "item_id": RNG.choice(ids, 900), "last_item_id": RNG.choice(ids, 900)}
+    features = share(columns | {"user_id": RNG.integers(10**6, 10**9, 900)})
+    assert [features[name].table for name in features] == ["item_id", "", "item_id", ""]
+
+
+def test_small_ids_of_other_things_have_tables_of_their_own():
+    columns = {"item_category_id": RNG.integers(0, 20, 900), "item_brand_id": RNG.integers(0, 24, 900)}
+    columns |= {"item_tags": pick(np.arange(20)), "user_id": RNG.integers(0, 30, 900)}
+    assert [feature.table for feature in share(columns).values()] == ["", "", "", ""]
