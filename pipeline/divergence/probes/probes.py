@@ -150,9 +150,9 @@ class Probes(tf.Module):
                 patches.wrap(layer, "call", functools.partial(self._call, layer))
 
     def _list_layers(self) -> list[Any]:
-        """Lists the layers to measure. In eager execution, every step calls this, but new layers are rare."""
+        """Lists the layers to measure. In eager execution, every step calls this, but new and newly built layers are rare."""
         model = self._model[0]
-        count = sum(1 for _ in model._flatten_layers())
+        count = sum(2 if layer.built else 1 for layer in model._flatten_layers())
         if self._layers[0] != count or not tf.executing_eagerly():
             self._layers = count, list_computing_layers(model)
         return self._layers[1]

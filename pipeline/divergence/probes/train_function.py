@@ -34,7 +34,7 @@ class MonitoredTrainFunction:
         if model.train_function is None:
             _set(model, "train_function", self._make())
         own = model.train_function
-        if own is self._replacement:
+        if self in _list_chain(own):
             return
         if own is not self._own:
             # Keras made a new function, because the model was compiled again.
@@ -44,8 +44,9 @@ class MonitoredTrainFunction:
 
     def remove(self) -> None:
         """Restores the model's train function."""
-        if self._model.train_function is self._replacement:
-            _set(self._model, "train_function", self._own)
+        chain = _list_chain(self._model.train_function)
+        if self in chain:
+            _set(self._model, "train_function", chain[-1]._own)
         if self._own is not None:
             self._show_graph(self._own_graph)
 
@@ -54,8 +55,7 @@ class MonitoredTrainFunction:
         with self._attach_probes():
             if self._monitored is None:
                 # Another monitor's function measures for both.
-                is_monitored = isinstance(getattr(self._own, "__self__", None), MonitoredTrainFunction)
-                self._monitored = self._own if is_monitored else self._make()
+                self._monitored = self._own if _list_chain(self._own) else self._make()
                 self._monitored_graph = getattr(self._model, "train_tf_function", None)
             self._show_graph(self._monitored_graph)
             return self._monitored(*args, **kwargs)
@@ -75,6 +75,15 @@ class MonitoredTrainFunction:
         """Sets the function whose graph Keras 2 writes for TensorBoard. It must have been called."""
         if function is not None:
             _set(self._model, "train_tf_function", function)
+
+
+def _list_chain(function: Any) -> list[MonitoredTrainFunction]:
+    """Lists the monitored functions that a train function calls, if several monitors measure the model."""
+    chain: list[MonitoredTrainFunction] = []
+    while isinstance(getattr(function, "__self__", None), MonitoredTrainFunction):
+        chain.append(function.__self__)
+        function = function.__self__._own
+    return chain
 
 
 def _set(model: Any, name: str, value: Any) -> None:
