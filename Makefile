@@ -7,13 +7,17 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The folders and files that lint and format checks read.
 SOURCES := pipeline models optimizers foundation tests benchmarks setup.py __init__.py
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test stress check bench docs clean
 
 demo: $(VENV)/.run
 	$(BIN)/python -m steadyrank.pipeline.train --config=demo --model_dir=runs/demo-$$(date +%Y%m%d-%H%M%S)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Trains many small programs in the manner of public tutorials, with the monitor and the optimizers. Takes about an hour.
+stress: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m stress tests/stress
 
 check: $(VENV)/.docs
 	$(BIN)/ruff check $(SOURCES)
