@@ -12,6 +12,7 @@ carry its number of rows: a step with less than half of the usual rows counts on
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +25,8 @@ from .signal_statistics import SignalStatistics, WindowStatistics
 _MINIMUM, _MAXIMUM, _SUM, _SQUARES, _USUAL_ROWS = range(5)
 _FINITE, _MINIMUM_STEP, _MAXIMUM_STEP, _NONFINITE, _FIRST_NONFINITE_STEP, _LONGEST_RUN, _RUN_LENGTH = range(7)
 _NO_STEP = -1
+# Instead of infinity, which would end a training that checks every value, as after tf.debugging.enable_check_numerics().
+_LARGEST = sys.float_info.max
 # A mean over less than this share of the usual rows is left out. The usual rows follow each step by this weight.
 _SHORT_SHARE, _ROWS_WEIGHT = 0.5, 0.1
 
@@ -75,7 +78,7 @@ class SignalRecorder(tf.Module):
         self._numbers = make_variable("numbers", _make_empty_numbers(capacity))
         self._integers = make_variable("integers", _make_empty_integers(capacity))
         self.steps = make_variable("steps", np.zeros((), np.int64))
-        self._thresholds = make_variable("thresholds", np.full(capacity + 1, np.inf))
+        self._thresholds = make_variable("thresholds", np.full(capacity + 1, _LARGEST))
         self.armed = make_variable("armed", np.zeros((), np.bool_))
 
     def record(self, signals: Sequence[Signal]) -> None:
@@ -89,7 +92,7 @@ class SignalRecorder(tf.Module):
             return
         slots, recorded = list(by_slot), list(by_slot.values())
         values, is_present = _stack_values(recorded)
-        limits = tf.constant([signal.limit for signal in recorded], tf.float64)
+        limits = tf.constant([min(signal.limit, _LARGEST) for signal in recorded], tf.float64)
         rows = tf.stack([tf.cast(0 if signal.rows is None else signal.rows, tf.float64) for signal in recorded])
         count_step = self.steps.assign_add(1, read_value=False)
         with tf.control_dependencies([count_step] if count_step is not None else []):
@@ -130,10 +133,10 @@ class SignalRecorder(tf.Module):
           thresholds: The thresholds by signal. Signals without a record yet are ignored.
           armed: Whether an alarm may save the step.
         """
-        by_slot = np.full(self._capacity + 1, np.inf)
+        by_slot = np.full(self._capacity + 1, _LARGEST)
         for name, threshold in thresholds.items():
             if name in self._slots:
-                by_slot[self._slots[name]] = threshold
+                by_slot[self._slots[name]] = min(threshold, _LARGEST)
         self._thresholds.assign(by_slot)
         self.armed.assign(armed)
 
@@ -233,7 +236,7 @@ def _update(
 
 
 def _make_empty_numbers(capacity: int) -> np.ndarray:
-    return np.tile(np.array([np.inf, -np.inf, 0, 0, 0], np.float64), (capacity, 1))
+    return np.tile(np.array([_LARGEST, -_LARGEST, 0, 0, 0], np.float64), (capacity, 1))
 
 
 def _make_empty_integers(capacity: int) -> np.ndarray:

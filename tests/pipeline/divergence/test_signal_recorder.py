@@ -193,3 +193,23 @@ def test_the_usual_rows_follow_the_batches():
         counts.append(recorder.read().signals["a"].finite_count)
     # 1024 falls by a tenth of the distance to 64 with each step, and is below 128 after 26 of them.
     assert counts == [1, *[0] * 26, *[1] * 14]
+
+
+def test_a_recorder_adds_no_value_that_is_not_finite():
+    tf.debugging.enable_check_numerics()
+    try:
+        recorder = SignalRecorder(2)
+
+        @tf.function(autograph=False)
+        def step(value):
+            signals = [Signal("a", value), Signal("b", value, 2.0)]
+            alarms = recorder.check_alarms(signals)
+            recorder.record(signals)
+            return alarms
+
+        step(tf.constant(1.0))
+        recorder.set_alarm_thresholds({"a": math.inf, "b": 0.5}, armed=True)
+        assert step(tf.constant(1.0)).numpy().tolist() == [False, True]
+        assert recorder.read().signals["a"].maximum == 1.0
+    finally:
+        tf.debugging.disable_check_numerics()
