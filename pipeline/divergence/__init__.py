@@ -11,6 +11,8 @@ For Keras 3, import :class:`DivergenceMonitor` from :mod:`.keras3`.
 | :mod:`.monitor`, :mod:`.monitor_base` | the Keras callback; start here |
 | :mod:`.probes` | measure inside the training step |
 | :mod:`.detector` | turns measurements into events and a verdict, without a framework |
+| :mod:`.weight_check` | checks that the weights are finite |
+| :mod:`.event_lines` | formats events for a terminal |
 | :mod:`.recovery` | restores healthy weights after a full divergence |
 | :mod:`.bundles` | save bad steps for repetition |
 | :mod:`.problems` | records measurements that cannot be made |

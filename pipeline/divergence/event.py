@@ -44,8 +44,8 @@ class Event:
     | ``spike`` | the loss of one or a few steps is far above its usual range | ``loss``, ``usual`` and ``spread`` (median loss and deviation of single steps); ``normalized_loss`` and ``usual_normalized_loss``, unless the labels explain the spike; ``explained`` (1 if the labels explain it, else 0); ``count`` instead of ``loss`` if the loss is not finite (number of such steps) |
     | ``out_of_range`` | a task leaves its range | ``loss``, with ``normalized_loss`` or ``usual``; or ``normalized_loss`` with ``usual_normalized_loss``; or ``auc`` with ``usual`` |
     | ``micro_divergence`` | the task returns to its range | ``since`` (first step out of range) |
-    | ``full_divergence`` | the task stays out of range | as ``out_of_range``, and ``since``; ``held_out`` (1) if held-out data shows it |
-    | ``recovery`` | the task returns to its range after a full divergence | ``since`` |
+    | ``full_divergence`` | the task stays out of range, or weights are not finite | as ``out_of_range``, and ``since``; ``held_out`` (1) if held-out data shows it; for weights, ``since`` and ``count`` (layers) |
+    | ``recovery`` | the task returns to its range after a full divergence, or all weights are finite again | ``since`` |
     | ``feature_shift`` | an input feature leaves its usual range | ``value`` and ``usual``; ``count`` (features that shifted) |
     | ``nonfinite_values`` | the output of a layer is not finite | |
     | ``dead_layer`` | almost all units of a layer are 0 for every row | ``dead_share`` |

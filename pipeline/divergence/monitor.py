@@ -25,7 +25,7 @@ class DivergenceMonitor(MonitorBase, tf_keras.callbacks.Callback):
       detector: The detector. Default: :class:`~.detector.Detector` with its default thresholds.
       probes: Whether to measure every step. If False, the monitor reads only Keras's logs, which are means over the
         epoch so far. Default True.
-      verbose: 1 prints events, 0 does not. Default 0.
+      verbose: 1 prints events, one line for each step; 0 does not. Default 0.
       on_event: Called with each event instead of printing it.
       max_rollbacks: Largest number of rollbacks, over all fits and restarts. Default 3.
       learning_rate_factor: Factor by which each rollback multiplies the learning rate. Default 0.5.
@@ -34,7 +34,7 @@ class DivergenceMonitor(MonitorBase, tf_keras.callbacks.Callback):
       bundles: A folder, or :class:`~.bundles.Bundles`, that receives the first bad steps for repetition. Default: none.
 
     Attributes:
-      events: All events so far, in the order of detection.
+      events: All events so far, in the order of their steps.
       verdict: The state of the whole training: ``healthy``, ``micro`` or ``full``.
       health: The current state of training: ``healthy``, ``out_of_range`` or ``full``.
       step: Completed steps, over all fits.

@@ -14,6 +14,7 @@ from ...foundation.run_terms import Health, Verdict
 from .bundles import Bundles
 from .detector import Detector
 from .event import Event
+from .event_lines import format_events
 from .keras_compat import runs_in_tensorflow, unwrap_optimizer
 from .keras_logs import rename_keras_logs
 from .problems import Problems
@@ -67,7 +68,8 @@ class MonitorBase:
         self.state = _CheckpointedState(self)
         self._every = every
         self._on_full = on_full
-        self._on_event = on_event or (print if verbose else lambda event: None)
+        self._on_event = on_event
+        self._prints = bool(verbose) and on_event is None
         self._detector = detector or Detector()
         self._uses_probes = probes
         self._bundles = Bundles(bundles) if isinstance(bundles, str | os.PathLike) else bundles
@@ -84,7 +86,7 @@ class MonitorBase:
 
     @property
     def events(self) -> list[Event]:
-        """All events so far, in the order of detection."""
+        """All events so far, in the order of their steps."""
         return self._detector.events
 
     @property
@@ -196,8 +198,7 @@ class MonitorBase:
         return event.kind == "rollback"
 
     def _act(self, events: list[Event]) -> None:
-        for event in events:
-            self._on_event(event)
+        self._report(events)
         if self.verdict != "full" or self._on_full is None or self._has_ended:
             return
         if self._on_full == "rollback" and self.roll_back():
@@ -210,8 +211,16 @@ class MonitorBase:
         self.model.stop_training = True
 
     def _record(self, event: Event) -> Event:
-        self._on_event(self._detector.record(event))
+        self._report([self._detector.record(event)])
         return event
+
+    def _report(self, events: list[Event]) -> None:
+        if self._on_event is not None:
+            for event in events:
+                self._on_event(event)
+        elif self._prints:
+            for line in format_events(events):
+                print(line)
 
     # The state, for checkpoints.
 

@@ -4,7 +4,10 @@ Start with :class:`~.detector.Detector`, which combines the other modules:
 
 | module | question |
 |---|---|
+| :mod:`.loss_checks` | which tasks have a loss in these steps, and which leave their range? |
 | :mod:`.step_losses` | is a task out of range in these steps? |
+| :mod:`.loss_progress` | does the loss of a task still fall? |
+| :mod:`.weight_state` | are the weights finite? |
 | :mod:`.publication_checks` | is a task out of range in these metrics? |
 | :mod:`.task_range` | when did a task leave its range, and did it return? |
 | :mod:`.spikes` | is the loss of a single step unusual? |

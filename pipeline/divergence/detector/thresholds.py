@@ -14,8 +14,8 @@ class Thresholds:
       patience_steps: Number of consecutive out-of-range steps that make a divergence full, if every step is measured.
         Default 20.
       loss_ratio: A loss above this multiple of the loss of a constant prediction is out of range. Default 2.
-      loss_growth: If the loss of a constant prediction is unknown, a loss above this multiple of its usual value is out
-        of range. Default 10.
+      loss_growth: If the loss of a constant prediction is unknown, a loss above this multiple of its largest earlier
+        window is out of range. Default 10.
       collapse_share: An AUC has collapsed if less than this share of its best lead over chance is left. Default 0.25.
       spike_deviations: A loss is a spike if it is this many deviations of single steps above its usual value. Default
         8.

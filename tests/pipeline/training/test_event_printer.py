@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from steadyrank.pipeline.divergence import Event
-from steadyrank.pipeline.training.event_printer import EventPrinter, format_events
+from steadyrank.pipeline.training.event_printer import EventPrinter
 
 
 def make_spike(task: str, explained: float, step: int = 65) -> Event:
@@ -25,20 +25,3 @@ def test_events_are_printed_once_after_their_steps():
     printer.on_train_batch_end(0)
     printer.on_train_end()
     assert len(lines) == 1
-
-
-def test_events_of_one_kind_in_one_step_share_a_line():
-    events = [make_spike(task, 0.0) for task in ("click", "like", "share")]
-    events.append(Event(66, "spike", "click", "later"))
-    events.append(Event(65, "out_of_range", "click", "worse"))
-    assert format_events(events) == [
-        "step 65 [click] spike: evidence of click (also like, share)",
-        "step 66 [click] spike: later",
-        "step 65 [click] out of range: worse",
-    ]
-
-
-def test_more_than_three_other_names_are_counted():
-    events = [make_spike(task, 0.0) for task in "abcdef"]
-    assert format_events(events) == ["step 65 [a] spike: evidence of a (also b, c, 3 more)"]
-    assert format_events(events[:4]) == ["step 65 [a] spike: evidence of a (also b, c, d)"]
