@@ -8,6 +8,7 @@ turns NaN into 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -112,10 +113,10 @@ def _synchronize(model: Any) -> None:
 def _list_blocks(shape: Any, cells: int) -> Iterator[slice | None]:
     """Lists the rows of a variable in blocks of about ``cells`` cells. None stands for the whole variable."""
     sizes = [int(size) for size in shape]
-    if np.prod(sizes, dtype=np.int64) <= cells or not sizes:
+    if math.prod(sizes) <= cells:
         yield None
         return
-    rows = max(1, int(cells // max(np.prod(sizes[1:], dtype=np.int64), 1)))
+    rows = max(1, cells // math.prod(sizes[1:]))
     for start in range(0, sizes[0], rows):
         yield slice(start, min(start + rows, sizes[0]))
 

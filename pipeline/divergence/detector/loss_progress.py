@@ -186,7 +186,9 @@ class LossProgress:
         """Does the inverse of :meth:`get_state`."""
         missing = (math.nan, math.inf, math.nan, math.nan, math.inf)
         levels = [other if level is None else level for level, other in zip(state["levels"], missing, strict=True)]
-        return cls(*levels, *map(_from_plain, state["trackers"]))
+        start, level, last, growth, lowest_loss = levels
+        loss, normalized_loss, miscalibration = map(_from_plain, state["trackers"])
+        return cls(start, level, last, growth, lowest_loss, loss, normalized_loss, miscalibration)
 
 
 def _grows(loss: SignalStatistics) -> bool:
