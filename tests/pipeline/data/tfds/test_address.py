@@ -335,7 +335,7 @@ class TestDescribing:
         assert (label.kind, label.num_ids) == ("categorical", 500)
         assert (rating.name, rating.kind) == ("rating", "binary")
         assert "1 good one;" in format_proposal(proposal, "")
-        assert propose_schema(address(tmp_path), ["label"]).schema.tasks[0].kind == "regression"
+        assert propose_schema(address(tmp_path), ["label"]).tasks[0].task.kind == "regression"
 
 
 class TestConverting:
