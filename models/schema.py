@@ -140,12 +140,13 @@ class Feature:
         if self.num_ids and self.dtype != "int64":
             raise ValueError(f"{subject}: num_ids needs dtype int64, got {self.dtype}")
         value_type = int if self.dtype == "int64" else str
+        quotes = "; in YAML, put quotes around each value" if self.dtype == "string" else ""
         known = set()
         for value in self.vocabulary:
             if type(value) is not value_type:
                 raise ValueError(
                     f"{subject}: a vocabulary for dtype {self.dtype} must contain {value_type.__name__} values, "
-                    f"got {value!r}"
+                    f"got {value!r}{quotes}"
                 )
             if value in known:
                 raise ValueError(f"{subject}: the vocabulary holds {value!r} twice")

@@ -234,7 +234,8 @@ class _Builder:
             converted = attempt.convert(kind, value, where)
             if not attempt.problems:
                 return converted
-        return self._fail(f"{where} must be {' or '.join(_noun(kind) for kind in kinds)}, got {_format(value)}")
+        hint = _hint(str, value) if str in kinds else ""
+        return self._fail(f"{where} must be {' or '.join(_noun(kind) for kind in kinds)}, got {_format(value)}{hint}")
 
     def _fail(self, problem: str) -> Any:
         self.problems.append(problem)

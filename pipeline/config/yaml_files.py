@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,8 @@ from .tree import build, to_plain
 
 T = TypeVar("T")
 
+# Octal and sexagesimal integers.
+_MISREAD = re.compile(r"[-+]?(0[0-7_]*[0-7][0-7_]*|[0-9_]+(:[0-5]?[0-9])+)")
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 
 
@@ -77,3 +80,31 @@ class _StrictLoader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' appears twice", key.start_mark)
             keys.add(key.value)
         return node
+
+    def construct_yaml_int(self, node: Any) -> int:
+        """Refuses integers that YAML reads as other numbers than people do: ``010`` is 8, and ``12:30:00`` is 45000."""
+        number = super().construct_yaml_int(node)
+        if _MISREAD.fullmatch(node.value):
+            raise yaml.constructor.ConstructorError(
+                None,
+                None,
+                f"{node.value} would be the number {number}; put text in quotes: '{node.value}'",
+                node.start_mark,
+            )
+        return number
+
+    def construct_yaml_float(self, node: Any) -> float:
+        """Refuses times with a fraction, such as ``12:30:00.5``, which YAML reads as a number of seconds."""
+        number = super().construct_yaml_float(node)
+        if ":" in node.value:
+            raise yaml.constructor.ConstructorError(
+                None,
+                None,
+                f"{node.value} would be the number {number}; put text in quotes: '{node.value}'",
+                node.start_mark,
+            )
+        return number
+
+
+_StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_yaml_int)
+_StrictLoader.add_constructor("tag:yaml.org,2002:float", _StrictLoader.construct_yaml_float)

@@ -31,6 +31,8 @@ RowMasks = dict[str, np.ndarray]
 _MAX_LISTED_NAMES = 8
 # The square of a larger number, and a sum of many such squares, overflows float32.
 _LARGEST_LABEL = 1e16
+# The ranker cannot compute with a larger number, and a few of them would spoil the mean and the deviation of all rows.
+_LARGEST_NUMBER = 1e18
 _POSITION = re.compile(r"(.+)\[(\d{1,3})\]")
 
 
@@ -246,7 +248,10 @@ def _convert_feature(
         numbers, wrong_length = _convert_vectors(array, feature.width)
         numbers = numbers if feature.width > 1 else numbers[:, 0]
         masks.add_faulty(f"{feature.name}: not {pluralize(feature.width, 'number')}", wrong_length)
-    numbers = _check_bounds(numbers, feature.bounds, f"{feature.name}: out of range", masks, clamp)
+    reason = f"{feature.name}: out of range"
+    numbers = _check_bounds(numbers, feature.bounds, reason, masks, clamp)
+    if feature.normalization != "log":
+        masks.add_faulty(reason, np.isfinite(numbers) & (np.abs(numbers) > _LARGEST_NUMBER))
     # With a default, NaN is a missing value and not a fault.
     invalid = np.isinf(numbers) if feature.default is not None else ~np.isfinite(numbers)
     masks.add_faulty(f"{feature.name}: not finite", invalid)

@@ -112,3 +112,34 @@ def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     _file(tmp_path, "training: {seed: 7}\n", "mine.yaml")
     assert read(Config, "~/mine.yaml").training.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("010", 8), ("-017", -15), ("12:30:00", 45000), ("0_10", 8), ("1:30", 90)]
+)
+def test_an_integer_that_yaml_reads_as_another_number_is_refused(tmp_path, text, number):
+    content = (
+        f"features:\n- {{name: zip, kind: categorical, vocabulary: [{text}]}}\ntasks: [{{name: y, kind: binary}}]\n"
+    )
+    with pytest.raises(ConfigError) as raised:
+        read(Schema, _file(tmp_path, content))
+    assert f"line 2: malformed YAML: {text} would be the number {number}; put text in quotes: '{text}'" in str(
+        raised.value
+    )
+
+
+@pytest.mark.parametrize("text", ["yes", "off", "2026-11-01", "1_000", "12:30:00.5", "1.5"])
+def test_a_word_of_a_vocabulary_that_is_no_text_in_yaml_needs_quotes(tmp_path, text):
+    content = (
+        "features:\n- {name: z, kind: categorical, dtype: string, vocabulary: [%s]}\ntasks: [{name: y, kind: binary}]\n"
+    )
+    with pytest.raises(ConfigError, match="quotes"):
+        read(Schema, _file(tmp_path, content % text))
+    assert read(Schema, _file(tmp_path, content % f"'{text}'")).features[0].vocabulary == (text,)
+
+
+def test_other_integers_are_read(tmp_path):
+    content = (
+        "features:\n- {name: z, kind: categorical, vocabulary: [0, -7, 10, 0x1F]}\ntasks: [{name: y, kind: binary}]\n"
+    )
+    assert read(Schema, _file(tmp_path, content)).features[0].vocabulary == (0, -7, 10, 31)

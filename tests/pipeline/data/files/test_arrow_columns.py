@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import re
 from decimal import Decimal
@@ -238,3 +239,20 @@ def test_a_number_that_is_not_whole_is_named():
     schema = Schema((Feature("a", "categorical", num_ids=5),), (Task("y", "binary"),))
     with pytest.raises(UserError, match=r"column 'a' should be whole numbers, but the file has double \(.*3\.5"):
         convert_table(table, schema, "a.parquet")
+
+
+@pytest.mark.parametrize("clamp", [False, True])
+def test_a_number_that_no_ranker_can_compute_with_is_a_fault(clamp):
+    table = pa.table({"a": [1.0, 3e38, -1e20, 1e17, None], "y": [0, 1, 0, 1, 0]})
+    feature, task = Feature("a", "numerical", default=0.0), Task("y", "binary")
+    _, masks = convert_table(table, Schema((feature,), (task,)), "a.parquet", clamp)
+    assert {reason: mask.tolist() for reason, mask in masks.faulty.items()} == {
+        "a: out of range": [False, True, True, False, False]
+    }
+    for other in (
+        dataclasses.replace(feature, normalization="log"),
+        dataclasses.replace(feature, minimum=0, maximum=9),
+    ):
+        columns, masks = convert_table(table, Schema((other,), (task,)), "a.parquet", clamp=True)
+        assert not masks.faulty
+        assert np.isfinite(columns["a"][:4]).all()
