@@ -304,8 +304,9 @@ def _raise_faulty_row(block: Block, masks: FaultMasks, is_faulty: np.ndarray, co
     reason = next(reason for reason, mask in masks.faulty.items() if mask[first])
     column = columns.get(reason.partition(":")[0])
     # A missing number needs no value.
-    is_number = isinstance(column, np.ndarray) and column.ndim == 1 and np.isfinite(column[first])
-    value = f" ({column[first]:g})" if is_number else ""
+    value = ""
+    if isinstance(column, np.ndarray) and column.ndim == 1 and np.isfinite(column[first]):
+        value = f" ({column[first]:g})"
     raise UserError(
         f"{block.file}, row {block.row_of_file(first):,}: {reason}{value}; {int(is_faulty.sum()):,} of {block.rows:,} rows in this "
         "block are faulty. Fix them, or train without them: --config.data.files.on_invalid=skip"

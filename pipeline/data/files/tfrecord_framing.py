@@ -26,7 +26,7 @@ _GZIP_WINDOW_BITS = 31
 READ_BYTES = 16 << 20
 _COMPRESS = "write the file again with gzip or without compression"
 # By name: the first bytes, and what to do.
-_OTHER_FORMATS = {
+_OTHER_FORMATS: dict[str, tuple[bytes | tuple[bytes, ...], str]] = {
     "a Parquet file": (b"PAR1", "rename it to end in .parquet"),
     "data compressed with zlib": ((b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"), _COMPRESS),
     "data compressed with zstd": (b"\x28\xb5\x2f\xfd", _COMPRESS),
