@@ -283,8 +283,12 @@ class MonitorBase:
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Checks the remaining steps."""
+        if self.step == self._epoch_began_at:
+            # A training loop of the user's own may report epochs only. Each counts as a step.
+            self.step += 1
         if self.step > self._last_check:
             self._check(logs)
+        self._epoch_began_at = self.step
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Restores the model's methods and its learning rate schedule."""

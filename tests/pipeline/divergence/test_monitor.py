@@ -63,6 +63,20 @@ class TestActions:
         fit(1e3, monitor)
         assert monitor.verdict == "full"
 
+    def test_a_loop_that_reports_epochs_only_is_judged(self):
+        model, monitor = make_model(0.01), DivergenceMonitor(on_full="stop")
+        model.build((None, 4))
+        monitor.set_model(model)
+        monitor.on_train_begin()
+        for epoch in range(3):
+            monitor.on_epoch_end(epoch, {"loss": 1.0})
+        assert (monitor.step, monitor.verdict) == (3, "healthy")
+        model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
+        monitor.on_epoch_end(3, {"loss": math.nan})
+        assert monitor.verdict == "full"
+        assert model.stop_training
+        monitor.on_train_end()
+
 
 class TestEvents:
     def test_on_event_gets_every_event_in_order(self):
