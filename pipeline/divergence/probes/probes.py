@@ -212,7 +212,7 @@ class Probes(tf.Module):
         if self._bundles is not None and self._trace.batch is not None:
             with self._problems.guard("save bad steps"):
                 gradients = [gradient for gradient, _ in pairs if gradient is not None]
-                self._save_if_alarmed(self._bundles, optimizer, gradients)
+                self._save_if_alarmed(self._bundles, self._trace.batch, optimizer, gradients)
             # A second optimizer is called too late: the first one has changed variables.
             self._trace.batch = None
         if get_strategy(self._model[0]).num_replicas_in_sync == 1:
@@ -263,7 +263,9 @@ class Probes(tf.Module):
             is_present = tf.math.is_finite(value) if only_finite else None
             self._trace.signals.append(Signal(name, value, is_present=is_present))
 
-    def _save_if_alarmed(self, bundles: Bundles, optimizer: Any, gradients: Sequence[Any]) -> None:
+    def _save_if_alarmed(
+        self, bundles: Bundles, batch: tuple[Any, Mapping[str, tf.Tensor]], optimizer: Any, gradients: Sequence[Any]
+    ) -> None:
         """Adds an operation that saves the step if a signal raises an alarm."""
         self._add(
             {"gradient": compute_sampled_norm(gradients)}, only_finite=unwrap_optimizer(optimizer) is not optimizer
@@ -280,7 +282,7 @@ class Probes(tf.Module):
         variables_read_early = None if self._has_keras_loss else read()
 
         def save() -> tf.Tensor:
-            step = TracedStep(*trace.batch, signals, alarms, tf.convert_to_tensor(self.recorder.steps) + 1)
+            step = TracedStep(*batch, signals, alarms, tf.convert_to_tensor(self.recorder.steps) + 1)
             saved = save_traced_step(
                 bundles, step, variables_read_early or read(), lambda window_step: self.before + window_step
             )
