@@ -155,8 +155,9 @@ class Adagrad(AdagradArguments, tf_keras.optimizers.Optimizer):
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
         # Every variable is saved under its own name. Keras also saves a list of all variables. In that list, an index
         # depends on which other variables exist, so restoring with another value of `explain` would mix them up.
+        # A SavedModel needs the list, because Keras fills the list of the optimizer that it creates while loading.
         children = super()._trackable_children(save_type, **kwargs)
-        return {name: child for name, child in children.items() if name != "_variables"}
+        return {name: child for name, child in children.items() if name != "_variables" or save_type == "savedmodel"}
 
     def save_own_variables(self, store: Any) -> None:
         """Writes the optimizer's variables to a ``.keras`` file, by name."""
