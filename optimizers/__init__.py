@@ -16,13 +16,16 @@ Where to start reading:
 4. :mod:`.tensorflow_step` reads and writes the variables.
 
 Importing this package, or :mod:`.rules`, does not import TensorFlow. It sets no environment variable and leaves
-``tf.keras`` alone.
+``tf.keras`` alone. Once Keras 2 (tf_keras) is imported as well, its ``load_model`` knows all classes of this package.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
+
+import wrapt
 
 from .rules import RULES, AdaGC, AdaptiveGradientClipping, Clippy, GradientClipping, Lamb, NoClipping, Rule
 
@@ -61,7 +64,24 @@ _MODULES = {
 }
 
 
+# These modules register classes with Keras 2, in the order in which they import each other.
+_REGISTERING_MODULES = ("adagrad", "clippy_adagrad", "schedules", "tfrs")
+
+
+def _register_with_keras(_: Any) -> None:
+    # If one of the modules is the first to import Keras, it is not complete yet, so the others cannot import it.
+    if not any(f"{__name__}.{module}" in sys.modules for module in _REGISTERING_MODULES):
+        for module in _REGISTERING_MODULES:
+            importlib.import_module(f".{module}", __name__)
+
+
+# Files in the formats HDF5 and SavedModel name a class without its module.
+wrapt.register_post_import_hook(_register_with_keras, "tf_keras")
+
+
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Registers all classes, not only those of one module.
+    importlib.import_module("tf_keras")
     return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)

@@ -58,3 +58,7 @@ class WarmUp(tf_keras.optimizers.schedules.LearningRateSchedule):
         if isinstance(target, dict):
             target = tf_keras.optimizers.schedules.deserialize(target)
         return cls(target, config["steps"])
+
+
+# Keras writes the class without its package to HDF5 files. A class of the user with this name has precedence.
+tf_keras.utils.get_custom_objects().setdefault("WarmUp", WarmUp)

@@ -27,4 +27,5 @@ class DivergenceMonitor(MonitorBase, keras.callbacks.Callback):
     For the arguments, see :class:`steadyrank.pipeline.divergence.DivergenceMonitor`.
     """
 
+    keras_version = 3
     schedule_class = keras.optimizers.schedules.LearningRateSchedule

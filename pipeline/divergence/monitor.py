@@ -55,4 +55,5 @@ class DivergenceMonitor(MonitorBase, tf_keras.callbacks.Callback):
     'full'
     """
 
+    keras_version = 2
     schedule_class = tf_keras.optimizers.schedules.LearningRateSchedule

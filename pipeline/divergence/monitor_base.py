@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -17,6 +18,7 @@ from .event import Event
 from .event_lines import format_events
 from .keras_compat import runs_in_tensorflow, unwrap_optimizer
 from .keras_logs import rename_keras_logs
+from .keras_version import check_keras_version
 from .problems import Problems
 from .published_metrics import OptimizerMetrics, format_signal_metrics
 from .recovery import Rollback, RollbackBudget, SnapshotStore
@@ -40,6 +42,8 @@ class MonitorBase:
     """
 
     model: Any
+    keras_version: int
+    """The version of Keras that the callback belongs to, 2 or 3."""
     schedule_class: type
     """Keras's base class for learning rate schedules."""
 
@@ -65,6 +69,7 @@ class MonitorBase:
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise ValueError(f"every must be an integer of 1 or more, got {every!r}")
         self.step = 0
+        self._watched: Any = None
         self.state = _CheckpointedState(self)
         self._every = every
         self._on_full = on_full
@@ -76,11 +81,14 @@ class MonitorBase:
         self.problems = Problems() if self._bundles is None else self._bundles.problems
         self._reader = WindowReader(self.problems)
         self._weight_check = WeightCheck()
-        self._rollback = Rollback(RollbackBudget(max_rollbacks, learning_rate_factor, warmup_steps), snapshots, every)
+        self._rollback = Rollback(
+            RollbackBudget(max_rollbacks, learning_rate_factor, warmup_steps), snapshots, every, self.problems
+        )
         self._optimizer_metrics = OptimizerMetrics()
         self._added_metrics: dict[str, float] = {}
         self._epoch_began_at = self._last_check = self._weights_checked_at = 0
         self._has_ended = self._begins_batches = False
+        self._first_state = copy.deepcopy(self.get_state())
 
     # Results.
 
@@ -229,7 +237,7 @@ class MonitorBase:
         return {
             "step": self.step,
             "detector": self._detector.get_state(),
-            "rollback": self._rollback.budget.get_state(),
+            "rollback": self._rollback.get_state(),
             "windows": self._reader.get_state(),
         }
 
@@ -237,14 +245,22 @@ class MonitorBase:
         """Does the inverse of :meth:`get_state`."""
         self.step = state["step"]
         self._detector.set_state(state["detector"])
-        self._rollback.budget.set_state(state["rollback"])
+        self._rollback.set_state(state["rollback"])
         self._rollback.update_learning_rate(self.step)
         self._reader.set_state(state["windows"], self.step)
 
     # Keras's hooks.
 
     def set_model(self, model: Any) -> None:
-        """Attaches to a model. Keras calls this before it compiles the training step."""
+        """Attaches to a model. Keras calls this before it compiles the training step.
+
+        Raises:
+          TypeError: If the model is of the other version of Keras.
+        """
+        check_keras_version(model, self.keras_version)
+        if self._watched is not None and self._watched is not model:
+            self._start_anew()
+        self._watched = model
         super().set_model(model)  # type: ignore[misc]
         if self._on_full == "rollback":
             self._rollback.attach(model, self.schedule_class, self.step)
@@ -252,6 +268,28 @@ class MonitorBase:
         if self._uses_probes and runs_in_tensorflow(model):
             with self.problems.guard("measure the steps of this model"):
                 self._reader.begin(model, self.step, self._detector.thresholds.loss_ratio, self._bundles)
+
+    def _start_anew(self) -> None:
+        """Forgets the previous model, such as that of another fold."""
+        self._reader.end()
+        self._rollback.detach()
+        self._rollback.start_anew()
+        self._reader = WindowReader(self.problems)
+        self._weight_check, self._optimizer_metrics = WeightCheck(), OptimizerMetrics()
+        self._added_metrics = {}
+        self._has_ended = self._begins_batches = False
+        self._epoch_began_at = self._last_check = self._weights_checked_at = 0
+        self.set_state(copy.deepcopy(self._first_state))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy belongs to no model.
+        attributes = {name: value for name, value in self.__dict__.items() if name not in ("model", "_model", "state")}
+        return attributes | {"_watched": None}
+
+    def __setstate__(self, attributes: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.__dict__.update(attributes)
+        self.state = _CheckpointedState(self)
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Begins a fit."""
@@ -266,8 +304,9 @@ class MonitorBase:
         self._epoch_began_at = self._last_check = self.step
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Lets the next step measure itself."""
+        """Lets the next step measure itself, and reduces the learning rate if another callback has set it."""
         self._begins_batches = True
+        self._rollback.update_learning_rate(self.step)
         self._measure_next_step()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:

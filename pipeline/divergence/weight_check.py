@@ -9,7 +9,7 @@ turns NaN into 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -78,12 +78,19 @@ def find_cause(window: WindowStatistics) -> int:
     return min(steps, default=0)
 
 
-def has_finite_state(model: Any) -> bool:
-    """Returns whether all trained weights and all variables of the optimizer are finite, and no other weight is NaN."""
+def has_finite_state(model: Any, optimizer_variables: Iterable[Any] | None = None) -> bool:
+    """Returns whether all trained weights and all variables of optimizers are finite, and no other weight is NaN.
+
+    Args:
+      model: The model.
+      optimizer_variables: The variables of its optimizers. Default: those of ``model.optimizer``.
+    """
+    if optimizer_variables is None:
+        optimizer_variables = list_optimizer_variables(model.optimizer)
     _synchronize(model)
     trained_ids = {id(variable) for variable in model.trainable_variables}
     others = [variable for variable in _list_variables(model) if id(variable) not in trained_ids]
-    variables = filter(_is_floating, [*model.trainable_variables, *list_optimizer_variables(model.optimizer)])
+    variables = filter(_is_floating, [*model.trainable_variables, *optimizer_variables])
     return all(_is_finite(model, variable, _BLOCK_CELLS) for variable in variables) and not any(
         np.isnan(_read(model, variable)).any() for variable in others
     )

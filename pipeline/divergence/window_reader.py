@@ -98,6 +98,10 @@ class WindowReader:
         self._restored_recorder = dict(state["recorder"])
         self._restore_recorder(step)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy belongs to no model.
+        return self.__dict__ | {"_probes": None, "_restored_recorder": self.get_state()["recorder"]}
+
     def _collect(self, step: int) -> None:
         if self._probes is not None:
             window = self._probes.read()
