@@ -48,6 +48,7 @@ setup(
         # tensorflow-datasets imports it without declaring it.
         "importlib_resources",
         "absl-py>=2.1",
+        "wrapt>=1.14",
         "numpy>=1.26",
         "pyarrow>=15",
         "PyYAML>=6",

@@ -5,7 +5,8 @@
     model.fit(dataset, callbacks=[DivergenceMonitor(on_full="stop")])
 
 With the TensorFlow backend, the monitor measures every step. With other backends, it reads only Keras's logs, because
-these backends compile training steps from stateless functions.
+these backends compile training steps from stateless functions. A rollback works with every backend. On JAX, a schedule
+is reduced without a warm-up.
 """
 
 from __future__ import annotations

@@ -202,6 +202,9 @@ class MonitorBase:
         if event.kind == "rollback":
             self._detector.reset_after_rollback()
             self._reader.discard_unchecked()
+            if not self._reader.has_probes:
+                # Keras's logs are means over the epoch so far, which would keep the losses from before the rollback.
+                self.model.reset_metrics()
         self._record(event)
         return event.kind == "rollback"
 

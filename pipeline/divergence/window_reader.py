@@ -100,7 +100,11 @@ class WindowReader:
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy belongs to no model.
-        return self.__dict__ | {"_probes": None, "_restored_recorder": self.get_state()["recorder"]}
+        return self.__dict__ | {
+            "_probes": None,
+            "_train_function": None,
+            "_restored_recorder": self.get_state()["recorder"],
+        }
 
     def _collect(self, step: int) -> None:
         if self._probes is not None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ import tensorflow as tf
 import tf_keras
 
 from steadyrank.optimizers import Adagrad, Clippy, ClippyAdagrad, GradientClipping, WarmUp, tfrs
-from tests.optimizers.optimizer_family import CLIPPY, make_factory, noise, read_accumulators, take
+from tests.optimizers.optimizer_family import CLIPPY, FAMILY, make_factory, noise, read_accumulators, take
 
 
 class TestSaving:
@@ -113,6 +116,68 @@ class TestSaving:
             one.optimizer.finalize_variable_values(one.trainable_variables)
         for a, b in zip(model.weights, loaded.weights, strict=True):
             np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+LOAD_AND_CONTINUE = """
+import sys
+import steadyrank.optimizers
+import numpy as np
+import tf_keras
+x = np.random.default_rng(0).normal(size=(12, 2)).astype("float32")
+for path in sys.argv[1:]:
+    model = tf_keras.models.load_model(path)
+    steps = int(model.optimizer.iterations)
+    model.fit(x, x[:, :1], batch_size=4, shuffle=False, verbose=0)
+    np.savez(path + ".npz", *model.get_weights(), steps=steps)
+"""
+
+
+class TestFreshProcess:
+    """A process that imports only the package loads each format and continues to the same weights, to the bit."""
+
+    @pytest.fixture(scope="class")
+    def trained(self, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("saved")
+        x = np.random.default_rng(0).normal(size=(12, 2)).astype(np.float32)
+        schedule = tf_keras.optimizers.schedules.ExponentialDecay(0.1, 3, 0.9)
+        cases = {
+            **{f"{name}_warm_up": make_factory(name)(WarmUp(schedule, 5)) for name in FAMILY},
+            "number": ClippyAdagrad(0.1),
+            "decay": ClippyAdagrad(schedule, variable_relative_threshold=WarmUp(0.5, 4)),
+            "of_keras": tf_keras.optimizers.Adagrad(WarmUp(0.1, 4)),
+        }
+        weights, paths = {}, []
+        for case, optimizer in cases.items():
+            model = dense_model(optimizer)
+            model.fit(x, x[:, :1], batch_size=4, shuffle=False, verbose=0)
+            # Keras's SavedModel has the optimizer's configuration, and no state.
+            for ending in (".keras", ".h5", *([""] if case in ("number", "adagc_warm_up", "of_keras") else [])):
+                paths.append(str(folder / f"{case}{ending}"))
+                model.save(paths[-1])
+            saved = model.get_weights()
+            model.fit(x, x[:, :1], batch_size=4, shuffle=False, verbose=0)
+            weights[case] = saved, model.get_weights()
+        subprocess.run([sys.executable, "-c", LOAD_AND_CONTINUE, *paths], check=True)
+        return weights, {path: np.load(f"{path}.npz") for path in paths}
+
+    @pytest.mark.parametrize("ending", [".keras", ".h5"])
+    def test_files_continue_to_the_bit(self, trained, ending):
+        weights, loaded = trained
+        paths = [path for path in loaded if path.endswith(ending)]
+        assert len(paths) == len(weights)
+        for path in paths:
+            expected = weights[os.path.basename(path).removesuffix(ending)][1]
+            assert loaded[path]["steps"] == 3, path
+            for position, value in enumerate(expected):
+                np.testing.assert_array_equal(loaded[path][f"arr_{position}"], value, err_msg=path)
+
+    def test_a_saved_model_loads_and_trains(self, trained):
+        _, loaded = trained
+        paths = [path for path in loaded if not path.endswith((".keras", ".h5"))]
+        assert len(paths) == 3
+        # As with Keras's own optimizers, the steps start at 0.
+        assert [int(loaded[path]["steps"]) for path in paths] == [0, 0, 0]
+        assert all(np.isfinite(loaded[path]["arr_0"]).all() for path in paths)
 
 
 def dense_model(optimizer):
