@@ -63,6 +63,7 @@ def callbacks_without_compile(run: Run) -> None:
         callbacks.on_epoch_begin(epoch)
         for batch in range(12):
             rows = slice(batch * 32, batch * 32 + 32)
+            callbacks.on_train_batch_begin(batch)
             with tf.GradientTape() as tape:
                 loss = tf.reduce_mean(tf.square(y[rows] - model(x[rows], training=True)))
             variables = model.trainable_variables
