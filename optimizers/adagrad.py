@@ -7,6 +7,7 @@ gradient leaves all variables unchanged, and a rule can use a norm over all vari
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -96,6 +97,8 @@ class Adagrad(AdagradArguments, tf_keras.optimizers.Optimizer):
     array([2., 3.], dtype=float32)
     """
 
+    keras_package = "tf_keras"
+
     def _initialize(self, learning_rate: Any, checked: Settings, name: str | None, kwargs: dict[str, Any]) -> None:
         self._settings = checked
         self._programs = Programs(checked.jit_compile)
@@ -165,7 +168,17 @@ class Adagrad(AdagradArguments, tf_keras.optimizers.Optimizer):
             store[name] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
-        """Reads the optimizer's variables from a ``.keras`` file; explanations may be missing."""
+        """Reads the optimizer's variables from a ``.keras`` file; explanations may be missing.
+
+        An optimizer that is not built keeps its first state and warns, as Keras's own optimizers do.
+        """
+        if not self._is_built() and any(name.startswith("accumulator_") for name in store.keys()):  # noqa: SIM118
+            warnings.warn(
+                f"the state of the optimizer {self.name} was not loaded, because the optimizer is not built; to load it, "
+                "call optimizer.build(model.trainable_variables) before load_weights",
+                stacklevel=2,
+            )
+            return
         for name, variable in self._get_variables_by_name().items():
             if name in store:
                 variable.assign(store[name])

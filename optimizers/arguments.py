@@ -6,8 +6,9 @@ and ``_deserialize_schedule`` for its version of Keras.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from . import settings
 from .rule import Granularity, Rule, Threshold
@@ -26,8 +27,15 @@ def _rule_option(name: str) -> property:
     return property(lambda self: getattr(self._settings.rule, name), doc=f"``{name}`` of the rule.")
 
 
+_MODULES = {"tf_keras": "steadyrank.optimizers", "keras": "steadyrank.optimizers.keras3"}
+_VERSIONS = {"tf_keras": "Keras 2 (tf_keras)", "keras": "Keras 3 (keras)"}
+
+
 class AdagradArguments(StepReport):
     """The arguments of :class:`steadyrank.optimizers.Adagrad`, documented there."""
+
+    keras_package: ClassVar[str]
+    """The package of Keras that the optimizer belongs to: ``tf_keras`` or ``keras``."""
 
     def __init__(
         self,
@@ -49,6 +57,7 @@ class AdagradArguments(StepReport):
         **kwargs: Any,
     ):
         learning_rate = self._deserialize_schedule(learning_rate)
+        self._check_schedule(learning_rate)
         settings.check_number("learning_rate", learning_rate, scheduled=True)
         settings.check_number("weight_decay", kwargs.get("weight_decay") or 0.0)
         checked = Settings(
@@ -70,6 +79,32 @@ class AdagradArguments(StepReport):
     def _initialize(self, learning_rate: Any, checked: Settings, name: str | None, kwargs: dict[str, Any]) -> None:
         """Initializes the Keras optimizer and stores the settings."""
         raise NotImplementedError
+
+    def _check_schedule(self, learning_rate: Any) -> None:
+        """Refuses a schedule of the other version of Keras, which is called in another way."""
+        packages = {base.__module__.partition(".")[0] for base in type(learning_rate).__mro__} & _MODULES.keys()
+        if callable(learning_rate) and packages and self.keras_package not in packages:
+            raise TypeError(
+                f"learning_rate must be a schedule of {_VERSIONS[self.keras_package]}, as the optimizer is, got a "
+                f"{type(learning_rate).__name__} of {_VERSIONS[packages.pop()]}; use a schedule from "
+                f"{self.keras_package}.optimizers.schedules"
+            )
+
+    def __format__(self, format_spec: str) -> str:
+        """Formats the optimizer as any object, but refuses to be part of an error message of the other Keras.
+
+        Keras's ``compile`` formats an optimizer only to report that it cannot interpret it.
+
+        Raises:
+          TypeError: If the other version of Keras formats the optimizer. The message names the right import.
+        """
+        caller = sys._getframe(1).f_globals.get("__name__", "").partition(".")[0]
+        if caller in _MODULES and caller != self.keras_package:
+            raise TypeError(
+                f"this {type(self).__name__} is an optimizer of {_VERSIONS[self.keras_package]}, but the model belongs to "
+                f"{_VERSIONS[caller]}; for this model, use: from {_MODULES[caller]} import {type(self).__name__}"
+            )
+        return super().__format__(format_spec)
 
     @staticmethod
     def _deserialize_schedule(config: Any) -> Any:

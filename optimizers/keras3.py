@@ -84,6 +84,7 @@ class Adagrad(AdagradArguments, keras.optimizers.Optimizer):
     >>> history = model.fit(np.ones((8, 2)), np.ones((8, 1)), verbose=0)
     """
 
+    keras_package = "keras"
     _default_name = "adagrad"
 
     def _initialize(self, learning_rate: Any, checked: Settings, name: str | None, kwargs: dict[str, Any]) -> None:

@@ -106,6 +106,21 @@ class TestSaving:
         loaded = tf_keras.models.load_model(tmp_path / "model.keras")
         assert float(loaded.optimizer.learning_rate) == pytest.approx(0.3)
 
+    def test_a_weights_file_restores_the_whole_optimizer_or_nothing(self, make, tmp_path):
+        path = tmp_path / "model.weights.h5"
+        model = dense_model(make(0.3))
+        model.optimizer.apply_gradients([(tf.ones_like(v), v) for v in model.trainable_variables])
+        model.save_weights(path)
+        unbuilt, built = dense_model(make(0.3)), dense_model(make(0.3))
+        with pytest.warns(UserWarning, match="call optimizer.build"):
+            unbuilt.load_weights(path)
+        assert int(unbuilt.optimizer.iterations) == 0
+        built.optimizer.build(built.trainable_variables)
+        built.load_weights(path)
+        assert int(built.optimizer.iterations) == 1
+        for mine, theirs in zip(read_accumulators(built.optimizer), read_accumulators(model.optimizer), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
     def test_a_model_file_keeps_the_moving_averages(self, tmp_path):
         model = dense_model(Adagrad(0.3, use_ema=True))
         for _ in range(3):
