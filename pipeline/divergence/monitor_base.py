@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
@@ -16,8 +15,8 @@ from .bundles import Bundles
 from .detector import Detector
 from .event import Event
 from .event_lines import format_events
-from .keras_compat import runs_in_tensorflow, unwrap_optimizer
-from .keras_logs import rename_keras_logs
+from .keras_compat import is_from_keras, runs_in_tensorflow, unwrap_optimizer
+from .keras_logs import LoggedLosses, rename_keras_logs
 from .keras_version import check_keras_version
 from .problems import Problems
 from .published_metrics import OptimizerMetrics, format_signal_metrics
@@ -81,6 +80,7 @@ class MonitorBase:
         self.problems = Problems() if self._bundles is None else self._bundles.problems
         self._reader = WindowReader(self.problems)
         self._weight_check = WeightCheck()
+        self._logged_losses = LoggedLosses()
         self._rollback = Rollback(
             RollbackBudget(max_rollbacks, learning_rate_factor, warmup_steps), snapshots, every, self.problems
         )
@@ -143,7 +143,9 @@ class MonitorBase:
         Args:
           read_all_weights: Whether to read all cells of large variables; see :mod:`.weight_check`.
         """
-        window = self._reader.take_unchecked(self.step)
+        return self._judge_window(self._reader.take_unchecked(self.step), read_all_weights)
+
+    def _judge_window(self, window: WindowStatistics, read_all_weights: bool = False) -> list[Event]:
         events: list[Event] = []
         with self.problems.guard("judge the steps since the last check"):
             if window.steps:
@@ -202,9 +204,10 @@ class MonitorBase:
         if event.kind == "rollback":
             self._detector.reset_after_rollback()
             self._reader.discard_unchecked()
-            if not self._reader.has_probes:
+            if self.model is not None and not self._reader.has_probes:
                 # Keras's logs are means over the epoch so far, which would keep the losses from before the rollback.
                 self.model.reset_metrics()
+                self._logged_losses.begin(self.step)
         self._record(event)
         return event.kind == "rollback"
 
@@ -283,6 +286,7 @@ class MonitorBase:
         self._has_ended = self._begins_batches = False
         self._epoch_began_at = self._last_check = self._weights_checked_at = 0
         self.set_state(copy.deepcopy(self._first_state))
+        self._logged_losses.begin(self.step)
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy belongs to no model.
@@ -305,6 +309,7 @@ class MonitorBase:
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Begins an epoch."""
         self._epoch_began_at = self._last_check = self.step
+        self._logged_losses.begin(self.step)
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Lets the next step measure itself, and reduces the learning rate if another callback has set it."""
@@ -346,9 +351,14 @@ class MonitorBase:
 
     def _check(self, logs: Mapping[str, Any] | None) -> None:
         self._last_check = self.step
-        self.check_steps(read_all_weights=not self._reader.has_probes and _has_nonfinite(logs))
-        if not self._reader.has_probes and logs:
-            self.observe_metrics(self.step, rename_keras_logs(logs))
+        if self._reader.has_probes:
+            self.check_steps()
+            return
+        metrics = rename_keras_logs(logs or {})
+        are_means = is_from_keras(getattr(type(self.model), "train_step", None))
+        self._judge_window(self._logged_losses.make_window(metrics, self.step, are_means))
+        if metrics:
+            self.observe_metrics(self.step, metrics)
 
 
 def _read_learning_rate(model: Any) -> float | None:
@@ -358,10 +368,6 @@ def _read_learning_rate(model: Any) -> float | None:
     except Exception:
         # The rate of an optimizer that is not Keras's own may be anything.
         return None
-
-
-def _has_nonfinite(logs: Mapping[str, Any] | None) -> bool:
-    return any(not math.isfinite(value) for value in rename_keras_logs(logs or {}).values())
 
 
 class _CheckpointedState(tf.train.experimental.PythonState):

@@ -170,7 +170,7 @@ def test_the_package_imports_no_other_package_and_does_not_change_tf_keras():
     assert ran.returncode == 0, ran.stderr
 
 
-def test_on_jax_the_logs_are_judged():
+def test_on_jax_the_logs_are_judged_and_weights_rolled_back():
     pytest.importorskip("jax")
     program = """
 import keras, numpy as np
@@ -181,6 +181,19 @@ monitor = DivergenceMonitor(every=4, on_full="stop")
 x = np.random.default_rng(0).normal(size=(640, 4))
 model.fit(x, x.sum(axis=1), epochs=3, verbose=0, callbacks=[monitor])
 assert keras.backend.backend() == "jax" and monitor.verdict == "full", monitor.events
+
+# From step 160 on, the features are four times as large, so that the learning rate is too high.
+x = np.random.default_rng(0).normal(size=(384 * 32, 8)).astype("float32")
+x[160 * 32 :] *= 4.0
+for rate in (0.1, lambda: 0.1):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(rate, momentum=0.1), "mse")
+    monitor = DivergenceMonitor(every=8, on_full="rollback", learning_rate_factor=0.05, warmup_steps=16)
+    model.fit(x, x.sum(axis=1, keepdims=True) + 1.0, batch_size=32, shuffle=False, verbose=0, callbacks=[monitor])
+    [event] = [event for event in monitor.events if event.kind == "rollback"]
+    assert event.values["restored_step"] <= 160 < event.step, event
+    np.testing.assert_allclose(model.get_weights()[0], 1.0, atol=0.05)
 """
     ran = run_program(program, KERAS_BACKEND="jax", PATH=os.environ["PATH"], HOME=os.environ.get("HOME", "/"))
     assert ran.returncode == 0, ran.stderr
