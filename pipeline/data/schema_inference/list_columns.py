@@ -43,6 +43,8 @@ def propose_list_column(name: str, array: pa.Array, missing_text: str) -> Column
     if is_text(values.type):
         words, counts = count_strings(values)
         summary += f"; {pluralize(len(words), 'different value')}"
+        if words == [""]:
+            return ColumnProposal(name, summary, exclusion_reason="every string in the lists is empty.")
         return _propose_bag(
             name, summary, lengths, len(words), dtype="string", **choose_string_encoding(words, counts, name)
         )

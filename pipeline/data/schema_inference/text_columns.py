@@ -26,6 +26,8 @@ def propose_text_column(name: str, array: pa.Array, missing_text: str) -> Column
     summary = (
         f"strings of up to {pluralize(longest, 'character')}, {pluralize(len(words), 'different value')}{missing_text}"
     )
+    if longest == 0:
+        return ColumnProposal(name, summary, exclusion_reason="every string is empty, which means a missing value.")
     feature = make_feature(
         name,
         "categorical",

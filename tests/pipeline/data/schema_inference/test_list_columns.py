@@ -77,6 +77,12 @@ def test_one_long_list_does_not_widen_the_bag():
             "1 value of the sample is infinite",
         ),
         ([[1.0], [1.0]], pa.float64(), "lists of numbers, each with 1 value", "the same value in every row."),
+        (
+            [[""], ["", ""]],
+            pa.string(),
+            "lists of strings, each with 1 to 2 values (median 1.5); 1 different value",
+            "every string in the lists is empty.",
+        ),
     ],
 )
 def test_other_lists_are_left_out(values, kind, summary, reason):

@@ -21,3 +21,10 @@ def test_a_constant_and_a_unique_column_are_left_out():
     assert constant.summary == "strings of up to 2 characters, 1 different value"
     unique = propose_text_column("row", pa.array([f"r{i}" for i in range(2000)]), "")
     assert unique.exclusion_reason.startswith("different in almost every row.")
+
+
+def test_a_column_of_empty_strings_is_left_out():
+    proposal = propose_text_column("note", pa.array(["", "", None]), ", 33.3% missing")
+    assert proposal.feature is None
+    assert proposal.summary == "strings of up to 0 characters, 1 different value, 33.3% missing"
+    assert proposal.exclusion_reason == "every string is empty, which means a missing value."
