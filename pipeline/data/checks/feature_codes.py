@@ -26,7 +26,7 @@ class FeatureCodes:
       name: The same, or the position in the vector, such as ``embedding[3]``.
       codes: Position of each row's value among the distinct values, from 0; -1 for a missing value. ``[R]``, or
         ``[R, W]`` for a bag.
-      num_codes: K, the number of distinct values.
+      values: The distinct values, ``[K]``.
       zero_code: The code of the number 0; -2 if it does not occur.
       is_ordered: Whether larger codes are larger numbers.
     """
@@ -34,13 +34,18 @@ class FeatureCodes:
     feature: str
     name: str
     codes: np.ndarray
-    num_codes: int
+    values: np.ndarray
     zero_code: int
     is_ordered: bool
 
     def select_rows(self, rows: np.ndarray) -> FeatureCodes:
         """Returns the feature of some of the rows."""
         return self if rows.all() else dataclasses.replace(self, codes=self.codes[rows])
+
+    @property
+    def num_codes(self) -> int:
+        """K, the number of distinct values."""
+        return len(self.values)
 
     @property
     def is_missing(self) -> np.ndarray:
@@ -51,12 +56,47 @@ class FeatureCodes:
         """Yields properties that a row's value has or not: the property in words, and which rows have it, bool ``[R]``."""
         missing = self.is_missing
         if missing.any():
-            yield "present", ~missing
-            yield "missing", missing
-        if self.zero_code >= 0 and self.codes.ndim == 1:
-            zero = self.codes == self.zero_code
-            yield "not zero", ~zero & ~missing
-            yield "zero", zero
+            yield "is present", ~missing
+            yield "is missing", missing
+        if self.codes.ndim > 1 or not self.num_codes:
+            return
+        zero = self.codes == self.zero_code
+        if zero.any():
+            yield "is not zero", ~zero & ~missing
+            yield "is zero", zero
+        # Writers also use other values, such as -1 and "none", where there is no outcome.
+        frequent = int(np.bincount(self.codes + 1, minlength=self.num_codes + 1)[1:].argmax())
+        if frequent != self.zero_code:
+            yield f"is not {self._format_value(frequent)}", (self.codes != frequent) & ~missing
+
+    def find_purest_value(self, target: np.ndarray, min_rows: int) -> tuple[str, np.ndarray] | None:
+        """Returns the value whose rows have the largest share of positives, as in :meth:`list_states`, or None.
+
+        Args:
+          target: 0 or 1 for each row, ``[R]``.
+          min_rows: The number of rows that the value must have.
+        """
+        table = self.codes.reshape(len(self.codes), -1)
+        rows, columns = np.nonzero(table >= 0)
+        # A value that a bag holds twice counts once.
+        pairs = np.unique(np.stack([rows, table[rows, columns]], axis=1), axis=0) if table.shape[1] > 1 else None
+        rows, codes = (pairs[:, 0], pairs[:, 1]) if pairs is not None else (rows, table[rows, 0])
+        counts = np.bincount(codes, minlength=self.num_codes)
+        positives = np.bincount(codes, target[rows], minlength=self.num_codes)
+        is_frequent = counts >= min_rows
+        if not is_frequent.any():
+            return None
+        shares = np.where(is_frequent, positives / np.maximum(counts, 1), -1)
+        code = int(np.lexsort((counts, shares))[-1])
+        has_value = np.zeros(len(target), bool)
+        has_value[rows[codes == code]] = True
+        return f"{'contains' if self.codes.ndim > 1 else 'is'} {self._format_value(code)}", has_value
+
+    def _format_value(self, code: int) -> str:
+        value = self.values[code]
+        if isinstance(value, bytes):
+            return f"'{value.decode('utf-8', 'replace')}'"
+        return f"{value:g}" if self.is_ordered else str(value)
 
 
 def encode_feature(columns: Sequence[np.ndarray | DictionaryColumn], feature: Feature) -> list[FeatureCodes]:
@@ -68,8 +108,8 @@ def encode_feature(columns: Sequence[np.ndarray | DictionaryColumn], feature: Fe
     """
     name = feature.name
     if feature.kind != "numerical":
-        codes, num_codes, zero_code = _encode_ids(columns)
-        return [FeatureCodes(name, name, codes, num_codes, zero_code, is_ordered=False)]
+        codes, values, zero_code = _encode_ids(columns)
+        return [FeatureCodes(name, name, codes, values, zero_code, is_ordered=False)]
     numbers = np.concatenate([np.asarray(column, np.float32) for column in columns])
     if numbers.ndim == 1:
         return [_encode_numbers(numbers, name, name)]
@@ -83,10 +123,10 @@ def _encode_numbers(numbers: np.ndarray, feature: str, name: str) -> FeatureCode
     distinct, codes_of_known = np.unique(numbers[is_known], return_inverse=True)
     codes = np.full(len(numbers), -1, np.int64)
     codes[is_known] = codes_of_known
-    return FeatureCodes(feature, name, codes, len(distinct), _find(distinct, 0.0), is_ordered=True)
+    return FeatureCodes(feature, name, codes, distinct, _find(distinct, 0.0), is_ordered=True)
 
 
-def _encode_ids(columns: Sequence[np.ndarray | DictionaryColumn]) -> tuple[np.ndarray, int, int]:
+def _encode_ids(columns: Sequence[np.ndarray | DictionaryColumn]) -> tuple[np.ndarray, np.ndarray, int]:
     encoded = [column for column in columns if isinstance(column, DictionaryColumn)]
     if encoded:
         distinct, codes_of_values = np.unique(np.concatenate([c.values for c in encoded]), return_inverse=True)
@@ -101,7 +141,7 @@ def _encode_ids(columns: Sequence[np.ndarray | DictionaryColumn]) -> tuple[np.nd
         codes = flat.reshape(values.shape)
         missing = _find(distinct, MISSING_STRING if distinct.dtype.kind == "S" else MISSING_INTEGER)
     zero = -2 if distinct.dtype.kind == "S" else _find(distinct, 0)
-    return np.where(codes == missing, -1, codes), len(distinct), zero
+    return np.where(codes == missing, -1, codes), distinct, zero
 
 
 def _find(distinct: np.ndarray, value: float | int | bytes) -> int:

@@ -24,9 +24,12 @@ MAX_AUC, MAX_CORRELATION = 0.98, 0.99
 # The AUC must exceed MAX_AUC, and its lower bound of two standard errors must exceed this. With few positives, an
 # honest feature may exceed MAX_AUC by chance.
 _MIN_LOWER_BOUND = 0.96
-# The rows in which a feature is present (missing, zero, not zero) are a leak if almost all of them are positive, and
+# The rows in which a feature is present (missing, zero, not zero, one value) are a leak if almost all of them are positive, and
 # this is neither chance (natural logarithm of the probability) nor close to the share of positives among all rows.
 _MIN_SHARE, _MAX_LOG_CHANCE, _MAX_NEGATIVE_RATIO = 0.99, -14.0, 0.1
+# The rows of a single value, such as an item of a bag, must also hold this share of all positives. Without this, some
+# users or items with few rows would count, because all of their rows are positive.
+_MIN_VALUE_COVERAGE = 0.05
 # A regression label whose smallest value is this frequent also stands for an event: the label is above that value.
 _MIN_EVENT_SHARE = 0.05
 # Unusual, so that the halves do not depend on labels that were drawn with a common seed.
@@ -41,7 +44,7 @@ class Leak:
       feature: The feature's name.
       task: The task's name.
       measure: ``auc``, ``rank_correlation``, or ``share``: the share of positives where the feature is present, missing,
-        zero or not zero.
+        zero, not zero, or has (or has not) one certain value.
       value: The value of the measure.
       text: A sentence with the feature, the task and the number.
     """
@@ -84,7 +87,8 @@ def find_leaks(blocks: Sequence[EncodedColumns], schema: Schema) -> LeakReport:
 
     A leak is a feature whose values, or whose presence, order the labels of a binary task with an AUC above 0.98, or the
     labels of a regression with a rank correlation above 0.99. A feature that is present (or missing, zero, not zero)
-    only where the label is 1 is a leak too, even if it covers few of these rows. The values of a category are scored on
+    only where the label is 1 is a leak too, even if it covers few of these rows. So is a feature with a value, such as an
+    item of a bag, that occurs only where the label is 1, or with one usual value that it has wherever the label is 0. The values of a category are scored on
     one half of the rows and judged on the other half, so that ids that merely occur once do not count.
 
     Args:
@@ -168,7 +172,12 @@ def _find_leaks_of(
         yield Leak(codes.feature, task.name, "auc", auc.value, text)
         return
     base = target.mean()
-    for state, is_in_state in codes.list_states():
+    min_rows = max(MIN_CLASS_ROWS, int(_MIN_VALUE_COVERAGE * target.sum()))
+    # A number may honestly decide the label beyond a threshold, so only values without an order count.
+    value = None if codes.is_ordered else codes.find_purest_value(target, min_rows)
+    # The more values a feature has, the more often chance makes one of them look like a leak.
+    states = [(*state, 1) for state in codes.list_states()] + ([(*value, codes.num_codes)] if value else [])
+    for state, is_in_state, num_choices in states:
         count = int(is_in_state.sum())
         share = target[is_in_state].mean() if count else 0.0
         is_rare_negative = 1 - share <= _MAX_NEGATIVE_RATIO * (1 - base)
@@ -176,11 +185,11 @@ def _find_leaks_of(
             share * count >= MIN_CLASS_ROWS
             and share >= _MIN_SHARE
             and is_rare_negative
-            and count * np.log(base) < _MAX_LOG_CHANCE
+            and count * np.log(base) + np.log(num_choices) < _MAX_LOG_CHANCE
         ):
             positive = "1" if outcome == "binary" else f"above {outcome}"
             text = (
-                f"{codes.name} is {state} {'only' if share == 1 else 'almost only'} where {task.name} is {positive} ({share:.2%} of {count:,} such "
+                f"{codes.name} {state} {'only' if share == 1 else 'almost only'} where {task.name} is {positive} ({share:.2%} of {count:,} such "
                 f"rows, {base:.2%} of all rows)"
             )
             yield Leak(codes.feature, task.name, "share", float(share), text)

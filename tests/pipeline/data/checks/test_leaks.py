@@ -69,6 +69,34 @@ LEAKS = {
         np.stack([RNG.integers(0, 10, ROWS), np.where(CLICK, 20, 21)], axis=1),
         "auc",
     ),
+    "a bag with an item of half of the clicks": (
+        Feature("x", "bag", num_ids=30, width=3),
+        np.column_stack(
+            [RNG.integers(0, 10, (ROWS, 2)), np.where(CLICK * (RNG.random(ROWS) < 0.5), 20, RNG.integers(0, 10, ROWS))]
+        ),
+        "share",
+    ),
+    "a status of a tenth of the clicks": (
+        Feature("x", "categorical", dtype="string", hash_buckets=16),
+        encode_words(
+            np.where(CLICK * (RNG.random(ROWS) < 0.1), b"refunded", RNG.choice([b"seen", b"new", b"old"], ROWS))
+        ),
+        "share",
+    ),
+    "an hour of half of the clicks, else -1": (
+        NUMBER,
+        float32(np.where(CLICK * (RNG.random(ROWS) < 0.5), RNG.integers(0, 24, ROWS), -1)),
+        "share",
+    ),
+    "a reason of half of the clicks, else a word": (
+        Feature("x", "categorical", dtype="string", hash_buckets=16),
+        encode_words(
+            np.where(
+                CLICK * (RNG.random(ROWS) < 0.5), np.char.mod("r%d", RNG.integers(0, 500, ROWS)).astype("S"), b"none"
+            )
+        ),
+        "share",
+    ),
 }
 
 
@@ -79,6 +107,19 @@ def test_a_leak_is_found_with_its_number(name):
     assert (leak.feature, leak.task, leak.measure) == ("x", "click", measure)
     assert leak.value > (0.98 if measure == "auc" else 0.99)
     assert f"{leak.value:.4f}" in str(leak) or f"{leak.value:.2%}" in str(leak)
+
+
+def test_the_value_of_a_leak_is_named():
+    bag = np.stack([np.where(CLICK, 7, 3), np.full(ROWS, 7)], axis=1)
+    bag[CLICK == 0, 1] = 4
+    bag[::2] = 3
+    count = int(CLICK[1::2].sum())
+    [leak] = check(Feature("x", "bag", num_ids=10, width=2), bag).leaks
+    share = f"({1:.2%} of {count:,} such rows, {CLICK.mean():.2%} of all rows)"
+    assert str(leak) == f"x contains 7 only where click is 1 {share}"
+    words = np.where((np.arange(ROWS) % 2 == 1) & (CLICK > 0), b"won", b"open")
+    [leak] = check(Feature("x", "categorical", dtype="string", hash_buckets=16), encode_words(words)).leaks
+    assert str(leak) in (f"x {state} only where click is 1 {share}" for state in ("is 'won'", "is not 'open'"))
 
 
 def test_the_auc_of_a_number_is_exact():
@@ -96,6 +137,18 @@ HONEST = {
     "an id of a few rows": (ID, RNG.integers(0, 2500, ROWS)),
     "a number that is missing at random": (NUMBER, float32(np.where(RNG.random(ROWS) < 0.9, np.nan, 1.0))),
     "a bag of ids": (Feature("x", "bag", num_ids=3000, width=3), RNG.integers(0, 3000, (ROWS, 3))),
+    "users who always click": (
+        ID,
+        np.where(CLICK * (RNG.random(ROWS) < 0.5), RNG.integers(0, 150, ROWS), RNG.integers(150, 900, ROWS)),
+    ),
+    "a segment that clicks in 95% of its rows": (
+        ID,
+        np.where(CLICK * (RNG.random(ROWS) < 0.5), 1, RNG.integers(1, 150, ROWS)),
+    ),
+    "a bag with a strong item": (
+        Feature("x", "bag", num_ids=30, width=2),
+        np.column_stack([RNG.integers(0, 10, ROWS), np.where(RNG.random(ROWS) < 0.02 + 0.7 * CLICK, 20, 3)]),
+    ),
     "a vector": (Feature("x", "numerical", width=40), float32(RNG.normal(size=(ROWS, 40)))),
 }
 
