@@ -192,7 +192,9 @@ def _get_column(
             return to_single_array(table.column(positions[position]))
         available = list(list_columns() if list_columns else table.column_names)
         similar = difflib.get_close_matches(name, available, 1)
-        shown = ", ".join(available[:_MAX_LISTED_NAMES]) + (" …" if len(available) > _MAX_LISTED_NAMES else "")
+        shown = (", ".join(available[:_MAX_LISTED_NAMES]) or "no columns") + (
+            " …" if len(available) > _MAX_LISTED_NAMES else ""
+        )
         raise ColumnError(
             name,
             f"{file}: column '{name}', {role}, is missing; the file has {shown}"

@@ -138,7 +138,7 @@ class FileLog(Source):
             return columns, None
         is_faulty = np.logical_or.reduce([np.zeros(block.rows, bool), *masks.faulty.values()])
         if is_faulty.any() and self._settings.on_invalid == "fail":
-            _raise_faulty_row(block, masks, is_faulty, columns)
+            _raise_faulty_row(block, masks, is_faulty, columns, self.schema)
         records = make_records(block, decode_columns(columns), masks, is_faulty)
         faults = RowFaults(day, index, int(is_faulty.sum()), records)
         return blank_faulty_rows(columns, is_faulty, self.schema), faults
@@ -299,15 +299,26 @@ def _read_group_rows(reader: FileReader, layout: LogLayout) -> dict[str, list[in
         return dict(zip(layout.files, pool.map(reader.group_rows, layout.files), strict=True))
 
 
-def _raise_faulty_row(block: Block, masks: FaultMasks, is_faulty: np.ndarray, columns: EncodedColumns) -> NoReturn:
+def _raise_faulty_row(
+    block: Block, masks: FaultMasks, is_faulty: np.ndarray, columns: EncodedColumns, schema: Schema
+) -> NoReturn:
     first = int(np.flatnonzero(is_faulty)[0])
     reason = next(reason for reason, mask in masks.faulty.items() if mask[first])
-    column = columns.get(reason.partition(":")[0])
+    name = reason.partition(":")[0]
+    column = columns.get(name)
     # A missing number needs no value.
     value = ""
     if isinstance(column, np.ndarray) and column.ndim == 1 and np.isfinite(column[first]):
         value = f" ({column[first]:g})"
+    is_binary = any(task.kind == "binary" and name in (task.name, task.label_column) for task in schema.tasks)
+    # A label such as -1 or 2 is a convention of the log rather than a fault.
+    remedy = (
+        "A binary label is 0, 1 or between them. For other numbers, set label_threshold in the schema: the label is 1 "
+        "above it. "
+        if is_binary and value
+        else ""
+    )
     raise UserError(
         f"{block.file}, row {block.row_of_file(first):,}: {reason}{value}; {int(is_faulty.sum()):,} of {block.rows:,} rows in this "
-        "block are faulty. Fix them, or train without them: --config.data.files.on_invalid=skip"
+        f"block are faulty. {remedy}Fix them, or train without them: --config.data.files.on_invalid=skip"
     )

@@ -125,9 +125,10 @@ def _name_type(kind: pa.DataType) -> str:
 def _describe_missing(missing: Sequence[str], files: Sequence[str], layout: LogLayout) -> str:
     days = [name for name, day_files in layout.days if name and set(day_files) & set(missing)]
     if not days:
-        return f"{pluralize(len(missing), 'file')} of {len(files)} lack the column, such as {missing[0]}."
+        verb = "lacks" if len(missing) == 1 else "lack"
+        return f"{pluralize(len(missing), 'file')} of {len(files)} {verb} the column, such as {missing[0]}."
     with_column = [name for name, day_files in layout.days if set(day_files) & (set(files) - set(missing))]
     return (
-        f"{pluralize(len(days), 'day')} of {len(layout.days)} lack the column, such as {days[0]} "
+        f"{pluralize(len(days), 'day')} of {len(layout.days)} {'lacks' if len(days) == 1 else 'lack'} the column, such as {days[0]} "
         f"({posixpath.basename(missing[0])}). It is in {with_column[0]}. Add it to all days, or train on the days that have it."
     )

@@ -258,3 +258,17 @@ class TestTypesOfFiles:
             "minutes": "float",
             "answered": "boolean",
         }
+
+
+@pytest.mark.parametrize(("label", "value"), [([-1, 1], "-1"), ([0, 2], "2"), ([1, 3], "3")])
+def test_a_binary_label_of_other_numbers_is_refused_with_the_setting_to_read_it(log, label, value):
+    source = log({"a.parquet": make_table(2, click=pa.array(label))}, periods=2)
+    with pytest.raises(UserError) as raised:
+        [source.block(day, 0) for day in range(len(source.days))]
+    assert f"click: out of range ({value})" in str(raised.value)
+    assert "For other numbers, set label_threshold in the schema: the label is 1 above it. Fix them" in str(
+        raised.value
+    )
+    source = log({"a.parquet": make_table(2, **{"the.price": pa.array([0.0, np.nan])})}, periods=2)
+    with pytest.raises(UserError, match=r"price: not finite; 1 of 1 rows in this block are faulty\. Fix them"):
+        [source.block(day, 0) for day in range(len(source.days))]

@@ -113,7 +113,7 @@ class TestLabels:
         for label, message in (
             ("clicks", "the log has no column 'clicks'; it has age, click, color"),
             ("color", "but the log has the string 'red'"),
-            ("late", "column 'late' cannot be a label: 1 day of 2 lack the column, such as day=0"),
+            ("late", "column 'late' cannot be a label: 1 day of 2 lacks the column, such as day=0"),
         ):
             with pytest.raises(UserError, match="--labels: ") as raised:
                 propose_schema(path, labels=[label])
@@ -132,7 +132,7 @@ class TestDays:
         first = {"age": np.arange(ROWS) / 7, "click": CLICK}
         reasons = find_reasons(write(tmp_path, first, first | {"new": CLICK}, first | {"new": CLICK}))
         assert reasons["new"] == (
-            "1 day of 3 lack the column, such as day=0 (a.parquet). It is in day=1. Add it to all days, or train on the days "
+            "1 day of 3 lacks the column, such as day=0 (a.parquet). It is in day=1. Add it to all days, or train on the days "
             "that have it."
         )
 
