@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -12,8 +13,10 @@ def expand_home(path: str | os.PathLike[str]) -> Path:
     """Replaces ``~`` by the home folder, because a shell leaves it as it is within ``--flag=~/path``.
 
     Raises:
-      UserError: If the path begins with the name of an unknown user.
+      UserError: If the path begins with the name of an unknown user, or is an address such as ``s3://bucket``.
     """
+    if "://" in os.fspath(path):
+        raise UserError(f"{path}: expected a path on this machine, got an address; use a local path")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -54,7 +57,7 @@ def check_folder(name: str, path: str | os.PathLike[str]) -> Path:
       UserError: If the folder is a file or cannot be written.
     """
     expanded = expand_home(path)
-    if os.path.lexists(expanded) and not expanded.is_dir():
+    if os.path.lexists(expanded) and not os.path.isdir(expanded):
         raise UserError(f"{name} must be a folder, got a file")
     _check_writable(name, expanded)
     return expanded
@@ -62,6 +65,11 @@ def check_folder(name: str, path: str | os.PathLike[str]) -> Path:
 
 def _check_writable(name: str, path: Path) -> None:
     """Raises a UserError if the path, or the nearest folder above it that exists, cannot be written."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError(f"{name} cannot be written, because the path is too long; choose a shorter one") from error
     nearest = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
     if not nearest.is_dir():
         raise UserError(f"{name} cannot be written, because {nearest} is a file; choose another path")

@@ -65,3 +65,17 @@ def test_a_folder_without_permission_is_refused(path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda folder, mode: not str(folder).endswith("folder"))
     with pytest.raises(UserError, match=r"--model_dir cannot be written: no permission to write to .*folder;"):
         check_folder("--model_dir", path)
+
+
+@pytest.mark.parametrize("check", [check_folder, check_new_path])
+@pytest.mark.parametrize("path", ["x" * 300, "x" * 300 + "/y", "folder/" + "deep/" * 900])
+def test_a_path_that_is_too_long_is_refused(check, path):
+    with pytest.raises(UserError, match=r"^--out cannot be written, because the path is too long; choose a shorter"):
+        check("--out", path)
+
+
+@pytest.mark.parametrize("path", ["s3://bucket/run", "gs://bucket/run"])
+def test_an_address_is_no_path_to_write_to(path):
+    with pytest.raises(UserError, match=rf"^{path}: expected a path on this machine, got an address; use a local path"):
+        check_folder("--model_dir", path)
+    assert not os.path.exists(path.partition("/")[0])
