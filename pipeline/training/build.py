@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tensorflow as tf
 import tf_keras
 
 from ...models.ranker import MultitaskRanker
-from ...models.schema import Schema
+from ...models.schema import Feature, Schema
 from ...models.statistics import Statistics
 from ...optimizers import RULES, Adagrad, Rule, WarmUp
+from ..config.errors import UserError
 from ..config.settings import Config, Group, Optimizer
 
 
@@ -21,7 +23,27 @@ def make_ranker(config: Config, schema: Schema, statistics: Statistics, total_st
       schema: The features and tasks.
       statistics: Means and standard deviations of the features, and means of the labels.
       total_steps: Number of steps of the whole run. The learning rate may decay over them.
+
+    Raises:
+      UserError: If the embedding tables do not fit into the memory.
     """
+    try:
+        return _make_ranker(config, schema, statistics, total_steps)
+    except tf.errors.ResourceExhaustedError as error:
+        largest = max(schema.features, key=_count_weights)
+        raise UserError(
+            f"the ranker does not fit into the memory. The embedding table of '{largest.name}' is the largest: "
+            f"{_count_weights(largest):,} weights of 4 bytes. In the schema, use fewer num_ids or hash_buckets, or a smaller "
+            "embedding_width"
+        ) from error
+
+
+def _count_weights(feature: Feature) -> int:
+    rows = 0 if feature.kind == "numerical" else len(feature.vocabulary) or feature.hash_buckets or feature.num_ids
+    return rows * feature.embedding_width
+
+
+def _make_ranker(config: Config, schema: Schema, statistics: Statistics, total_steps: int) -> MultitaskRanker:
     tf_keras.mixed_precision.set_global_policy(config.model.precision)
     ranker = MultitaskRanker(
         schema,

@@ -7,10 +7,11 @@ import dataclasses
 import pytest
 import tensorflow as tf
 
+from steadyrank.models import Feature, Schema, Statistics, Task
 from steadyrank.optimizers import RULES, AdaGC, AdaptiveGradientClipping, Clippy, GradientClipping
-from steadyrank.pipeline.config import Config, ConfigError, build
+from steadyrank.pipeline.config import Config, ConfigError, UserError, build
 from steadyrank.pipeline.config.settings import Group, Optimizer
-from steadyrank.pipeline.training.build import make_optimizer, make_rule
+from steadyrank.pipeline.training.build import make_optimizer, make_ranker, make_rule
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -101,3 +102,14 @@ def test_the_learning_rate_falls_to_its_final_factor():
 def test_the_problem_of_a_group_names_the_group(group, problem):
     with pytest.raises(ConfigError, match=problem):
         build(Config, {"optimizer": {"groups": [group]}})
+
+
+def test_a_ranker_that_does_not_fit_into_the_memory_is_refused_with_its_largest_table():
+    features = (
+        Feature("age", "numerical", normalization="none"),
+        Feature("user", "categorical", hash_buckets=100),
+        Feature("item", "categorical", num_ids=10**14, embedding_width=8),
+    )
+    schema = Schema(features, (Task("click", "binary"),))
+    with pytest.raises(UserError, match=r"table of 'item' is the largest: 800,000,000,000,000 weights of 4 bytes\."):
+        make_ranker(Config(), schema, Statistics(), total_steps=1)
