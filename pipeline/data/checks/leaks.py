@@ -174,9 +174,9 @@ def _find_leaks_of(
     base = target.mean()
     min_rows = max(MIN_CLASS_ROWS, int(_MIN_VALUE_COVERAGE * target.sum()))
     # A number may honestly decide the label beyond a threshold, so only values without an order count.
-    value = None if codes.is_ordered else codes.find_purest_value(target, min_rows)
+    purest = None if codes.is_ordered else codes.find_purest_value(target, min_rows)
     # The more values a feature has, the more often chance makes one of them look like a leak.
-    states = [(*state, 1) for state in codes.list_states()] + ([(*value, codes.num_codes)] if value else [])
+    states = [(*state, 1) for state in codes.list_states()] + ([(*purest, codes.num_codes)] if purest else [])
     for state, is_in_state, num_choices in states:
         count = int(is_in_state.sum())
         share = target[is_in_state].mean() if count else 0.0
