@@ -81,11 +81,12 @@ class RunDirectory:
 
         Raises:
           UserError: If the folder cannot be written. For a new run, if the folder is not empty. To resume, if the folder
-            holds no run, or one with another configuration.
+            holds no run, or one with another configuration, or if the log is no longer in its place.
         """
         check_folder(f"--model_dir={self.path}", self.path)
         if resume:
             self._check_same(config)
+            _check_log_exists(config)
         elif self.config_file.exists():
             status = self.read_status()
             state = f" ({status['status']} at step {status['step']})" if status else ""
@@ -235,6 +236,14 @@ class RunDirectory:
                 f"{_to_text(given.get(key))}{others}. A resumed run repeats the steps of one run without a break, so it may "
                 f"only change {', '.join(_RESUMABLE)}; omit the setting, or start a new run in another --model_dir"
             )
+
+
+def _check_log_exists(config: Config) -> None:
+    path = config.data.files.path
+    if config.data.source == "files" and path and "://" not in path and not Path(path).expanduser().exists():
+        raise UserError(
+            f"{path}: no such file or folder; if the log moved, add its new path: --config.data.files.path=NEW"
+        )
 
 
 def _to_text(value: Any) -> str:

@@ -32,6 +32,19 @@ _SUFFIXES: dict[str, FileFormat] = {
     ".tfrecords": "tfrecord",
     ".tfrecords.gz": "tfrecord",
 }
+# Suffixes of compressed files that no reader of this package opens. Parquet compresses inside of its files.
+_COMPRESSED = {
+    ".snappy": "snappy",
+    ".zlib": "zlib",
+    ".deflate": "zlib",
+    ".zst": "zstd",
+    ".zstd": "zstd",
+    ".lz4": "lz4",
+    ".bz2": "bzip2",
+    ".xz": "xz",
+    ".lzo": "lzo",
+    ".br": "brotli",
+}
 # The shards of TFDS, and the files that Hadoop's and Spark's writers of TFRecord name without a suffix.
 _TFRECORD_NAME = re.compile(r"\.tfrecords?-\d{5}-of-\d{5}(\.gz)?$|(^|/)part(-[rm])?-\d{5}(-[^/.]+)?(\.gz)?$")
 
@@ -65,6 +78,11 @@ class LogLayout:
     partitions: Mapping[str, Mapping[str, str | None]] = dataclasses.field(default_factory=dict)
     rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
     column_metadata: Mapping[str, ColumnMetadata] = dataclasses.field(default_factory=dict)
+
+    @property
+    def undated_folders(self) -> list[str]:
+        """The folders of rows without a date, relative to ``root``."""
+        return list(dict.fromkeys(posixpath.dirname(posixpath.relpath(file, self.root)) for file in self.undated))
 
     @property
     def files(self) -> list[str]:
@@ -139,12 +157,14 @@ def _list_log(filesystem: fs.FileSystem, root: str, path: str) -> tuple[dict[str
         for link in tree.broken_links:
             if detect_format(link) or not posixpath.splitext(link)[1]:
                 raise UserError(f"{link}: the symbolic link points to nothing; restore its target, or remove the link")
-        files = [file for file in tree.files if detect_format(file)]
+        files = _select_readable(tree.files)
         return {info.path: info for info in _get_file_infos(filesystem, files, path)}, tree.folders
     entries = _get_file_infos(filesystem, fs.FileSelector(root, recursive=True), path)
     shown = [e for e in entries if not any(map(_is_hidden, posixpath.relpath(e.path, root).split("/")))]
-    infos = {e.path: e for e in shown if e.type == fs.FileType.File and detect_format(e.path)}
-    return infos, [e.path for e in shown if e.type == fs.FileType.Directory]
+    by_path = {e.path: e for e in shown if e.type == fs.FileType.File}
+    return {file: by_path[file] for file in _select_readable(list(by_path))}, [
+        e.path for e in shown if e.type == fs.FileType.Directory
+    ]
 
 
 def _find_dataset_layout(address: str) -> LogLayout:
@@ -193,5 +213,26 @@ def _detect_common_format(files: Sequence[str], path: str) -> FileFormat:
         raise UserError(f"{path}: the folder mixes Parquet and TFRecord files; name a folder of one format")
     [file_format] = formats
     if file_format is None:
+        _check_no_compressed_file(files)
         raise UserError(f"{path}: unknown file format; the name must end in {', '.join(_SUFFIXES)}")
     return file_format
+
+
+def _select_readable(files: Sequence[str]) -> list[str]:
+    """Returns the files of a known format. Refuses compressed ones, whose rows would be missing without a sign."""
+    readable = [file for file in files if detect_format(file)]
+    _check_no_compressed_file([f for f in files if not readable or detect_format(posixpath.splitext(f)[0])])
+    return readable
+
+
+def _check_no_compressed_file(files: Sequence[str]) -> None:
+    """Raises the error that names the first file whose suffix is a compression that cannot be read."""
+    for file in files:
+        stem, suffix = posixpath.splitext(file)
+        if suffix == ".gz" and detect_format(stem) == "parquet":
+            raise UserError(f"{file}: a Parquet file must not be compressed as a whole; decompress it: gunzip")
+        if suffix in _COMPRESSED:
+            raise UserError(
+                f"{file}: files compressed with {_COMPRESSED[suffix]} cannot be read; decompress the file so that its name "
+                "ends in .parquet or .tfrecord, or write TFRecord again with gzip (.tfrecord.gz)"
+            )

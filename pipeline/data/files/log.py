@@ -283,14 +283,14 @@ def _list_undated_folders(layout: LogLayout, settings: Files) -> list[str]:
     Raises:
       UserError: If there are any and the settings do not skip them.
     """
-    names = [posixpath.relpath(file, layout.root) for file in layout.undated]
-    if names and settings.on_anomalous_day != "skip":
+    if layout.undated and settings.on_anomalous_day != "skip":
+        first = posixpath.relpath(layout.undated[0], layout.root)
         raise UserError(
-            f"{settings.path}: {names[0]} is in the folder of rows without a date. A run can neither train on such rows in "
+            f"{settings.path}: {first} is in the folder of rows without a date. A run can neither train on such rows in "
             "their order nor hold them out. Remove the folder, or train without it: "
             "--config.data.files.on_anomalous_day=skip"
         )
-    return list(dict.fromkeys(posixpath.dirname(name) for name in names))
+    return layout.undated_folders
 
 
 def _read_group_rows(reader: FileReader, layout: LogLayout) -> dict[str, list[int]]:

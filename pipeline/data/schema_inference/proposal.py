@@ -47,6 +47,7 @@ class SchemaProposal:
       sampled_rows: Number of rows that the proposal is based on.
       columns: The proposals for the columns, in the log's order.
       unchecked_tasks: Why a task was not checked for leaks, by the task's name.
+      undated_folders: Folders of rows without a date. ``rows`` does not count these.
     """
 
     days: Sequence[str]
@@ -54,6 +55,7 @@ class SchemaProposal:
     sampled_rows: int
     columns: Sequence[ColumnProposal]
     unchecked_tasks: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    undated_folders: Sequence[str] = ()
 
     @property
     def features(self) -> list[ColumnProposal]:
@@ -117,7 +119,9 @@ def propose_schema(
     proposals = share_tables(proposals, arrays)
     proposals, blocks = exclude_unreadable(proposals, layout, sample)
     proposals, leaks = _exclude_leaks(proposals, blocks)
-    return SchemaProposal(_list_days(layout), sample.total_rows, sample.num_rows, proposals, leaks.unchecked)
+    return SchemaProposal(
+        _list_days(layout), sample.total_rows, sample.num_rows, proposals, leaks.unchecked, layout.undated_folders
+    )
 
 
 def _list_days(layout: LogLayout) -> list[str]:

@@ -22,6 +22,11 @@ def format_summary(proposal: SchemaProposal) -> list[str]:
         f"Read {proposal.sampled_rows:,} of {pluralize(proposal.rows, 'row')}, {pluralize(len(proposal.columns), 'column')}.",
         format_days(proposal.days),
     ]
+    lines += [
+        f"{folder}: left out, because its rows have no date. Remove the folder, or train without it: "
+        "--config.data.files.on_anomalous_day=skip"
+        for folder in proposal.undated_folders
+    ]
     excluded = [column for column in proposal.columns if column.is_excluded and not column.may_be_label]
     lines += _format_table("Tasks", [(c, _describe_task(c)) for c in proposal.tasks])
     lines += [f"  {name} was not checked for leaks: {why}" for name, why in proposal.unchecked_tasks.items()]

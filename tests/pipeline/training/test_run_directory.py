@@ -69,6 +69,16 @@ class TestCheck:
         moved = dataclasses.replace(config.data, files=dataclasses.replace(config.data.files, **{name: "elsewhere"}))
         run.check(dataclasses.replace(config, data=moved), resume=True)
 
+    def test_resume_proposes_the_new_path_of_a_log_that_is_gone(self, run, tmp_path):
+        data = Config().data
+        files = dataclasses.replace(data.files, path=str(tmp_path / "log"))
+        config = dataclasses.replace(Config(), data=dataclasses.replace(data, source="files", files=files))
+        run.claim(config, SCHEMA)
+        with pytest.raises(UserError, match=r"log: no such file or folder; if the log moved, .*files\.path=NEW"):
+            run.check(config, resume=True)
+        (tmp_path / "log").mkdir()
+        run.check(config, resume=True)
+
     def test_resume_names_the_setting_that_differs_and_what_may(self, run):
         run.claim(Config(), SCHEMA)
         config = Config()

@@ -64,6 +64,34 @@ class TestOtherWriters:
         parts = [(name, getattr(pc, name)(self.DATES)) for name in ("year", "month", "day")]
         assert self.write(tmp_path / "log", style, *parts) == [(name, 1) for name in names]
 
+    @pytest.mark.parametrize(
+        ("name", "compression"),
+        [
+            ("part-00000.snappy", "snappy"),
+            ("a.zlib", "zlib"),
+            ("a.tfrecord.zst", "zstd"),
+            ("a.parquet.lz4", "lz4"),
+            ("day=1/a.tfrecord.bz2", "bzip2"),
+        ],
+    )
+    def test_a_compression_that_cannot_be_read_is_named(self, tmp_path, name, compression):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"x")
+        for path in (tmp_path, file):
+            with pytest.raises(
+                UserError, match=f"{name}: files compressed with {compression} cannot be read; decompress"
+            ):
+                find_layout(str(path))
+
+    def test_a_compressed_file_among_others_is_not_left_out(self, tmp_path):
+        (tmp_path / "a.parquet").write_bytes(b"x")
+        (tmp_path / "backup.zst").write_bytes(b"x")
+        assert len(find_layout(str(tmp_path)).files) == 1
+        (tmp_path / "b.parquet.gz").write_bytes(b"x")
+        with pytest.raises(UserError, match=r"b.parquet.gz: .* decompress it: gunzip"):
+            find_layout(str(tmp_path))
+
     def test_a_null_date_is_no_day(self, tmp_path):
         table = pa.table({"x": [1, 2], "day": pa.array(["2026-11-01", None])})
         ds.write_dataset(table, tmp_path / "log", format="parquet", partitioning=["day"], partitioning_flavor="hive")
