@@ -8,7 +8,7 @@ every process computes the same result.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from ...models.schema import MISSING_INTEGER, MISSING_STRING, Feature, Schema
 from ...models.statistics import Statistics
 from . import statistics_cache
 from .columns import Columns
+from .extremes import Limits, ValueRange, find_unbounded_features, leave_out
 from .source import Source
 
 # The capacity of a table of counts, per entry of the vocabulary, and its minimum. A full table drops its rarest values.
@@ -32,7 +33,7 @@ class LogStatistics:
     """The statistics of a log.
 
     Attributes:
-      schema: The source's schema, with the vocabularies filled in.
+      schema: The source's schema, with the vocabularies filled in, and with bounds for features with extremes.
       statistics: Mean and standard deviation of each numerical feature, and the mean of each label.
       remarks: What is unusual in the rows, one sentence each.
     """
@@ -51,7 +52,8 @@ def compute_statistics(
     """Computes the statistics of a log's first rows.
 
     Values that are not finite are ignored. A feature that is constant in these rows gets the standard deviation 1, so
-    that it passes unscaled if it varies later. A feature without any finite value also gets the mean 0. A vocabulary
+    that it passes unscaled if it varies later. A feature without any finite value also gets the mean 0. Values far from
+    all others are left out, and the schema gets bounds to which the ranker clips them; see :mod:`.extremes`. A vocabulary
     lists the most frequent values first, and sorts equally frequent values. Without any value for a vocabulary, all
     values of the feature share one row of its table (``hash_buckets: 1``), and ``remarks`` names the feature. Statistics of all rows of a log of files
     are cached in the user's cache folder. The key contains the names, sizes and modification times of the files.
@@ -71,36 +73,60 @@ def compute_statistics(
     rows = total if needs_vocabulary or not rows else min(rows, total)
     path = statistics_cache.find_path(source, days) if rows == total else None
     if path is not None and (cached := statistics_cache.read(path)) is not None:
-        return _complete(source, days, cached.statistics, cached.vocabularies)
+        return _complete(source, days, cached)
     totals = _Totals(schema)
+    for _, block in _read_blocks(source, rows, days, report_progress):
+        totals.add(block)
+    remarks: tuple[str, ...] = ()
+    if limits := totals.find_limits():
+        # A second pass, because the limits are known only after the first.
+        extremes = leave_out(_read_blocks(source, rows, days), schema, limits)
+        totals.replace_moments(extremes.moments)
+        remarks = extremes.remarks
+    entry = statistics_cache.Entry(totals.statistics(), totals.vocabularies(), limits, remarks)
+    if path is not None:
+        statistics_cache.write(path, entry)
+    return _complete(source, days, entry)
+
+
+def _read_blocks(
+    source: Source, rows: int, days: Sequence[int], report_progress: Callable[[int, int], None] | None = None
+) -> Iterator[tuple[str, Columns]]:
+    """Yields the name of the day and the columns of each block, up to a number of rows."""
     rows_read = 0
     for day in days:
         for index, block_rows in enumerate(source.block_rows(day)):
             if rows_read >= rows:
-                break
-            totals.add({name: column[: rows - rows_read] for name, column in source.block(day, index).items()})
+                return
+            block = source.block(day, index)
+            yield source.days[day], {name: column[: rows - rows_read] for name, column in block.items()}
             rows_read += min(block_rows, rows - rows_read)
             if report_progress is not None:
                 report_progress(rows_read, rows)
-    statistics, vocabularies = totals.statistics(), totals.vocabularies()
-    if path is not None:
-        statistics_cache.write(path, statistics_cache.Entry(statistics, vocabularies))
-    return _complete(source, days, statistics, vocabularies)
 
 
-def _complete(
-    source: Source, days: Sequence[int], statistics: Statistics, vocabularies: Mapping[str, Sequence[Any]]
-) -> LogStatistics:
-    """Returns the statistics, the schema with its vocabularies, and remarks on tables without a value."""
+def _complete(source: Source, days: Sequence[int], entry: statistics_cache.Entry) -> LogStatistics:
+    """Returns the statistics, the schema with its vocabularies and bounds, and all remarks."""
     names = [source.days[day] for day in days if source.days[day]]
     place = f" ({names[0]} to {names[-1]})" if names else ""
     remarks = tuple(
         f"{feature.name}: column '{feature.log_column}' has no value for a vocabulary on the training days{place}; all its "
         "values share one embedding"
         for feature in source.schema.features
-        if feature.vocabulary_size and not vocabularies[feature.table_name]
+        if feature.vocabulary_size and not entry.vocabularies[feature.table_name]
     )
-    return LogStatistics(_fill_vocabularies(source.schema, vocabularies), statistics, remarks)
+    schema = _set_bounds(_fill_vocabularies(source.schema, entry.vocabularies), entry.limits)
+    return LogStatistics(schema, entry.statistics, entry.remarks + remarks)
+
+
+def _set_bounds(schema: Schema, limits: Mapping[str, Limits]) -> Schema:
+    features = (
+        dataclasses.replace(feature, minimum=limits[feature.name][0], maximum=limits[feature.name][1])
+        if feature.name in limits
+        else feature
+        for feature in schema.features
+    )
+    return dataclasses.replace(schema, features=tuple(features))
 
 
 class _Totals:
@@ -115,9 +141,12 @@ class _Totals:
         }
         self._counts = {f.table_name: _ValueCounts(f.vocabulary_size) for f in schema.features if f.vocabulary_size}
         self._labels = {task.name: Moments(1) for task in schema.tasks}
+        self._ranges = {feature.name: ValueRange(feature) for feature in find_unbounded_features(schema)}
 
     def add(self, block: Columns) -> None:
         for feature in self._schema.features:
+            if feature.name in self._ranges:
+                self._ranges[feature.name].add(block[feature.name])
             if feature.name in self._moments:
                 values = block[feature.name].astype(np.float64).reshape(-1, feature.width)
                 values = np.where(np.isfinite(values), values, np.nan)
@@ -126,6 +155,14 @@ class _Totals:
                 self._counts[feature.table_name].add(block[feature.name])
         for task in self._schema.tasks:
             self._labels[task.name].add(block[task.label_column].astype(np.float64)[:, np.newaxis])
+
+    def find_limits(self) -> dict[str, Limits]:
+        """Returns the limits of the features that have values outside."""
+        limits = {name: value_range.find_limits() for name, value_range in self._ranges.items()}
+        return {name: limit for name, limit in limits.items() if limit}
+
+    def replace_moments(self, moments: Mapping[str, Moments]) -> None:
+        self._moments.update(moments)
 
     def statistics(self) -> Statistics:
         return Statistics(

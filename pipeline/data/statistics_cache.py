@@ -30,10 +30,14 @@ class Entry:
     Attributes:
       statistics: Means, standard deviations and label means.
       vocabularies: The values of each embedding table whose vocabulary comes from the log, the most frequent first.
+      limits: Bounds of the features with values far from all others.
+      remarks: A sentence on each of these features.
     """
 
     statistics: Statistics
     vocabularies: Mapping[str, Sequence[Any]]
+    limits: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 def find_path(source: Source, days: Sequence[int]) -> Path | None:
@@ -55,7 +59,9 @@ def read(path: Path) -> Entry | None:
             for kind in ("mean", "deviation")
         )
         vocabularies = {table: list(values) for table, values in content["vocabularies"].items()}
-        return Entry(Statistics(mean, deviation, content["label_mean"]), vocabularies)
+        limits = {name: (float(low), float(high)) for name, (low, high) in content["limits"].items()}
+        statistics = Statistics(mean, deviation, content["label_mean"])
+        return Entry(statistics, vocabularies, limits, tuple(content["remarks"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -67,6 +73,8 @@ def write(path: Path, entry: Entry) -> None:
         "deviation": {name: values.tolist() for name, values in entry.statistics.deviation.items()},
         "label_mean": dict(entry.statistics.label_mean),
         "vocabularies": {table: list(values) for table, values in entry.vocabularies.items()},
+        "limits": dict(entry.limits),
+        "remarks": list(entry.remarks),
     }
     with contextlib.suppress(OSError):
         write_text(path, json.dumps(content))

@@ -6,6 +6,7 @@ Importing this module does not import TensorFlow, so that a command can refuse a
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -135,8 +136,8 @@ class RunDirectory:
           computed: The schema with the vocabularies that this process computed from the log.
 
         Returns:
-          The stored schema if its vocabularies are already fixed. Otherwise ``computed``, after writing it to
-          ``schema.yaml``.
+          The stored schema if its vocabularies are already fixed, with the bounds that ``computed`` adds. Otherwise
+          ``computed``. ``schema.yaml`` holds the result.
 
         Raises:
           UserError: If the log's columns or tasks differ from the stored schema.
@@ -153,7 +154,10 @@ class RunDirectory:
         if any(feature.vocabulary_size for feature in stored.features):
             self._write_schema(computed)
             return computed
-        return stored
+        settled = _add_bounds(stored, computed)
+        if settled != stored:
+            self._write_schema(settled)
+        return settled
 
     def _write_schema(self, schema: Schema) -> None:
         # PyYAML with allow_unicode=True would write U+0085 and U+2028 unescaped and read them back as spaces.
@@ -236,6 +240,20 @@ class RunDirectory:
                 f"{_to_text(given.get(key))}{others}. A resumed run repeats the steps of one run without a break, so it may "
                 f"only change {', '.join(_RESUMABLE)}; omit the setting, or start a new run in another --model_dir"
             )
+
+
+def _add_bounds(stored: Schema, computed: Schema) -> Schema:
+    """Returns the stored schema with the bounds of ``computed`` where it has none."""
+    by_name = {feature.name: feature for feature in computed.features}
+    features = tuple(
+        dataclasses.replace(
+            feature,
+            minimum=by_name[feature.name].minimum if feature.minimum is None else feature.minimum,
+            maximum=by_name[feature.name].maximum if feature.maximum is None else feature.maximum,
+        )
+        for feature in stored.features
+    )
+    return dataclasses.replace(stored, features=features)
 
 
 def _check_log_exists(config: Config) -> None:

@@ -16,7 +16,7 @@ import yaml
 from steadyrank.models import Feature, Schema
 from steadyrank.pipeline import describe as describe_command
 from steadyrank.pipeline.config import UserError, read
-from steadyrank.pipeline.data.schema_inference import propose_schema
+from steadyrank.pipeline.data.schema_inference import format_summary, propose_schema
 from tests.pipeline.commands import run_command
 from tests.pipeline.data.schema_inference.shop_log import write_shop_log
 
@@ -59,6 +59,19 @@ def test_a_file_becomes_a_served_model_without_a_line_of_python(shop_log, tmp_pa
     assert len(features["query"].vocabulary) > 800
     proposed = dataclasses.replace(features["query"], vocabulary=(), vocabulary_size=1000)
     assert proposed in read(Schema, schema).features
+
+
+def test_rows_without_a_date_are_named(tmp_path):
+    table = pa.table({"x": pa.array(np.arange(200) % 7 / 7), "click": pa.array(np.arange(200) % 3 % 2)})
+    for folder in ("day=1", "day=2", "day=__HIVE_DEFAULT_PARTITION__"):
+        (tmp_path / folder).mkdir()
+        pq.write_table(table, tmp_path / folder / "a.parquet")
+    lines = format_summary(propose_schema(str(tmp_path)))
+    assert lines[1:3] == [
+        "2 days, day=1 … day=2; a run holds out the last (data.holdout_days).",
+        "day=__HIVE_DEFAULT_PARTITION__: left out, because its rows have no date. Remove the folder, or train without it: "
+        "--config.data.files.on_anomalous_day=skip",
+    ]
 
 
 def test_an_existing_file_is_not_overwritten(shop_log, tmp_path):

@@ -119,6 +119,14 @@ class TestSettleSchema:
         feature = dataclasses.replace(COMPUTED.features[0], vocabulary=("pl", "de"))
         assert run.settle_schema(dataclasses.replace(COMPUTED, features=(feature,))) == COMPUTED
 
+    def test_bounds_from_the_log_are_added_and_kept(self, run):
+        schema = Schema((Feature("x", "numerical", minimum=0.0),), SCHEMA.tasks)
+        computed = Schema((Feature("x", "numerical", minimum=-5.0, maximum=5.0),), SCHEMA.tasks)
+        run.claim(Config(), schema)
+        settled = Schema((Feature("x", "numerical", minimum=0.0, maximum=5.0),), SCHEMA.tasks)
+        assert run.settle_schema(computed) == settled
+        assert run.settle_schema(schema) == settled
+
     def test_a_log_with_other_tasks_is_refused(self, run):
         run.claim(Config(), SCHEMA)
         with pytest.raises(UserError, match=r"the log must have the columns and tasks of .*schema.yaml"):
