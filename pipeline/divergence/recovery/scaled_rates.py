@@ -143,9 +143,9 @@ def make_scaled_rate(optimizer: Any, schedule_class: type, in_graph: bool, is_co
     Raises:
       TypeError: If the optimizer has no rate that can be changed.
     """
-    hyperparameters = getattr(optimizer, "_hyper", None)
+    hyperparameters: Any = getattr(optimizer, "_hyper", None)
     is_legacy = isinstance(hyperparameters, dict)
-    rate = hyperparameters.get("learning_rate") if is_legacy else getattr(optimizer, "_learning_rate", None)
+    rate: Any = hyperparameters.get("learning_rate") if is_legacy else getattr(optimizer, "_learning_rate", None)
     if isinstance(rate, schedule_class) or (callable(rate) and not hasattr(rate, "assign")):
 
         def replace(new: Any) -> None:
