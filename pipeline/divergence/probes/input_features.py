@@ -70,7 +70,7 @@ def _split_columns(name: str, tensor: tf.Tensor) -> tuple[list[str], tf.Tensor]:
 def _measure_columns(features: Sequence[str], numbers: tf.Tensor) -> dict[str, tf.Tensor]:
     """Computes the signals of floating-point features, whose values are the rows of ``numbers``."""
     is_finite = tf.math.is_finite(numbers)
-    numbers = tf.where(is_finite, signed_log(numbers, tf.math), 0.0)
+    numbers = signed_log(tf.where(is_finite, numbers, 0.0), tf.math)
     finite_share = tf.reduce_mean(tf.cast(is_finite, tf.float32), axis=1)
     mean = tf.math.divide_no_nan(tf.reduce_mean(numbers, axis=1), finite_share)
     centered = tf.where(is_finite, numbers - mean[:, tf.newaxis], 0.0)

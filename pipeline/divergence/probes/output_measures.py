@@ -50,21 +50,23 @@ def make_signals(measures: Mapping[str, tf.Tensor], loss_ratio: float) -> list[S
     """Turns measures into signals.
 
     Args:
-      measures: Scalars by signal. ``examples/<task>`` is not a signal, but the number of labeled rows in the batch.
+      measures: Scalars by signal. ``examples/<task>`` and ``mean_label/<task>`` are no signals, but the number of labeled
+        rows in the batch and their mean label.
       loss_ratio: Limit of the normalized losses.
     """
     signals = []
     for name, value in measures.items():
         kind, task = MetricKey.parse(name)
-        if kind == "examples":
+        if kind in ("examples", "mean_label"):
             continue
         is_normalized = kind == "normalized_loss"
         rows = measures.get(str(MetricKey("examples", task)))
         is_present = None if rows is None else rows >= (_MIN_ROWS if is_normalized else 1)
         if kind == "calibration":
-            # Without a positive row, the calibration is infinite.
-            is_finite = tf.math.is_finite(value)
-            is_present = is_finite if is_present is None else is_present & is_finite
+            # Without a positive row, there is no calibration.
+            mean_label = measures.get(str(MetricKey("mean_label", task)))
+            exists = tf.math.is_finite(value) if mean_label is None else tf.math.is_finite(value) & (mean_label != 0)
+            is_present = exists if is_present is None else is_present & exists
         limit = {"limit": loss_ratio} if is_normalized else {}
         signals.append(Signal(name, value, is_present=is_present, rows=rows, **limit))
         loss = measures.get(str(MetricKey("loss", task)))
@@ -130,7 +132,7 @@ def _measure_task(
     losses: tf.Tensor, constant_loss: tf.Tensor, y: tf.Tensor, p: tf.Tensor, rows: AlignedRows
 ) -> dict[str, tf.Tensor]:
     weights = rows.weights
-    mean_loss = _mean(losses, weights)
+    mean_loss, mean_label = _mean(losses, weights), _mean(y, weights)
     if weights is None:
         keras_loss, count = mean_loss, tf.cast(tf.size(y), tf.float32)
     else:
@@ -139,8 +141,10 @@ def _measure_task(
         count = tf.reduce_sum(tf.cast(weights > 0, tf.float32))
     return {
         "loss": keras_loss,
-        "normalized_loss": tf.where(constant_loss > 0, mean_loss / constant_loss, 0.0),
-        "calibration": _mean(p, weights) / _mean(y, weights),
+        # No division by 0, because a program may check that the result of every operation is finite.
+        "normalized_loss": tf.where(constant_loss > 0, tf.math.divide_no_nan(mean_loss, constant_loss), 0.0),
+        "calibration": tf.math.divide_no_nan(_mean(p, weights), mean_label),
+        "mean_label": mean_label,
         "examples": count,
     }
 

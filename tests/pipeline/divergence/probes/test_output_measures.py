@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steadyrank.pipeline.divergence.probes.output_measures import compute_batch_auc, make_signals, measure_outputs
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(-3, 3)), min_size=1, max_size=40))
 def test_auc_is_the_share_of_pairs_that_are_ranked_correctly(rows):
     labels, scores = (np.array(column, np.float32) for column in zip(*rows, strict=True))
@@ -70,3 +71,32 @@ def test_the_normalized_loss_needs_32_labeled_rows():
         "constant_loss/a": False,
     }
     assert signals["normalized_loss/a"].limit == 2.0
+
+
+@pytest.mark.parametrize("loss", ["binary_crossentropy", "mse"])
+@pytest.mark.parametrize("weights", [None, [[1.0], [0.0]]])
+def test_a_batch_without_positives_measures_only_finite_numbers(loss, weights):
+    model = tf_keras.Sequential([tf_keras.layers.Dense(1)])
+    model.compile("sgd", loss)
+
+    @tf.function
+    def step(y, p, sample_weight):
+        signals = make_signals(measure_outputs(model, y, p, sample_weight), loss_ratio=2.0)
+        return {signal.name: (signal.value, signal.is_present) for signal in signals}
+
+    tf.debugging.enable_check_numerics()
+    try:
+        y, p = tf.zeros([2, 1]), tf.constant([[0.25], [0.75]])
+        signals = step(y, p, None if weights is None else tf.constant(weights))
+    finally:
+        tf.debugging.disable_check_numerics()
+    assert not bool(signals["calibration"][1])
+    assert bool(signals["loss"][1])
+    # Half a positive row and half a negative row are added to the rows.
+    share, expected = 0.5 / 3, 0.5 * (-np.log(0.75) - np.log(0.25))
+    if weights is not None:
+        share, expected = 0.5 / 2, -np.log(0.75)
+    if loss == "mse":
+        assert float(signals["normalized_loss"][0]) == 0.0
+    else:
+        assert float(signals["normalized_loss"][0]) == pytest.approx(expected / -np.log(1 - share), rel=1e-5)
