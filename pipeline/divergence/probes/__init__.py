@@ -15,7 +15,7 @@ Keras 2, and Keras 3 with the TensorFlow backend.
 | ``calibration``, ``calibration/<task>`` | mean prediction divided by mean label | cross-entropy and squared error |
 | ``auc``, ``auc/<task>`` | AUC of the batch's rows | binary tasks |
 | ``feature/<name>``, ``spread/<name>``, ``missing/<name>`` | mean, deviation and missing values of an input; see :mod:`.input_features` | all models |
-| ``activation/<layer>`` | mean output; not finite if any value of the output is not finite | layers that compute something |
+| ``activation/<layer>`` | mean output; not finite if any value of the output is not finite | layers that compute something, except for a convolution with a bias and no activation |
 | ``dead_units/<layer>`` | share of the units that are 0 in all rows of the batch | layers with a ReLU |
 | ``gradient``, ``learning_rate`` | gradient norm over all variables (sampled rows of large matrices), and the learning rate | monitors that save bad steps |
 | ``gradient/<layer>``, ``parameter/<layer>`` | norms before the step | optimizers that do not explain their steps |

@@ -238,6 +238,21 @@ def layers_with_unusual_outputs(keras: Any, **compiled: Any) -> Made:
 
 
 @both
+def layers_that_tensorflow_fuses(keras: Any, **compiled: Any) -> Made:
+    """A layer's last addition, and the activation or addition after the layer."""
+    layers = keras.layers
+    inputs = keras.Input((4,))
+    hidden = layers.Activation("tanh")(layers.Dense(16)(inputs))
+    hidden = layers.Dense(16)(hidden)
+    hidden = layers.Add()([hidden, layers.Dense(16)(hidden)])
+    image = layers.Conv2D(8, 3, padding="same")(layers.Reshape((4, 4, 1))(hidden))
+    pooled = layers.GlobalAveragePooling2D()(layers.Activation("elu")(image))
+    model = keras.Model(inputs, layers.Dense(1)(pooled))
+    model.compile("adam", "mse", **compiled)
+    return model, {"x": X, "y": Y}
+
+
+@both
 def half_precision(keras: Any, **compiled: Any) -> Made:
     layers = keras.layers
     dense = layers.Dense(4, "relu", dtype="mixed_float16")
