@@ -204,7 +204,7 @@ class MonitorBase:
         if event.kind == "rollback":
             self._detector.reset_after_rollback()
             self._reader.discard_unchecked()
-            if self.model is not None and not self._reader.has_probes:
+            if self.model is not None and self._reader.reads_logs:
                 # Keras's logs are means over the epoch so far, which would keep the losses from before the rollback.
                 self.model.reset_metrics()
                 self._logged_losses.begin(self.step)

@@ -81,6 +81,11 @@ class SignalRecorder(tf.Module):
         self._thresholds = make_variable("thresholds", np.full(capacity + 1, _LARGEST))
         self.armed = make_variable("armed", np.zeros((), np.bool_))
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all signals so far."""
+        return list(self._slots)
+
     def record(self, signals: Sequence[Signal]) -> None:
         """Records the signals of one step, in the graph. If a name occurs twice, the first signal counts."""
         by_slot: dict[int, Signal] = {}

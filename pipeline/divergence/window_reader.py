@@ -33,6 +33,11 @@ class WindowReader:
         """Whether probes measure the steps."""
         return self._probes is not None
 
+    @property
+    def reads_logs(self) -> bool:
+        """Whether losses are read from Keras's logs, which are means over the epoch so far."""
+        return self._probes is None or self._probes.reads_logs
+
     def begin(self, model: Any, step: int, loss_ratio: float, bundles: Bundles | None) -> None:
         """Prepares probes for a model that is about to train.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from ....foundation.metric_key import MetricKey
 from ..bundles import Bundles
 from ..bundles.batch_structure import flatten_batch
 from ..bundles.capture import TracedStep, read_variables, save_traced_step
@@ -116,6 +117,11 @@ class Probes(tf.Module):
     def read(self) -> WindowStatistics:
         """Returns the statistics of the steps since the last call; see :meth:`~..signal_recorder.SignalRecorder.read`."""
         return self.recorder.read()
+
+    @property
+    def reads_logs(self) -> bool:
+        """Whether losses are read from the results of the training step; see :mod:`.logged_losses`."""
+        return any(MetricKey.parse(name).kind in ("logged_loss", "logged_value") for name in self.recorder.names)
 
     # Wrapping. The parts of a model are wrapped only inside its training step.
 

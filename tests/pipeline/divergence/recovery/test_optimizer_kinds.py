@@ -68,10 +68,9 @@ class TestKeras2:
             assert model.optimizer._hyper["learning_rate"] is rate
 
     def test_a_list_of_optimizers(self):
-        model, monitor = make_wide_deep(), make_monitor(warmup_steps=0)
-        fit(model, monitor)
-        assert monitor.rollback_count >= 1
-        assert read_rates(*model.optimizer) == pytest.approx([0.05 * 0.05**monitor.rollback_count] * 2)
+        model = make_wide_deep()
+        check_recovery(model, make_monitor(warmup_steps=0))
+        assert read_rates(*model.optimizer) == pytest.approx([0.05 * 0.05] * 2)
 
     def test_a_composite_optimizer(self):
         model = make_composite()
