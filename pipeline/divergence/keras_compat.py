@@ -135,6 +135,11 @@ def get_strategy(model: Any) -> tf.distribute.Strategy:
     return getattr(model, "distribute_strategy", None) or tf.distribute.get_strategy()
 
 
+def uses_sessions() -> bool:
+    """Returns whether models run in sessions of TensorFlow 1, as after ``tf.compat.v1.disable_eager_execution()``."""
+    return not tf.compat.v1.executing_eagerly_outside_functions()
+
+
 def runs_in_tensorflow(model: Any) -> bool:
     """Returns whether the training step is a TensorFlow function: always in Keras 2; in Keras 3, on the TensorFlow backend."""
     for base in type(model).__mro__:

@@ -15,7 +15,7 @@ from .bundles import Bundles
 from .detector import Detector
 from .event import Event
 from .event_lines import format_events
-from .keras_compat import is_from_keras, runs_in_tensorflow, unwrap_optimizer
+from .keras_compat import is_from_keras, runs_in_tensorflow, unwrap_optimizer, uses_sessions
 from .keras_logs import LoggedLosses, rename_keras_logs
 from .keras_version import check_keras_version
 from .problems import Problems
@@ -157,7 +157,8 @@ class MonitorBase:
         if self._bundles is not None and self._reader.has_probes:
             thresholds = self._detector.compute_alarm_thresholds()
             self._reader.set_alarm_thresholds(thresholds, armed=self._bundles.can_save(self.step))
-        self._rollback.save_snapshot(self.step, self.health == "healthy")
+        if not uses_sessions():
+            self._rollback.save_snapshot(self.step, self.health == "healthy")
         return events
 
     def _check_weights(self, window: WindowStatistics, read_all: bool) -> list[Event]:
@@ -268,9 +269,15 @@ class MonitorBase:
             self._start_anew()
         self._watched = model
         super().set_model(model)  # type: ignore[misc]
+        self._reader.end()
+        if uses_sessions():
+            self.problems.record(
+                "Single steps are not measured or saved, and a rollback is not possible: eager execution is disabled. The "
+                "monitor reads Keras's logs and the weights."
+            )
+            return
         if self._on_full == "rollback":
             self._rollback.attach(model, self.schedule_class, self.step)
-        self._reader.end()
         if self._uses_probes and runs_in_tensorflow(model):
             with self.problems.guard("measure the steps of this model"):
                 self._reader.begin(model, self.step, self._detector.thresholds.loss_ratio, self._bundles)
@@ -355,7 +362,7 @@ class MonitorBase:
             self.check_steps()
             return
         metrics = rename_keras_logs(logs or {})
-        are_means = is_from_keras(getattr(type(self.model), "train_step", None))
+        are_means = is_from_keras(getattr(type(self.model), "train_step", None)) and not uses_sessions()
         self._judge_window(self._logged_losses.make_window(metrics, self.step, are_means))
         if metrics:
             self.observe_metrics(self.step, metrics)

@@ -21,6 +21,7 @@ from .keras_compat import (
     list_model_variables,
     list_optimizer_variables,
     runs_in_tensorflow,
+    uses_sessions,
 )
 from .signal_statistics import WindowStatistics
 
@@ -65,6 +66,9 @@ class WeightCheck:
 
     def _is_part_finite(self, model: Any, variable: Any) -> bool:
         blocks = list(_list_blocks(variable.shape, _PART_CELLS))
+        if uses_sessions():
+            # A session cannot read a part without a new operation, which may change the random numbers of later ones.
+            return len(blocks) > 1 or _is_finite(model, variable, _PART_CELLS)
         return _is_block_finite(model, variable, blocks[self._checks % len(blocks)])
 
 
@@ -129,6 +133,8 @@ def _list_blocks(shape: Any, cells: int) -> Iterator[slice | None]:
 
 
 def _is_finite(model: Any, variable: Any, cells: int) -> bool:
+    if uses_sessions():
+        return bool(np.isfinite(_read(model, variable)).all())
     return all(_is_block_finite(model, variable, block) for block in _list_blocks(variable.shape, cells))
 
 
@@ -145,6 +151,10 @@ def _is_block_finite(model: Any, variable: Any, block: slice | None) -> bool:
 
 def _read(model: Any, variable: Any, block: slice | None = None) -> np.ndarray:
     """Copies a variable, or a block of its rows, to the host."""
+    if uses_sessions():
+        import tf_keras
+
+        return np.asarray(tf_keras.backend.get_value(variable), np.float32)
     if runs_in_tensorflow(model):
         return np.asarray(tf.convert_to_tensor(variable), np.float32)
     import keras
