@@ -123,7 +123,7 @@ class Detector:
         events = self._recent_shifts.add(self._feature_shifts.observe_window(before, signals))
         events += self._layers.find_nonfinite(before, signals)
         events += self._losses.observe_window(Window(before, window.steps), signals, learning_rate)
-        events = [self._explain(event) for event in events] + self._layers.find_dead(end, signals)
+        events = [self._explain(event, window.steps) for event in events] + self._layers.find_dead(end, signals)
         return self._add(events)
 
     def observe_weights(self, step: int, since: int, layers: Sequence[str]) -> list[Event]:
@@ -262,7 +262,7 @@ class Detector:
         is_full = is_stuck or state.range.bad_publications >= self.thresholds.patience_publications
         return state.range.mark_out_of_range("publications", step, step, evidence, is_full)
 
-    def _explain(self, event: Event) -> Event:
+    def _explain(self, event: Event, window_steps: int) -> Event:
         """Adds the feature that shifted shortly before an event."""
         if event.kind in _UNEXPLAINED_KINDS:
             return event
@@ -271,4 +271,7 @@ class Detector:
             # A shift before the start of the divergence may explain it.
             since = self._task(event.task).range.since
             start_step = event.step if since is None else since
+        if event.kind in ("out_of_range", "full_divergence") and "normalized_loss" not in event.values:
+            # Without a normalized loss, only the first window of the divergence is known, and not its first step.
+            start_step += window_steps - 1
         return self._recent_shifts.explain(event, start_step)

@@ -209,7 +209,9 @@ def test_a_feature_that_shifts_is_named_without_a_schema(keras_version, compiled
     model.fit(x, x[:, 0], batch_size=16, shuffle=False, verbose=0, callbacks=[monitor])
     shifts = [(event.step, event.feature) for event in monitor.events if event.kind == "feature_shift"]
     assert shifts == [(101, "x[2]")]
-    assert any(event.kind == "spike" and event.feature == "x[2]" for event in monitor.events)
+    # The step of this batch changes the weights so much that the loss stays high.
+    diverged = [(event.kind, event.feature) for event in monitor.events if event.kind != "feature_shift"]
+    assert diverged == [("out_of_range", "x[2]"), ("full_divergence", "x[2]")]
 
 
 def test_probes_can_be_read_without_a_monitor():
