@@ -5,7 +5,7 @@ Shapes: B rows of a batch, H width of the trunk's output.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,9 +21,12 @@ from .trunks import make_dense_layers, make_regularizer
 class LabeledSums(NamedTuple):
     """Sums over the rows that have a label: scalars of one task, or ``[T]`` for T tasks. All but the loss are float64.
 
+    Each row is multiplied by its weight, except in ``examples``.
+
     Attributes:
       loss: Sum of the losses.
-      examples: Number of rows.
+      examples: Number of rows with a label and a weight above 0.
+      weight: Sum of the weights; equal to ``examples`` for a task without ``example_weight``.
       prediction: Sum of the predictions, in the label's unit.
       label: Sum of the labels.
       label_squared: Sum of the squared labels.
@@ -31,6 +34,7 @@ class LabeledSums(NamedTuple):
 
     loss: tf.Tensor
     examples: tf.Tensor
+    weight: tf.Tensor
     prediction: tf.Tensor
     label: tf.Tensor
     label_squared: tf.Tensor
@@ -45,7 +49,8 @@ class Head(tf_keras.layers.Layer):
 
     The loss is ``tfrs.tasks.Ranking``: cross entropy for a binary task, squared error for a regression task, *summed*
       over the rows
-    that have a label. The ranker divides by the number of these rows, because it counts them over all replicas.
+    that have a label, each times its weight. The ranker divides by the sum of the weights, because it adds them over all
+      replicas. Without ``example_weight``, this sum is the number of rows.
 
     Args:
       task: The task.
@@ -86,46 +91,56 @@ class Head(tf_keras.layers.Layer):
         output_B = tf.squeeze(output_B1, axis=1)
         return tf.sigmoid(output_B) if self.task.kind == "binary" else output_B
 
-    def update_metrics(self, label_B: tf.Tensor, output_B1: tf.Tensor) -> LabeledSums:
+    def update_metrics(self, columns: Mapping[str, tf.Tensor], output_B1: tf.Tensor) -> LabeledSums:
         """Updates the metrics and returns the sums over the rows that have a label.
 
         Args:
-          label_B: The labels, NaN where missing.
+          columns: Holds the labels, NaN where missing, and the weights, if the task has an ``example_weight``.
           output_B1: The tower's output.
         """
-        present_B1, label_B1, output_B1 = _mask_missing(label_B, output_B1)
-        loss = self._ranking(labels=label_B1, predictions=output_B1, sample_weight=tf.cast(present_B1, tf.float32))
+        weight_B1, label_B1, output_B1 = self._mask_missing(columns, output_B1)
+        loss = self._ranking(labels=label_B1, predictions=output_B1, sample_weight=weight_B1)
         self.task_metrics.add_loss_sum(loss)
-        prediction_B = tf.where(present_B1[:, 0], tf.cast(self.convert_to_prediction(output_B1), tf.float64), 0.0)
-        label_B = tf.cast(label_B1[:, 0], tf.float64)
-        summands = tf.stack([tf.cast(present_B1[:, 0], tf.float64), prediction_B, label_B, tf.square(label_B)])
-        return LabeledSums(loss, *tf.unstack(tf.reduce_sum(summands, axis=1)))
+        weight_B, label_B = (tf.cast(column[:, 0], tf.float64) for column in (weight_B1, label_B1))
+        present_B = weight_B > 0
+        prediction_B = tf.where(present_B, weight_B * tf.cast(self.convert_to_prediction(output_B1), tf.float64), 0.0)
+        summands = [
+            tf.cast(present_B, tf.float64),
+            weight_B,
+            prediction_B,
+            weight_B * label_B,
+            weight_B * tf.square(label_B),
+        ]
+        return LabeledSums(loss, *tf.unstack(tf.reduce_sum(tf.stack(summands), axis=1)))
 
-    def count_logits(self, label_B: tf.Tensor, output_B1: tf.Tensor) -> tf.Tensor:
+    def count_logits(self, columns: Mapping[str, tf.Tensor], output_B1: tf.Tensor) -> tf.Tensor:
         """Returns the :func:`~.metrics.logit_histogram` of a binary task. Arguments: see :meth:`update_metrics`."""
-        present_B1, label_B1, output_B1 = _mask_missing(label_B, output_B1)
-        return logit_histogram(*(tf.cast(column[:, 0], tf.float64) for column in (label_B1, output_B1, present_B1)))
+        weight_B1, label_B1, output_B1 = self._mask_missing(columns, output_B1)
+        return logit_histogram(*(tf.cast(column[:, 0], tf.float64) for column in (label_B1, output_B1, weight_B1)))
 
-    def mean_loss(self, label_B: tf.Tensor, output_B1: tf.Tensor) -> tf.Tensor:
-        """Computes the mean loss over the rows that have a label, without updating metrics; 0 if there are none.
+    def mean_loss(self, columns: Mapping[str, tf.Tensor], output_B1: tf.Tensor) -> tf.Tensor:
+        """Computes the weighted mean loss over the rows that have a label, without updating metrics; 0 if there are none.
 
         See :meth:`update_metrics` for the arguments.
         """
-        present_B1, label_B1, output_B1 = _mask_missing(label_B, output_B1)
-        mask_B1 = tf.cast(present_B1, tf.float32)
-        loss = self._ranking(labels=label_B1, predictions=output_B1, sample_weight=mask_B1, compute_metrics=False)
-        return tf.math.divide_no_nan(loss, tf.reduce_sum(mask_B1))
+        weight_B1, label_B1, output_B1 = self._mask_missing(columns, output_B1)
+        loss = self._ranking(labels=label_B1, predictions=output_B1, sample_weight=weight_B1, compute_metrics=False)
+        return tf.math.divide_no_nan(loss, tf.reduce_sum(weight_B1))
 
-
-def _mask_missing(label_B: tf.Tensor, output_B1: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns which rows have a label, and labels and output with 0 in the other rows; ``[B, 1]`` each."""
-    present_B1 = tf.logical_not(tf.math.is_nan(label_B))[:, tf.newaxis]
-    # Missing labels are replaced before the loss, and so are their outputs, because 0 * NaN would reach the gradient.
-    return (
-        present_B1,
-        tf.where(present_B1, label_B[:, tf.newaxis], 0.0),
-        tf.where(present_B1, output_B1, 0.0),
-    )
+    def _mask_missing(
+        self, columns: Mapping[str, tf.Tensor], output_B1: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns weights, labels and output, all 0 in the rows without a label or of weight 0; ``[B, 1]`` each."""
+        label_B1 = columns[self.task.label_column][:, tf.newaxis]
+        present_B1 = tf.logical_not(tf.math.is_nan(label_B1))
+        if self.task.example_weight:
+            weight_B1 = columns[self.task.example_weight][:, tf.newaxis]
+            present_B1 = tf.logical_and(present_B1, weight_B1 > 0)
+            weight_B1 = tf.where(present_B1, weight_B1, 0.0)
+        else:
+            weight_B1 = tf.cast(present_B1, tf.float32)
+        # Missing labels are replaced before the loss, and so are their outputs, because 0 * NaN would reach the gradient.
+        return weight_B1, tf.where(present_B1, label_B1, 0.0), tf.where(present_B1, output_B1, 0.0)
 
 
 def _best_constant_output(task: Task, label_mean: float | None) -> float:

@@ -154,8 +154,7 @@ class MultitaskRanker(tfrs.Model):
         """
         outputs = self._compute_outputs(inputs)
         return {
-            head.task.name: head.task.weight * head.mean_loss(inputs[head.task.label_column], outputs[head.task.name])
-            for head in self._heads
+            head.task.name: head.task.weight * head.mean_loss(inputs, outputs[head.task.name]) for head in self._heads
         }
 
     def get_metrics_result(self) -> dict[str, tf.Tensor]:
@@ -177,23 +176,23 @@ class MultitaskRanker(tfrs.Model):
         self, inputs: Mapping[str, tf.Tensor], outputs: Mapping[str, tf.Tensor]
     ) -> tuple[tf.Tensor, LabeledSums]:
         """Returns one replica's part of the loss, and the tasks' sums over all replicas, ``[T]`` each."""
-        replica_sums = [
-            head.update_metrics(inputs[head.task.label_column], outputs[head.task.name]) for head in self._heads
-        ]
+        replica_sums = [head.update_metrics(inputs, outputs[head.task.name]) for head in self._heads]
         loss_T = tf.stack([sums.loss for sums in replica_sums])
         # One reduction for all sums, because each one costs a round of communication.
         stacked = tf.stack([tf.stack([tf.cast(value, tf.float64) for value in sums]) for sums in replica_sums], axis=1)
         global_sums = LabeledSums(*tf.unstack(_sum_over_replicas(stacked)))
-        examples_T = tf.cast(global_sums.examples, tf.float32)
-        return tf.reduce_sum(self._weights() * tf.math.divide_no_nan(loss_T, examples_T)), global_sums
+        weight_T = tf.cast(global_sums.weight, tf.float32)
+        return tf.reduce_sum(self._weights() * tf.math.divide_no_nan(loss_T, weight_T)), global_sums
 
     def _compute_step_metrics(self, sums: LabeledSums) -> dict[str, tf.Tensor]:
         """Computes the metrics of one step other than the AUC; see :meth:`train_step`."""
         loss_T, prediction_T, label_T, label_squared_T = (
-            total / sums.examples for total in (sums.loss, sums.prediction, sums.label, sums.label_squared)
+            total / sums.weight for total in (sums.loss, sums.prediction, sums.label, sums.label_squared)
         )
-        # Smoothed, because a batch of one class would have an entropy of 0.
-        entropy_T = constant_cross_entropy(label_T, smoothed_share(sums.label, sums.examples), tf.math.log)
+        # Smoothed, because a batch of one class would have an entropy of 0. Only the ratios of the weights count, so the
+        # positives are expressed in rows of mean weight.
+        positives_T = sums.label * (sums.examples / sums.weight)
+        entropy_T = constant_cross_entropy(label_T, smoothed_share(positives_T, sums.examples), tf.math.log)
         is_binary_T = tf.constant([head.task.kind == "binary" for head in self._heads])
         constant_loss_T = tf.where(is_binary_T, entropy_T, label_squared_T - tf.square(label_T))
         task_metrics = {
@@ -217,9 +216,7 @@ class MultitaskRanker(tfrs.Model):
         binary_heads = [head for head in self._heads if head.task.kind == "binary"]
         if not binary_heads:
             return {}
-        histograms = tf.stack(
-            [head.count_logits(inputs[head.task.label_column], outputs[head.task.name]) for head in binary_heads]
-        )
+        histograms = tf.stack([head.count_logits(inputs, outputs[head.task.name]) for head in binary_heads])
         aucs = [histogram_auc(histogram) for histogram in tf.unstack(_sum_over_replicas(histograms))]
         return {
             f"auc/{head.task.name}": tf.where(tf.math.is_nan(auc), tf.cast(0.5, auc.dtype), auc)

@@ -12,6 +12,9 @@ Each kind of missing value has one form, in training and in serving:
 | a label | NaN |
 
 A row whose labels are all NaN has no effect on training and metrics. Batches are padded with such rows.
+
+The columns of a batch are the features, the labels, and the weights of the rows (``Task.example_weight``). A weight is
+a number of 0 or more. A row of weight 0 has no effect on the task, as if it had no label.
 """
 
 from __future__ import annotations
@@ -19,10 +22,19 @@ from __future__ import annotations
 import dataclasses
 import keyword
 import re
-from collections import Counter
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
+
+from .schema_checks import (
+    check_bounds,
+    check_choice,
+    check_name,
+    check_names_differ_in_more_than_case,
+    check_unique_names,
+    is_float32,
+    replace_missing_bounds,
+)
 
 FeatureKind: TypeAlias = Literal["numerical", "categorical", "bag"]
 TaskKind: TypeAlias = Literal["binary", "regression"]
@@ -31,7 +43,6 @@ Combiner: TypeAlias = Literal["mean", "sum"]
 MISSING_INTEGER = -1
 MISSING_STRING = b""
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # What TensorFlow accepts in the name of a variable.
 _TABLE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
 _ENCODINGS = ("vocabulary", "vocabulary_size", "num_ids", "hash_buckets")
@@ -97,26 +108,26 @@ class Feature:
     maximum: float | None = None
 
     def __post_init__(self) -> None:
-        _check_name("feature", self.name)
+        check_name("feature", self.name)
         if is_reserved(self.name):
             raise ValueError(
                 f"a feature cannot be named '{self.name}', because Python does not allow an exported model to have such an "
                 f"input; use name: {self.name}_ and column: {self.log_column}"
             )
         subject = f"feature '{self.name}'"
-        _check_choice(f"{subject}: kind", self.kind, get_args(FeatureKind))
+        check_choice(f"{subject}: kind", self.kind, get_args(FeatureKind))
         dtypes = ("float32",) if self.kind == "numerical" else ("int64", "string")
         object.__setattr__(self, "dtype", self.dtype or dtypes[0])
-        _check_choice(f"{subject}: dtype of a {self.kind} feature", self.dtype, dtypes)
-        _check_choice(f"{subject}: normalization", self.normalization, get_args(Normalization))
-        _check_choice(f"{subject}: combiner", self.combiner, get_args(Combiner))
+        check_choice(f"{subject}: dtype of a {self.kind} feature", self.dtype, dtypes)
+        check_choice(f"{subject}: normalization", self.normalization, get_args(Normalization))
+        check_choice(f"{subject}: combiner", self.combiner, get_args(Combiner))
         if self.width < 1 or (self.kind == "categorical" and self.width != 1):
             expected = "1" if self.kind == "categorical" else "1 or more"
             raise ValueError(f"{subject}: width of a {self.kind} feature must be {expected}, got {self.width}")
         if self.kind == "numerical":
-            if self.default is not None and not _is_float32(self.default):
+            if self.default is not None and not is_float32(self.default):
                 raise ValueError(f"{subject}: default must be a finite number, got {self.default}")
-            _check_bounds(subject, self.minimum, self.maximum)
+            check_bounds(subject, self.minimum, self.maximum)
         else:
             self._check_encoding(subject)
 
@@ -160,7 +171,7 @@ class Feature:
     @property
     def bounds(self) -> tuple[float, float]:
         """The smallest and the largest valid number; infinite if there is no bound."""
-        return _replace_missing_bounds(self.minimum, self.maximum)
+        return replace_missing_bounds(self.minimum, self.maximum)
 
     @property
     def log_column(self) -> str:
@@ -186,6 +197,9 @@ class Task:
       weight: Factor of this task's loss in the total loss.
       mask: Column of your own log that says which rows have a label: true, or a number other than 0. Empty: the rows in
         which ``label`` has a value.
+      example_weight: Column of your own log with the weight of each row, 0 or more. It multiplies the row's loss of this
+        task. Weights are relative: the loss and all metrics are weighted means over the rows with a label, so a row of
+        weight 2 counts as two rows. Empty: all rows have the weight 1.
       label_threshold: Binary only: the label is 1 if the column's number is above this threshold, else 0. For example,
         15 turns a delay in minutes into "late". None: the column holds the label itself.
       minimum: Regression only: the smallest valid label. A smaller one is a fault of the data. None: no bound.
@@ -204,21 +218,22 @@ class Task:
     label: str = ""
     weight: float = 1.0
     mask: str = ""
+    example_weight: str = ""
     label_threshold: float | None = None
     minimum: float | None = None
     maximum: float | None = None
 
     def __post_init__(self) -> None:
-        _check_name("task", self.name)
+        check_name("task", self.name)
         subject = f"task '{self.name}'"
-        _check_choice(f"{subject}: kind", self.kind, get_args(TaskKind))
+        check_choice(f"{subject}: kind", self.kind, get_args(TaskKind))
         object.__setattr__(self, "label", self.label or self.name)
         if not (np.isfinite(self.weight) and self.weight > 0):
             raise ValueError(f"{subject}: weight must be a finite number above 0, got {self.weight}")
         if self.kind == "regression":
             if self.label_threshold is not None:
                 raise ValueError(f"{subject}: label_threshold is allowed for binary tasks only, got a regression task")
-            _check_bounds(subject, self.minimum, self.maximum)
+            check_bounds(subject, self.minimum, self.maximum)
             return
         if self.label_threshold is not None and not np.isfinite(self.label_threshold):
             raise ValueError(f"{subject}: label_threshold must be a finite number, got {self.label_threshold}")
@@ -230,7 +245,7 @@ class Task:
         """The smallest and the largest valid number of the label's column; infinite if there is no bound."""
         if self.kind == "binary" and self.label_threshold is None:
             return 0.0, 1.0
-        return _replace_missing_bounds(self.minimum, self.maximum)
+        return replace_missing_bounds(self.minimum, self.maximum)
 
     @property
     def label_column(self) -> str:
@@ -239,8 +254,8 @@ class Task:
 
     @property
     def has_derived_label(self) -> bool:
-        """Whether the label is derived from its column, by a mask or a threshold."""
-        return bool(self.mask) or self.label_threshold is not None
+        """Whether the label is derived from its column, by a mask, a threshold or a weight of 0."""
+        return bool(self.mask or self.example_weight) or self.label_threshold is not None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,8 +267,8 @@ class Schema:
       tasks: The tasks, in the order of the towers.
 
     Raises:
-      ValueError: If there is no feature or no task, a name appears twice, a column is both a feature and a label, or
-        features that share an embedding table differ in how they use it.
+      ValueError: If there is no feature or no task, a name appears twice, a column has two of the roles feature, label and
+        example weight, or features that share an embedding table differ in how they use it.
 
     Example:
     >>> schema = Schema(
@@ -270,10 +285,11 @@ class Schema:
     def __post_init__(self) -> None:
         object.__setattr__(self, "features", tuple(self.features))
         object.__setattr__(self, "tasks", tuple(self.tasks))
-        _check_unique_names("feature", [feature.name for feature in self.features])
-        _check_unique_names("task", [task.name for task in self.tasks])
-        _check_names_differ_in_more_than_case([feature.name for feature in self.features])
+        check_unique_names("feature", [feature.name for feature in self.features])
+        check_unique_names("task", [task.name for task in self.tasks])
+        check_names_differ_in_more_than_case([feature.name for feature in self.features])
         self._check_labels()
+        self._check_example_weights()
         first_of_table: dict[str, Feature] = {}
         for feature in self.features:
             if feature.kind == "numerical":
@@ -299,6 +315,33 @@ class Schema:
                     f"feature and a label; give the feature another name, and keep column: {feature.log_column}"
                 )
 
+    def _check_example_weights(self) -> None:
+        """Checks that no example weight is a feature or a label, or has the name of such a column."""
+        labels = {*self.label_columns, *(task.label for task in self.tasks)}
+        for task in self.tasks:
+            weight = task.example_weight
+            for feature in self.features:
+                if weight and weight in (feature.name, feature.log_column):
+                    hint = f"give the feature another name, and keep column: {feature.log_column}"
+                    raise ValueError(
+                        f"column '{weight}' is the example_weight of task '{task.name}' and "
+                        + (
+                            f"feature '{feature.name}'; the weight is unknown at serving time, so remove the feature"
+                            if weight == feature.log_column
+                            else f"the name of a feature; {hint}"
+                        )
+                    )
+            if weight in labels:
+                raise ValueError(
+                    f"column '{weight}' is both a label and the example_weight of task '{task.name}'; copy it to a column "
+                    "of its own in the log"
+                )
+
+    @property
+    def example_weight_columns(self) -> tuple[str, ...]:
+        """The columns of a batch with the weights of the rows, in the order of the tasks, without repetition."""
+        return tuple(dict.fromkeys(task.example_weight for task in self.tasks if task.example_weight))
+
     @property
     def label_columns(self) -> tuple[str, ...]:
         """The label columns of a batch, in the order of the tasks, without repetition."""
@@ -306,9 +349,9 @@ class Schema:
 
     @property
     def columns(self) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """The dtype and the shape of one row of every column of a batch, by name: features first, then labels."""
+        """The dtype and the shape of one row of every column of a batch, by name: features, labels, example weights."""
         specs: dict[str, tuple[str, tuple[int, ...]]] = {f.name: (f.dtype, f.shape) for f in self.features}
-        return specs | dict.fromkeys(self.label_columns, ("float32", ()))
+        return specs | dict.fromkeys((*self.label_columns, *self.example_weight_columns), ("float32", ()))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the schema in plain types without default values, in the form of a YAML file."""
@@ -328,55 +371,6 @@ def is_reserved(name: str) -> bool:
     (True, True, False)
     """
     return keyword.iskeyword(name) or name == "self"
-
-
-def _check_name(noun: str, name: str) -> None:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError(
-            f"a {noun}'s name must consist of letters, digits and underscores and start with a letter, got {name!r}"
-        )
-
-
-def _check_unique_names(noun: str, names: list[str]) -> None:
-    if not names:
-        raise ValueError(f"a schema needs at least one {noun}, got none")
-    repeated = next((name for name, count in Counter(names).items() if count > 1), None)
-    if repeated is not None:
-        raise ValueError(f"two {noun}s are named '{repeated}'; each name must be unique")
-
-
-def _check_names_differ_in_more_than_case(names: list[str]) -> None:
-    """Checks what TensorFlow requires of the inputs of a SavedModel."""
-    first_of_lower: dict[str, str] = {}
-    for name in names:
-        first = first_of_lower.setdefault(name.lower(), name)
-        if first != name:
-            raise ValueError(
-                f"the features '{first}' and '{name}' differ only in case, which the inputs of an exported model cannot; "
-                "rename one of them, and set its column to its name in the log"
-            )
-
-
-def _check_choice(subject: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{subject} must be one of {', '.join(choices)}, got {value!r}")
-
-
-def _check_bounds(subject: str, minimum: float | None, maximum: float | None) -> None:
-    for name, bound in (("minimum", minimum), ("maximum", maximum)):
-        if bound is not None and not _is_float32(bound):
-            raise ValueError(f"{subject}: {name} must be a finite number, got {bound}")
-    if minimum is not None and maximum is not None and minimum > maximum:
-        raise ValueError(f"{subject}: minimum must not be above maximum, got {minimum} and {maximum}")
-
-
-def _is_float32(number: float) -> bool:
-    """Returns whether a number is finite in float32, which columns of numbers and labels have."""
-    return abs(number) <= float(np.finfo(np.float32).max)
-
-
-def _replace_missing_bounds(minimum: float | None, maximum: float | None) -> tuple[float, float]:
-    return -np.inf if minimum is None else minimum, np.inf if maximum is None else maximum
 
 
 def _table_settings(feature: Feature) -> tuple[Any, ...]:

@@ -34,7 +34,7 @@ class LogStatistics:
 
     Attributes:
       schema: The source's schema, with the vocabularies filled in, and with bounds for features with extremes.
-      statistics: Mean and standard deviation of each numerical feature, and the mean of each label.
+      statistics: Mean and standard deviation of each numerical feature, and the weighted mean of each label.
       remarks: What is unusual in the rows, one sentence each.
     """
 
@@ -140,7 +140,9 @@ class _Totals:
             if feature.kind == "numerical" and feature.normalization != "none"
         }
         self._counts = {f.table_name: _ValueCounts(f.vocabulary_size) for f in schema.features if f.vocabulary_size}
-        self._labels = {task.name: Moments(1) for task in schema.tasks}
+        self._labels = {task.name: Moments(1) for task in schema.tasks if not task.example_weight}
+        # For a weighted task, the sum of weight * label and the sum of the weights.
+        self._weighted_labels = {task.name: np.zeros(2) for task in schema.tasks if task.example_weight}
         self._ranges = {feature.name: ValueRange(feature) for feature in find_unbounded_features(schema)}
 
     def add(self, block: Columns) -> None:
@@ -154,7 +156,13 @@ class _Totals:
             elif feature.vocabulary_size:
                 self._counts[feature.table_name].add(block[feature.name])
         for task in self._schema.tasks:
-            self._labels[task.name].add(block[task.label_column].astype(np.float64)[:, np.newaxis])
+            label = block[task.label_column].astype(np.float64)
+            if not task.example_weight:
+                self._labels[task.name].add(label[:, np.newaxis])
+                continue
+            weight = block[task.example_weight].astype(np.float64)
+            counted = np.isfinite(label) & (weight > 0)
+            self._weighted_labels[task.name] += [weight[counted] @ label[counted], weight[counted].sum()]
 
     def find_limits(self) -> dict[str, Limits]:
         """Returns the limits of the features that have values outside."""
@@ -168,7 +176,8 @@ class _Totals:
         return Statistics(
             {name: moments.mean.astype(np.float32) for name, moments in self._moments.items()},
             {name: _scaling_deviation(moments) for name, moments in self._moments.items()},
-            {name: float(moments.mean[0]) for name, moments in self._labels.items() if moments.count[0]},
+            {name: float(moments.mean[0]) for name, moments in self._labels.items() if moments.count[0]}
+            | {name: float(total / weight) for name, (total, weight) in self._weighted_labels.items() if weight},
         )
 
     def vocabularies(self) -> dict[str, list[Any]]:

@@ -33,6 +33,8 @@ _MAX_LISTED_NAMES = 8
 _LARGEST_LABEL = 1e16
 # The ranker cannot compute with a larger number, and a few of them would spoil the mean and the deviation of all rows.
 _LARGEST_NUMBER = 1e18
+# Sums of weighted losses overflow float32 with larger weights.
+_LARGEST_WEIGHT = 1e9
 _POSITION = re.compile(r"(.+)\[(\d{1,3})\]")
 
 
@@ -95,7 +97,7 @@ def split_position(column: str) -> tuple[str, int | None]:
 
 def list_log_columns(schema: Schema) -> list[str]:
     """Returns the names of the log's columns that a schema reads, each once."""
-    labels = [name for task in schema.tasks for name in (task.label, task.mask) if name]
+    labels = [name for task in schema.tasks for name in (task.label, task.mask, task.example_weight) if name]
     return list(dict.fromkeys([*(feature.log_column for feature in schema.features), *labels]))
 
 
@@ -144,12 +146,16 @@ def convert_table(
             continue
         array = _get_column(table, task.label, f"the label of task '{task.name}'", file, list_columns)
         has_label = _read_mask(table, task, file, list_columns) if task.mask else None
+        weight = _read_weight(table, task, file, list_columns) if task.example_weight else None
         try:
-            columns[task.label_column] = _convert_label(array, has_label, task, masks, clamp)
+            label = _convert_label(array, has_label, task, masks, clamp)
         except LabelStringError as error:
             raise _wrong_type(file, task.label, error, f"a label ({LABEL_STRINGS})") from error
         except (pa.ArrowException, TypeError, ValueError) as error:
             raise _wrong_type(file, task.label, array.type, "a label (a number or a boolean)") from error
+        if weight is not None:
+            columns[task.example_weight], label = weight, _apply_weight(weight, label, task, masks)
+        columns[task.label_column] = label
     return columns, masks.select_rows(slice(None))
 
 
@@ -219,6 +225,31 @@ def _read_mask(table: pa.Table, task: Task, file: str, list_columns: Callable[[]
         received = error if isinstance(error, LabelStringError) else array.type
         expected = f"true where a row has a label ({LABEL_STRINGS})"
         raise _wrong_type(file, task.mask, received, expected, f", {role},") from error
+
+
+def _read_weight(
+    table: pa.Table, task: Task, file: str, list_columns: Callable[[], Iterable[str]] | None
+) -> np.ndarray:
+    """Returns the weight of each row, float32 ``[rows]``, NaN where it is missing."""
+    role = f"the example_weight of task '{task.name}'"
+    array = _get_column(table, task.example_weight, role, file, list_columns)
+    try:
+        return to_float32(array)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise _wrong_type(file, task.example_weight, array.type, "numbers", f", {role},") from error
+
+
+def _apply_weight(weight: np.ndarray, label: np.ndarray, task: Task, masks: FaultMasks) -> np.ndarray:
+    """Returns the labels, NaN where the weight is 0.
+
+    A missing weight is a fault only if the row has a label, because otherwise the weight has no effect.
+    """
+    name = task.example_weight
+    with np.errstate(invalid="ignore"):
+        out_of_range = np.isfinite(weight) & ((weight < 0) | (weight > _LARGEST_WEIGHT))
+    masks.add_faulty(f"{name}: out of range", out_of_range)
+    masks.add_faulty(f"{name}: not finite", np.isinf(weight) | (np.isnan(weight) & ~np.isnan(label)))
+    return np.where(weight == 0, np.float32(np.nan), label)
 
 
 def _wrong_type(file: str, column: str, received: object, expected: str, role: str = "") -> UserError:

@@ -12,6 +12,7 @@ correct. The command ``describe`` does both.
 | :mod:`.plain_types` | Arrow's types reduced to the few that the rules know |
 | :mod:`.column_roles` | labels, outcomes and weights by their names |
 | :mod:`.label_columns` | rules for labels |
+| :mod:`.example_weights` | the weight of each row |
 | :mod:`.number_columns` | rules for numbers: timestamps, row numbers, ids, counters |
 | :mod:`.text_columns` | rules for strings |
 | :mod:`.list_columns` | rules for lists: vectors and bags |

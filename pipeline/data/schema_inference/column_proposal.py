@@ -15,8 +15,8 @@ from ....models.schema import Feature, FeatureKind, Task, TaskKind, is_reserved
 class ColumnProposal:
     """One column of a log and its proposed role in the schema.
 
-    Exactly one of ``feature``, ``task`` and ``exclusion_reason`` is set, except that a column that is left out may have
-    the feature or task that it could become.
+    Exactly one of ``feature``, ``task``, ``is_weight`` and ``exclusion_reason`` is set, except that a column that is left out
+    may have the role that it could have.
 
     Attributes:
       name: The column's name in the log.
@@ -25,6 +25,7 @@ class ColumnProposal:
       task: The proposed task.
       exclusion_reason: Why the column is left out, as text that follows a colon; empty for a feature or a task.
       may_be_label: Whether the column is left out because it may be a label.
+      is_weight: Whether the column holds the weight of each row.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ColumnProposal:
     task: Task | None = None
     exclusion_reason: str = ""
     may_be_label: bool = False
+    is_weight: bool = False
 
     @property
     def is_excluded(self) -> bool:

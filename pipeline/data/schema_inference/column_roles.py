@@ -61,6 +61,7 @@ _SUMMARIES = _words(
     month months hour hours year smoothed prob probability propensity predicted pred estimate bid
     """
 )
+_PLAIN_WEIGHTS = _words("weight weights wt")
 _WEIGHT_NAME = re.compile(
     r"(?i)^(weights?|wt|fnlwgt|(.*_)?(sample|sampling|instance|example|row|case|importance|survey|person|ipw|ips)_?(weights?|wt))$"
 )
@@ -89,6 +90,16 @@ def find_role(column: str) -> Role:
     if "_".join(verb) in _LABEL_NAMES or (len(words) > 1 and "label" in (words[0], words[-1])):
         return "label"
     return "outcome" if _is_outcome(words) else "other"
+
+
+def is_certain_weight(column: str) -> bool:
+    """Returns whether a column with the role ``weight`` can hardly be a feature; ``weight`` alone may be in kilograms.
+
+    Example:
+    >>> is_certain_weight("instance_weight"), is_certain_weight("weight")
+    (True, False)
+    """
+    return column.lower() not in _PLAIN_WEIGHTS
 
 
 def is_two_valued_outcome(column: str) -> bool:

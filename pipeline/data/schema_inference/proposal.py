@@ -18,6 +18,8 @@ from ..files.layout import LogLayout
 from ..files.sample import read_sample
 from ..tfds.features import ColumnMetadata
 from .column_proposal import ColumnProposal, make_feature, make_unique_names, to_one_line
+from .column_roles import is_certain_weight
+from .example_weights import set_example_weight
 from .id_encoding import choose_embedding_width
 from .label_columns import find_label_role, propose_label
 from .list_columns import propose_list_column
@@ -32,8 +34,9 @@ _MAX_CLASS_NAMES = 20
 # A label with more classes would be a multi-class task, which a ranker does not have.
 _MAX_LABEL_CLASSES = 2
 _OUTCOME = "its name suggests an outcome, unknown at serving time."
-_WEIGHT = (
-    "its name suggests the weight of a row. A ranker weights all rows equally. Uncomment the entry if it is a feature."
+_MAY_BE_WEIGHT = (
+    "its name may mean the weight of a row. If so, set example_weight of the tasks to it. Uncomment the entry if it is a "
+    "feature."
 )
 
 
@@ -66,6 +69,11 @@ class SchemaProposal:
     def tasks(self) -> list[ColumnProposal]:
         """The columns that become tasks."""
         return [column for column in self.columns if column.task and not column.is_excluded]
+
+    @property
+    def weights(self) -> list[ColumnProposal]:
+        """The column with the weight of each row, if there is one."""
+        return [column for column in self.columns if column.is_weight and not column.is_excluded]
 
     @property
     def candidates(self) -> list[ColumnProposal]:
@@ -117,7 +125,7 @@ def propose_schema(
     proposals = unify_number_encodings(proposals, arrays)
     proposals = [proposal.rename(names[proposal.name]) for proposal in proposals]
     proposals = share_tables(proposals, arrays)
-    proposals, blocks = exclude_unreadable(proposals, layout, sample)
+    proposals, blocks = exclude_unreadable(set_example_weight(proposals), layout, sample)
     proposals, leaks = _exclude_leaks(proposals, blocks)
     return SchemaProposal(
         _list_days(layout), sample.total_rows, sample.num_rows, proposals, leaks.unchecked, layout.undated_folders
@@ -158,7 +166,10 @@ def _propose_column(column: LogColumn, labels: Sequence[str], metadata: ColumnMe
     if role == "other" or proposal.is_excluded:
         return proposal
     if role == "weight":
-        return proposal.exclude(_WEIGHT)
+        is_certain = is_certain_weight(name)
+        return (
+            ColumnProposal(name, proposal.summary, is_weight=True) if is_certain else proposal.exclude(_MAY_BE_WEIGHT)
+        )
     try:
         propose_label(name, array, missing_text)
     except UserError:

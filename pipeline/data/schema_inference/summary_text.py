@@ -30,6 +30,9 @@ def format_summary(proposal: SchemaProposal) -> list[str]:
     excluded = [column for column in proposal.columns if column.is_excluded and not column.may_be_label]
     lines += _format_table("Tasks", [(c, _describe_task(c)) for c in proposal.tasks])
     lines += [f"  {name} was not checked for leaks: {why}" for name, why in proposal.unchecked_tasks.items()]
+    lines += _format_table(
+        "Weight of each row", [(c, f"example_weight of all tasks: {c.summary}") for c in proposal.weights]
+    )
     candidates = [(c, f"{c.exclusion_reason} {c.summary}") for c in proposal.candidates]
     lines += _format_table("May be labels, left out", candidates)
     lines += _format_table("Left out", [(c, c.exclusion_reason) for c in excluded])

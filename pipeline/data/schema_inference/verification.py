@@ -14,6 +14,7 @@ from ..files.layout import LogLayout
 from ..files.readers import make_reader
 from ..files.sample import LogSample
 from .column_proposal import ColumnProposal
+from .example_weights import set_example_weight
 
 
 def make_schema(proposals: Sequence[ColumnProposal]) -> Schema | None:
@@ -26,7 +27,7 @@ def make_schema(proposals: Sequence[ColumnProposal]) -> Schema | None:
 def exclude_unreadable(
     proposals: Sequence[ColumnProposal], layout: LogLayout, sample: LogSample
 ) -> tuple[list[ColumnProposal], list[EncodedColumns]]:
-    """Leaves out the features that training would refuse in the sampled rows.
+    """Leaves out the features and the example weight that training would refuse in the sampled rows.
 
     Args:
       proposals: The proposals for all columns.
@@ -61,6 +62,8 @@ def _exclude(by_name: dict[str, ColumnProposal], column: str, reason: str) -> No
     if by_name[column].task:
         raise UserError(f"--labels: column '{column}' cannot be a label: {reason}")
     by_name[column] = by_name[column].exclude(reason)
+    if by_name[column].is_weight:
+        by_name.update({proposal.name: proposal for proposal in set_example_weight(by_name.values())})
 
 
 def _read_sample(

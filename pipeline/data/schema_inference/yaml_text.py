@@ -46,6 +46,9 @@ def format_proposal(proposal: SchemaProposal, path: str) -> str:
         lines.append("  []  # no label was found: name the columns to predict with --labels")
     for name, reason in proposal.unchecked_tasks.items():
         lines.append(f"  # {name} was not checked for leaks: {reason}")
+    for column in proposal.weights:
+        name, values = _format_value(column.name), to_one_line(column.summary)
+        lines += ["", f"# {name}: {values}", "# the weight of each row, as example_weight of the tasks"]
     for column in proposal.columns:
         if column.is_excluded:
             lines += _format_excluded(column)
