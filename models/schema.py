@@ -197,13 +197,13 @@ class Task:
       weight: Factor of this task's loss in the total loss.
       mask: Column of your own log that says which rows have a label: true, or a number other than 0. Empty: the rows in
         which ``label`` has a value.
-      example_weight: Column of your own log with the weight of each row, 0 or more. It multiplies the row's loss of this
-        task. Weights are relative: the loss and all metrics are weighted means over the rows with a label, so a row of
-        weight 2 counts as two rows. Empty: all rows have the weight 1.
       label_threshold: Binary only: the label is 1 if the column's number is above this threshold, else 0. For example,
         15 turns a delay in minutes into "late". None: the column holds the label itself.
       minimum: Regression only: the smallest valid label. A smaller one is a fault of the data. None: no bound.
       maximum: Regression only: the largest valid label; see ``minimum``.
+      example_weight: Column of your own log with the weight of each row, 0 or more. It multiplies the row's loss of this
+        task. Weights are relative: the loss and all metrics are weighted means over the rows with a label, so a row of
+        weight 2 counts as two rows. Empty: all rows have the weight 1.
 
     Raises:
       ValueError: If an argument is out of range, or does not fit the kind of task.
@@ -218,10 +218,10 @@ class Task:
     label: str = ""
     weight: float = 1.0
     mask: str = ""
-    example_weight: str = ""
     label_threshold: float | None = None
     minimum: float | None = None
     maximum: float | None = None
+    example_weight: str = ""
 
     def __post_init__(self) -> None:
         check_name("task", self.name)

@@ -53,7 +53,7 @@ def test_a_schema_carries_each_weight_once_and_the_ranker_does_not_read_it():
     assert list(WEIGHTED.columns) == ["x", "click.label", "minutes.label", "w"]
     assert WEIGHTED.columns["w"] == ("float32", ())
     assert make_ranker(WEIGHTED).feature_names == ("x",)
-    assert Schema(**{"features": FEATURES, "tasks": WEIGHTED.tasks}).to_dict()["tasks"][0]["example_weight"] == "w"
+    assert WEIGHTED.to_dict()["tasks"][0]["example_weight"] == "w"
 
 
 def test_weights_of_1_change_no_bit():

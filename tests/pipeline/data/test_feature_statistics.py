@@ -149,3 +149,12 @@ class TestVocabularies:
         with pytest.raises(ValueError, match=r"has a vocabulary_size \(3\) but no vocabulary yet"):
             MultitaskRanker(WORDS)
         MultitaskRanker(compute_statistics(self.source(), 0).schema, shared_units=())
+
+
+def test_the_mean_of_a_weighted_label_is_weighted_and_the_features_are_not():
+    tasks = (Task("t", "binary", example_weight="w"), Task("u", "binary", example_weight="v"))
+    columns = {"x": [1, 3, 5, 7], "t.label": [1, 0, np.nan, 1], "w": [2e-6, 6e-6, 9, 2e-6]}
+    columns |= {"u.label": [1, 0, 1, 0], "v": [0, np.nan, 0, 0]}
+    statistics = compute_statistics(Table(Schema((Feature("x", "numerical"),), tasks), **columns), 100).statistics
+    assert statistics.label_mean == pytest.approx({"t": 0.4})
+    np.testing.assert_allclose(statistics.mean["x"], [4.0])

@@ -9,12 +9,15 @@ from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from steadyrank.models import Feature, Schema, Task
 from steadyrank.pipeline.config import UserError, read
+from steadyrank.pipeline.config.settings import Files
 from steadyrank.pipeline.data.columns import decode_columns
 from steadyrank.pipeline.data.files.arrow_columns import convert_table
+from steadyrank.pipeline.data.files.log import FileLog
 from tests.pipeline.data.files.parquet_log import make_table
 
 
@@ -256,3 +259,52 @@ def test_a_number_that_no_ranker_can_compute_with_is_a_fault(clamp):
         columns, masks = convert_table(table, Schema((other,), (task,)), "a.parquet", clamp=True)
         assert not masks.faulty
         assert np.isfinite(columns["a"][:4]).all()
+
+
+class TestExampleWeights:
+    SCHEMA = Schema(
+        (Feature("x", "numerical"),),
+        (Task("y", "binary", example_weight="w"), Task("z", "regression", example_weight="w", mask="on")),
+    )
+
+    def _convert(self, weights: pa.Array, clamp: bool = False):
+        rows = len(weights)
+        table = pa.table({"x": [1.0] * rows, "y": [1.0] * (rows - 1) + [None], "z": [2.0] * rows, "w": weights})
+        return convert_table(table.append_column("on", [[0] * rows]), self.SCHEMA, "a.parquet", clamp)
+
+    @pytest.mark.parametrize("kind", [pa.float64(), pa.float32(), pa.int64(), pa.decimal128(23, 2)])
+    def test_a_weight_of_0_takes_the_label_away(self, kind):
+        columns, masks = self._convert(pa.array([2, 0, 1000, None]).cast(kind))
+        np.testing.assert_array_equal(columns["w"], np.array([2, 0, 1000, np.nan], np.float32))
+        np.testing.assert_array_equal(columns["y.label"], [1, np.nan, 1, np.nan])
+        np.testing.assert_array_equal(columns["z.label"], [np.nan] * 4)
+        assert columns["y.label"].dtype == np.float32
+        assert not masks
+
+    @pytest.mark.parametrize("clamp", [False, True])
+    def test_a_weight_that_is_no_number_of_0_or_more_is_a_fault(self, clamp):
+        _, masks = self._convert(pa.array([-0.5, np.nan, None, np.inf, -np.inf, 2e9, 0.0, 1e9, None]), clamp)
+        assert {reason: np.flatnonzero(rows).tolist() for reason, rows in masks.faulty.items()} == {
+            "w: out of range": [0, 5],
+            "w: not finite": [1, 2, 3, 4],
+        }
+        assert not masks.clamped
+
+    def test_a_faulty_row_is_named_with_the_column_and_the_value(self, tmp_path):
+        table = pa.table({"x": [1.0, 2.0], "y": [1.0, 0.0], "z": [2.0, 2.0], "w": [1.0, -3.0], "on": [1, 1]})
+        pq.write_table(table, tmp_path / "a.parquet")
+        with pytest.raises(UserError, match=r"a\.parquet, row 1: w: out of range \(-3\); 1 of 2 rows"):
+            FileLog(Files(path=str(tmp_path), periods=1), self.SCHEMA).block(0, 0)
+        settings = Files(path=str(tmp_path), periods=1, on_invalid="skip", max_invalid_share=0.5)
+        block = FileLog(settings, self.SCHEMA).block(0, 0)
+        np.testing.assert_array_equal(block["y.label"], [1, np.nan])
+        np.testing.assert_array_equal(block["w"], [1, 0])
+
+    def test_a_column_that_is_missing_or_holds_no_numbers_is_refused(self):
+        with pytest.raises(
+            UserError, match="column 'w', the example_weight of task 'y', should be numbers, but the file has"
+        ):
+            self._convert(pa.array(["a", "b"]))
+        table = pa.table({"x": [1.0], "y": [1.0], "z": [1.0], "on": [1]})
+        with pytest.raises(UserError, match="column 'w', the example_weight of task 'y', is missing"):
+            convert_table(table, self.SCHEMA, "a.parquet")

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from steadyrank.models import Feature
-from steadyrank.pipeline.config import UserError
-from steadyrank.pipeline.data.schema_inference import propose_schema
+from steadyrank.models import Feature, Schema
+from steadyrank.pipeline.config import UserError, read
+from steadyrank.pipeline.data.schema_inference import format_proposal, format_summary, propose_schema
 
 
 def test_each_column_becomes_a_feature_or_a_task_or_is_left_out(shop_log):
@@ -67,6 +67,7 @@ def test_a_path_without_a_log_is_refused(tmp_path):
 
 ROWS = 2000
 CLICK = np.random.default_rng(1).random(ROWS) < 0.3
+WEIGHTS = np.random.default_rng(3).exponential(size=ROWS)
 
 
 def write(path: Path, *days: dict) -> str:
@@ -79,6 +80,40 @@ def write(path: Path, *days: dict) -> str:
 
 def find_reasons(path: str, **arguments) -> dict[str, str]:
     return {column.name: column.exclusion_reason for column in propose_schema(path, **arguments).columns}
+
+
+class TestExampleWeights:
+    def _propose(self, tmp_path, **weights):
+        columns = {"age": np.random.default_rng(0).random(ROWS), "click": CLICK} | weights
+        return propose_schema(write(tmp_path, columns))
+
+    @pytest.mark.parametrize(
+        "values", [np.random.default_rng(2).integers(10_000, 1_500_000, ROWS), np.arange(ROWS) % 7, WEIGHTS]
+    )
+    def test_a_weight_is_printed_and_read_back(self, tmp_path, values):
+        proposal = self._propose(tmp_path / "log", fnlwgt=values)
+        text = format_proposal(proposal, "log")
+        (tmp_path / "schema.yaml").write_text(text)
+        assert read(Schema, str(tmp_path / "schema.yaml")) == proposal.schema
+        assert "    example_weight: fnlwgt\n" in text
+        assert "# the weight of each row, as example_weight of the tasks" in text
+        assert "Weight of each row:" in format_summary(proposal)
+
+    @pytest.mark.parametrize(("value", "reason"), [(-1.0, "out of range"), (None, "not finite")])
+    def test_a_weight_that_training_would_refuse_is_left_out(self, tmp_path, value, reason):
+        proposal = self._propose(tmp_path, sample_weight=[value, *WEIGHTS[1:]])
+        assert proposal.schema.tasks[0].example_weight == ""
+        reasons = {column.name: column.exclusion_reason for column in proposal.columns}
+        assert reasons["sample_weight"] == f"training would refuse 1 row of the sample: {reason}. Correct them."
+
+    def test_several_weights_and_a_plain_weight_are_left_out(self, tmp_path):
+        proposal = self._propose(tmp_path, sample_weight=WEIGHTS, case_weight=WEIGHTS * 2, weight=WEIGHTS * 80)
+        assert proposal.schema.tasks[0].example_weight == ""
+        reasons = {column.name: column.exclusion_reason for column in proposal.columns}
+        for name in ("sample_weight", "case_weight"):
+            assert "several columns may be the weight of a row: sample_weight, case_weight." in reasons[name]
+        assert reasons["weight"].startswith("its name may mean the weight of a row.")
+        assert proposal.columns[-1].feature is not None
 
 
 class TestLabels:
@@ -97,9 +132,11 @@ class TestLabels:
         assert [column.name for column in proposal.tasks] == ["click", "label_like"]
         assert [column.name for column in proposal.candidates] == ["target", "revenue"]
         assert [column.name for column in proposal.features] == ["is_subscriber", "axis_x", "days_since_install"]
+        assert [column.task.example_weight for column in proposal.tasks] == ["instance_weight"] * 2
+        assert proposal.schema.example_weight_columns == ("instance_weight",)
         reasons = {column.name: column.exclusion_reason for column in proposal.columns}
         assert reasons["income"].endswith("To predict it, write it as 0 and 1.")
-        assert reasons["instance_weight"].startswith("its name suggests the weight of a row.")
+        assert reasons["instance_weight"] == ""
 
     @pytest.mark.parametrize("words", [("true", "false"), ("0", "1"), ("Y", "N")])
     def test_strings_that_are_named_as_labels_become_tasks(self, tmp_path, words):
